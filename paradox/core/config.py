@@ -1,0 +1,43 @@
+"""The only reader of the environment.
+
+| variable          | meaning                                                        | default         |
+| ----------------- | -------------------------------------------------------------- | --------------- |
+| `PARADOX_HOME`    | folder of collections created without `storage=`               | `~/.paradox`    |
+| `PARADOX_CACHE`   | folder of downloaded models and embedded corpora               | `~/.cache/paradox` |
+| `PARADOX_ISA`     | instruction set the kernels must use: scalar, avx2, avx512, neon | the best there is |
+| `PARADOX_THREADS` | threads of one call where the caller names none                | 1               |
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from paradox.core.errors import InvalidArgument
+
+
+def home() -> Path:
+    """Return the folder that holds collections created without `storage=`."""
+    return Path(os.environ.get("PARADOX_HOME") or "~/.paradox").expanduser().absolute()
+
+
+def cache() -> Path:
+    """Return the folder of what can be made again: models, embedded corpora."""
+    return Path(os.environ.get("PARADOX_CACHE") or "~/.cache/paradox").expanduser().absolute()
+
+
+def isa() -> str | None:
+    """Return the instruction set asked for, or None for the best the machine has."""
+    return os.environ.get("PARADOX_ISA") or None
+
+
+def threads() -> int:
+    """Return how many threads a call uses where its caller names none.
+
+    Raises:
+        InvalidArgument: `PARADOX_THREADS` is not a positive integer.
+    """
+    value = os.environ.get("PARADOX_THREADS") or "1"
+    if not value.isdecimal() or int(value) < 1:
+        raise InvalidArgument(f"PARADOX_THREADS: expected a positive integer; got {value!r}")
+    return int(value)

@@ -1,0 +1,177 @@
+"""Checks at the edge: what a caller may pass as vectors, ids and k.
+
+Everything is checked here before anything is changed; the rooms below trust what they get.
+"""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from paradox.core.errors import (
+    DimensionMismatch,
+    InvalidArgument,
+    NonFiniteVector,
+    ZeroVector,
+)
+from paradox.core.types import NO_ID, F32Matrix, I64Vector
+
+MAX_K = 10_000
+MAX_DIM = 65_536
+
+_DTYPES = "float32, float64, float16, int8, or bfloat16 as a uint16 view"
+
+
+def check_dim(dim: object) -> int:
+    """Return `dim` as an int in 1 to `MAX_DIM`.
+
+    Raises:
+        InvalidArgument: it is not.
+    """
+    if not isinstance(dim, numbers.Integral) or isinstance(dim, bool):
+        raise InvalidArgument(f"dim: expected an integer; got {dim!r}")
+    if not 1 <= dim <= MAX_DIM:
+        raise InvalidArgument(f"dim: expected 1 to {MAX_DIM}; got {dim}")
+    return int(dim)
+
+
+def check_k(k: object) -> int:
+    """Return `k` as an int in 1 to `MAX_K`.
+
+    Raises:
+        InvalidArgument: it is not.
+    """
+    if not isinstance(k, numbers.Integral) or isinstance(k, bool):
+        raise InvalidArgument(f"k: expected an integer; got {k!r}")
+    if not 1 <= k <= MAX_K:
+        raise InvalidArgument(f"k: expected 1 to {MAX_K}; got {k}")
+    return int(k)
+
+
+def check_recall(recall: object) -> float:
+    """Return `recall` as a float in (0, 1].
+
+    Raises:
+        InvalidArgument: it is not.
+    """
+    if not isinstance(recall, numbers.Real) or isinstance(recall, bool) or not 0 < recall <= 1:
+        raise InvalidArgument(f"recall: expected a number in (0, 1]; got {recall!r}")
+    return float(recall)
+
+
+def as_matrix(vectors: Any, dim: int, *, where: str = "vectors") -> F32Matrix:
+    """Return `vectors` as a finite (n, dim) float32 matrix, C-contiguous.
+
+    Args:
+        vectors: (n, dim) or (dim,) array of float32, float64, float16, int8 or uint16 (the bits
+            of bfloat16), or nested sequences of numbers; not copied when it already fits.
+        dim: the dimension expected.
+        where: what the caller calls it, for the message.
+
+    Raises:
+        InvalidArgument: not numeric, another dtype, more than two axes, or no row at all.
+        DimensionMismatch: rows of another dimension.
+        NonFiniteVector: NaN, infinity, or a value beyond float32; names the first such row.
+    """
+    array = _as_array(vectors, where)
+    if array.ndim == 1:
+        array = array[np.newaxis, :]
+    if array.ndim != 2:
+        raise InvalidArgument(f"{where}: expected shape (n, {dim}) or ({dim},); got {array.shape}")
+    if array.shape[0] == 0:
+        raise InvalidArgument(f"{where}: expected at least one vector; got an empty batch")
+    if array.shape[1] != dim:
+        raise DimensionMismatch(f"{where}: expected dimension {dim}; got {array.shape[1]}")
+    with np.errstate(over="ignore"):
+        matrix = np.ascontiguousarray(array, dtype=np.float32)
+    finite = np.isfinite(matrix)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0].tolist()
+        raise NonFiniteVector(
+            f"{where}: expected finite float32 values; got {array[row, column]} "
+            f"in row {row}, column {column}"
+        )
+    return matrix
+
+
+def check_directions(matrix: F32Matrix, *, where: str = "vectors") -> None:
+    """Refuse zero vectors, which have no direction under the cosine metric.
+
+    Raises:
+        ZeroVector: names the first row without a non-zero value.
+    """
+    zero = ~matrix.any(axis=1)
+    if zero.any():
+        raise ZeroVector(
+            f"{where}: expected non-zero vectors under the cosine metric; "
+            f"got a zero vector in row {int(np.argmax(zero))}"
+        )
+
+
+def as_ids(ids: Any, n: int | None = None, *, where: str = "ids") -> I64Vector:
+    """Return `ids` as (n,) int64, any but -1, which pads answers.
+
+    Args:
+        ids: integers, as any one-dimensional array, sequence, or one integer.
+        n: how many are expected, or None for any number.
+        where: what the caller calls it, for the message.
+
+    Raises:
+        InvalidArgument: not integers, beyond int64, -1, or not `n` of them.
+    """
+    if isinstance(ids, numbers.Integral):
+        ids = [ids]
+    try:
+        array = np.asarray(ids)
+    except (OverflowError, ValueError, TypeError) as error:
+        raise InvalidArgument(f"{where}: expected integers; got {ids!r:.80}") from error
+    if array.size == 0 and array.ndim == 1:
+        array = array.astype(np.int64)
+    if array.ndim != 1:
+        raise InvalidArgument(f"{where}: expected one dimension; got shape {array.shape}")
+    if array.dtype.kind == "O" and all(
+        isinstance(i, numbers.Integral) and not isinstance(i, bool) for i in array
+    ):
+        raise InvalidArgument(f"{where}: expected int64; got an integer beyond it")
+    if array.dtype.kind not in "iu":
+        raise InvalidArgument(f"{where}: expected integers; got {array.dtype}")
+    if n is not None and len(array) != n:
+        raise InvalidArgument(f"{where}: expected {n}, one for each vector; got {len(array)}")
+    refused = array == NO_ID if array.dtype.kind == "i" else array > np.iinfo(np.int64).max
+    if refused.any():
+        row = int(np.argmax(refused))
+        raise InvalidArgument(
+            f"{where}: expected int64 other than {NO_ID}, which pads answers; "
+            f"got {array[row]} in row {row}"
+        )
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def last_of_each(ids: I64Vector) -> I64Vector:
+    """Return the positions of the last occurrence of each id, ascending."""
+    reversed_first = np.unique(ids[::-1], return_index=True)[1]
+    return np.sort(len(ids) - 1 - reversed_first)
+
+
+def _as_array(vectors: Any, where: str) -> npt.NDArray[Any]:
+    if isinstance(vectors, np.ndarray):
+        array = vectors
+    else:
+        try:
+            array = np.asarray(vectors)
+        except ValueError as error:
+            raise InvalidArgument(
+                f"{where}: expected rows of one length; got a ragged sequence"
+            ) from error
+        if array.dtype.kind in "iu" and not hasattr(vectors, "dtype"):
+            array = array.astype(np.float64)  # a list of Python ints means numbers, not int8 rows
+    if array.size == 0 and array.ndim <= 2:
+        raise InvalidArgument(f"{where}: expected at least one vector; got an empty batch")
+    if array.dtype == np.uint16:
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    if array.dtype.kind == "f" or array.dtype == np.int8:
+        return array
+    raise InvalidArgument(f"{where}: expected {_DTYPES}; got {array.dtype}")
