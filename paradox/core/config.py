@@ -1,11 +1,9 @@
 """The only reader of the environment.
 
-| variable          | meaning                                                        | default         |
-| ----------------- | -------------------------------------------------------------- | --------------- |
-| `PARADOX_HOME`    | folder of collections created without `storage=`               | `~/.paradox`    |
-| `PARADOX_CACHE`   | folder of downloaded models and embedded corpora               | `~/.cache/paradox` |
-| `PARADOX_ISA`     | instruction set the kernels must use: scalar, avx2, avx512, neon | the best there is |
-| `PARADOX_THREADS` | threads of one call where the caller names none                | 1               |
+`PARADOX_HOME`: folder of collections created without `storage=`; `~/.paradox`.
+`PARADOX_CACHE`: folder of models and embedded corpora; `~/.cache/paradox`.
+`PARADOX_ISA`: instruction set of the kernels (scalar, avx2, avx512, neon); the best there is.
+`PARADOX_THREADS`: threads of one call where the caller names none; 1.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ PayloadValue: TypeAlias = str | int | float | bool | datetime | list[str] | None
 Payload: TypeAlias = dict[str, PayloadValue]
 
 NO_ID = -1
-"""Stands in `Neighbors.ids` where fewer than k records were found; never a record's id; every other int64 may be one."""
+"""Pads `Neighbors.ids` where fewer than k were found; every other int64 may be an id."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

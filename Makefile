@@ -1,0 +1,61 @@
+# Paradox: `make demo` and `make test` set up whatever they need.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+NATIVE := setup.py pyproject.toml $(wildcard cython_ext/*.pyx cython_ext/src/* cython_ext/include/paradox/*)
+PIP := HNSWLIB_NO_NATIVE=1 $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo build check format test test-fast test-all bench clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing Paradox and what it needs into $(VENV) (a few minutes the first time)"
+	@$(PIP) --upgrade pip
+	@$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.built
+
+$(VENV)/.built: $(VENV)/.installed $(NATIVE)
+	@echo "building the native kernels"
+	@$(PIP) --no-deps -e .
+	@touch $@
+
+setup: $(VENV)/.built  ## create .venv, install everything, build the native code
+
+build: setup  ## build the native code again if its sources changed
+
+demo: setup  ## real documents in, real answers out, through Ray shards (KEEP=1 leaves it running)
+	@$(BIN)/python -m examples.demo $(if $(KEEP),--keep)
+
+check: setup  ## formatting, lint, types, and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/cython-lint cython_ext
+	$(BIN)/clang-format --dry-run --Werror $(wildcard cython_ext/src/*.cpp cython_ext/include/paradox/*.hpp)
+
+format: setup  ## format Python and C++
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(wildcard cython_ext/src/*.cpp cython_ext/include/paradox/*.hpp)
+
+test: setup  ## the tests, without the long forms
+	$(BIN)/pytest -m 'not slow'
+
+test-fast: setup  ## the tests that need no Ray
+	$(BIN)/pytest -m 'not slow and not ray' -x
+
+test-all: setup  ## the tests with their long forms
+	$(BIN)/pytest
+
+bench: setup  ## every benchmark in its quick form (FULL=1: full runs into docs/results/)
+	@for name in exact index overhead; do \
+		$(BIN)/python -m benchmarks.$$name $(if $(FULL),,--quick) || exit 1; \
+	done
+
+clean:  ## remove what was built
+	rm -rf build dist *.egg-info paradox/_native/*.so cython_ext/*.cpp
