@@ -6,7 +6,7 @@ NATIVE := setup.py pyproject.toml $(wildcard cython_ext/*.pyx cython_ext/src/* c
 PIP := HNSWLIB_NO_NATIVE=1 $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build check format test test-fast test-all bench clean
+.PHONY: help setup demo build check format test test-fast test-all bench wheel clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,6 +56,9 @@ bench: setup  ## every benchmark in its quick form (FULL=1: full runs into docs/
 	@for name in exact index overhead; do \
 		$(BIN)/python -m benchmarks.$$name $(if $(FULL),,--quick) || exit 1; \
 	done
+
+wheel: setup  ## a wheel in dist/, for cluster.yaml
+	@$(BIN)/python -m build --wheel
 
 clean:  ## remove what was built
 	rm -rf build dist *.egg-info paradox/_native/*.so cython_ext/*.cpp
