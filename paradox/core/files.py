@@ -42,4 +42,6 @@ def sync_folder(folder: Path) -> None:
 
 def _write_all(file: Any, parts: Iterable[Any]) -> None:
     for part in parts:
-        file.write(memoryview(part).cast("B"))
+        view = memoryview(part)
+        if view.nbytes:  # an empty view cannot be cast
+            file.write(view.cast("B"))

@@ -7,7 +7,8 @@ from paradox.core.files import write_atomically
 
 
 def test_parts_are_written_in_order(tmp_path):
-    write_atomically(tmp_path / "f", b"ab", np.array([[1], [2]], np.uint8), memoryview(b"c"))
+    parts = b"ab", np.array([[1], [2]], np.uint8), np.empty((0, 3)), memoryview(b"c")
+    write_atomically(tmp_path / "f", *parts)
     assert (tmp_path / "f").read_bytes() == b"ab\x01\x02c"
 
 
