@@ -1,0 +1,206 @@
+"""Which shard a record belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal, Protocol, Self
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from paradox.core.errors import CorruptionError, InvalidArgument
+from paradox.core.metric import Metric
+from paradox.core.types import F32Matrix, F64Matrix, I64Vector
+from paradox.routing.clustering import in_cell_space, kmeans, nearest
+from paradox.routing.grouping import group_cells
+
+_CELLS_A_SHARD = 64
+_MEMBERS_A_CELL = 8
+_MAGIC = b"PDXPART1"
+_DIGEST_BYTES = 16
+
+
+class Partitioner(Protocol):
+    """A rule that gives every record its shard, and never changes."""
+
+    @property
+    def n_shards(self) -> int:
+        """Shards it spreads records over."""
+        ...
+
+    @property
+    def by_id(self) -> bool:
+        """Whether the id alone decides, so that a record is found again without its vector."""
+        ...
+
+    def place(self, ids: I64Vector, vectors: F32Matrix) -> npt.NDArray[np.int32]:
+        """Return the shard of each record, (n,) int32.
+
+        Args:
+            ids: (n,) int64.
+            vectors: (n, dim) float32; not looked at where `by_id`.
+        """
+        ...
+
+    def to_bytes(self) -> bytes:
+        """Return what `partitioner_from_bytes` makes the same partitioner from."""
+        ...
+
+
+class HashPartitioner:
+    """Spreads records evenly by their id, whatever they mean: every query asks every shard."""
+
+    by_id = True
+
+    def __init__(self, n_shards: int) -> None:
+        self.n_shards = _check_n_shards(n_shards)
+
+    def place(self, ids: I64Vector, vectors: F32Matrix) -> npt.NDArray[np.int32]:
+        """Return the shard of each record, (n,) int32; the same for ever."""
+        return (_splitmix64(ids) % np.uint64(self.n_shards)).astype(np.int32)
+
+    def to_bytes(self) -> bytes:
+        """Return what `partitioner_from_bytes` makes the same partitioner from."""
+        return _sealed(_Stored(kind="hash", n_shards=self.n_shards))
+
+
+class SemanticPartitioner:
+    """Keeps like vectors together: k-means cells, grouped into shards of like size.
+
+    A record whose vector changes may change its shard, so whoever replaces it removes it from the
+    others.
+
+    Attributes:
+        metric: of the collection.
+        cells: (c, dim) float32, centroids of the cells.
+        shard_of_cell: (c,) int32.
+    """
+
+    by_id = False
+
+    def __init__(
+        self,
+        cells: F32Matrix,
+        shard_of_cell: npt.NDArray[np.int32],
+        *,
+        n_shards: int,
+        metric: Metric,
+    ) -> None:
+        self.n_shards = _check_n_shards(n_shards)
+        self.metric = metric
+        self.cells = cells
+        self.shard_of_cell = shard_of_cell
+
+    @classmethod
+    def train(cls, sample: F32Matrix, n_shards: int, *, metric: Metric, seed: int = 0) -> Self:
+        """Learn the cells and their shards from a sample of the vectors.
+
+        Args:
+            sample: (m, dim) float32, m >= 1; a thousand or more for each shard serve well.
+            n_shards: shards to spread over.
+            metric: the collection's.
+            seed: the same sample and seed give the same partitioner.
+
+        Raises:
+            InvalidArgument: an empty sample, or fewer than one shard.
+        """
+        _check_n_shards(n_shards)
+        if len(sample) == 0:
+            raise InvalidArgument("sample: expected at least one vector; got none")
+        n_cells = min(_CELLS_A_SHARD * n_shards, max(n_shards, len(sample) // _MEMBERS_A_CELL))
+        cells = kmeans(sample, n_cells, metric=metric, seed=seed)
+        affinity = _affinity(in_cell_space(sample, metric), cells.centroids)
+        groups = group_cells(cells.centroids, cells.counts, affinity, n_shards)
+        return cls(cells.centroids, groups, n_shards=n_shards, metric=metric)
+
+    def place(self, ids: I64Vector, vectors: F32Matrix) -> npt.NDArray[np.int32]:
+        """Return the shard of each record, (n,) int32, by the cell nearest to its vector."""
+        cells = nearest(in_cell_space(vectors, self.metric), self.cells)[:, 0]
+        return self.shard_of_cell[cells]
+
+    def to_bytes(self) -> bytes:
+        """Return what `partitioner_from_bytes` makes the same partitioner from."""
+        return _sealed(
+            _Stored(
+                kind="semantic",
+                n_shards=self.n_shards,
+                metric=self.metric,
+                dim=self.cells.shape[1],
+                cells=self.cells.astype("<f4").tobytes(),
+                shard_of_cell=self.shard_of_cell.astype("<i4").tobytes(),
+            )
+        )
+
+
+def partitioner_from_bytes(data: bytes) -> Partitioner:
+    """Make a partitioner from what its `to_bytes` returned.
+
+    Raises:
+        CorruptionError: the bytes are not what `to_bytes` returned.
+    """
+    stored = _unsealed(data)
+    if stored.kind == "hash":
+        return HashPartitioner(stored.n_shards)
+    cells = np.frombuffer(stored.cells, "<f4").astype(np.float32).reshape(-1, stored.dim)
+    shard_of_cell = np.frombuffer(stored.shard_of_cell, "<i4").astype(np.int32)
+    return SemanticPartitioner(cells, shard_of_cell, n_shards=stored.n_shards, metric=stored.metric)
+
+
+class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A partitioner as it is written; arrays are little-endian and row-major."""
+
+    kind: Literal["hash", "semantic"]
+    n_shards: int
+    metric: Metric = "l2"
+    dim: int = 0
+    cells: bytes = b""
+    shard_of_cell: bytes = b""
+
+
+def _sealed(stored: _Stored) -> bytes:
+    body = msgspec.msgpack.encode(stored)
+    return _MAGIC + _digest(body) + body
+
+
+def _unsealed(data: bytes) -> _Stored:
+    digest, body = data[len(_MAGIC) :][:_DIGEST_BYTES], data[len(_MAGIC) + _DIGEST_BYTES :]
+    if data[: len(_MAGIC)] != _MAGIC:
+        raise CorruptionError(
+            f"expected a partitioner, beginning with {_MAGIC!r}; got {data[:8]!r}", "partitioner", 0
+        )
+    if digest != _digest(body):
+        raise CorruptionError(
+            f"expected the checksum {_digest(body).hex()}; got {digest.hex()}",
+            "partitioner",
+            len(_MAGIC),
+        )
+    return msgspec.msgpack.decode(body, type=_Stored)
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=_DIGEST_BYTES, key=_MAGIC).digest()
+
+
+def _affinity(points: F32Matrix, cells: F32Matrix) -> F64Matrix:
+    """Return (c, c) float64: how often two cells are near the same point."""
+    n_cells = len(cells)
+    ranked = nearest(points, cells, rank=min(4, n_cells))
+    affinity = np.zeros((n_cells, n_cells))
+    for other in range(1, ranked.shape[1]):
+        np.add.at(affinity, (ranked[:, 0], ranked[:, other]), 1.0 / other)
+    return affinity + affinity.T
+
+
+def _splitmix64(ids: I64Vector) -> npt.NDArray[np.uint64]:
+    """Mix 64 bits (Steele, Lea and Flood 2014, the finalizer of SplitMix64)."""
+    x = ids.astype(np.int64).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _check_n_shards(n_shards: int) -> int:
+    if n_shards < 1:
+        raise InvalidArgument(f"n_shards: expected 1 or more; got {n_shards}")
+    return n_shards

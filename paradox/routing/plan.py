@@ -1,0 +1,104 @@
+"""What the planner decides: which shards answer which queries. A plain value, nothing runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from paradox.core.errors import InvalidArgument
+from paradox.core.types import F32Matrix, I64Vector
+from paradox.core.vectors import check_recall
+
+
+@dataclass(frozen=True, slots=True)
+class QueryBudget:
+    """How good an answer must be, and what it may cost.
+
+    Two things can lose a neighbour: a shard that was not asked, and an approximate search inside
+    a shard that was. Each may lose half of what the budget allows: of a recall of 0.95, the
+    shards asked hold 0.975, and each of them finds 0.975 of what it holds (0.975² > 0.95).
+
+    Attributes:
+        recall: recall@k wanted of the whole answer, in (0, 1]; 1.0 asks every shard that holds
+            records.
+        max_shards: ask at most this many shards a query, even if the recall is then not reached.
+        every_shard: ask every shard that holds records, whatever the recall. A filtered query
+            needs it: summaries do not tell which records satisfy the filter.
+    """
+
+    recall: float = 0.95
+    max_shards: int | None = None
+    every_shard: bool = False
+
+    def __post_init__(self) -> None:
+        check_recall(self.recall)
+        if self.max_shards is not None and self.max_shards < 1:
+            raise InvalidArgument(f"max_shards: expected 1 or more; got {self.max_shards}")
+
+    @property
+    def share(self) -> float:
+        """Share of the answer that the asked shards must hold."""
+        return 1.0 if self.every_shard else split_recall(self.recall)
+
+
+def split_recall(recall: float) -> float:
+    """Return the recall that each of two lossy stages must reach for `recall` of both."""
+    return 1 - (1 - recall) / 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueryPlan:
+    """Which shards answer which queries.
+
+    Attributes:
+        queries_by_shard: shard number to (m,) int64, the rows of the queries it must answer,
+            ascending; only shards that are asked anything.
+        shares: (n_queries, n_shards) float32, predicted share of each query's answer that each
+            shard holds; rows add up to 1 unless all shards are empty.
+        shards: shard number of each column of `shares`.
+        complete: whether every query goes to every shard that holds records.
+    """
+
+    queries_by_shard: dict[int, I64Vector]
+    shares: F32Matrix
+    shards: tuple[int, ...]
+    complete: bool
+
+    def shards_of(self, query_row: int) -> tuple[int, ...]:
+        """Return the shards asked for one query, the likeliest first."""
+        asked = [
+            column
+            for column, shard in enumerate(self.shards)
+            if shard in self.queries_by_shard and query_row in self.queries_by_shard[shard]
+        ]
+        asked.sort(key=lambda column: -self.shares[query_row, column])
+        return tuple(self.shards[column] for column in asked)
+
+    def explain(self) -> str:
+        """Return the plan in words: how many shards, and for few queries which and why."""
+        n_queries = len(self.shares)
+        asked = sum(map(len, self.queries_by_shard.values()))
+        lines = [
+            f"{n_queries} queries, {len(self.shards)} shards, "
+            f"{asked / max(n_queries, 1):.2f} shards asked a query"
+        ]
+        column_of = {shard: column for column, shard in enumerate(self.shards)}
+        for row in range(min(n_queries, 10)):
+            likely = ", ".join(
+                f"{shard} ({self.shares[row, column_of[shard]]:.0%})"
+                for shard in self.shards_of(row)
+            )
+            lines.append(f"query {row}: shards {likely or 'none, all are empty'}")
+        if n_queries > 10:
+            lines.append(f"... and {n_queries - 10} more")
+        return "\n".join(lines)
+
+
+def rows_asked(plan: QueryPlan) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+    """Return (n_queries, n_shards) bool: which query goes to which column of `plan.shards`."""
+    asked = np.zeros(plan.shares.shape, np.bool_)
+    for column, shard in enumerate(plan.shards):
+        if shard in plan.queries_by_shard:
+            asked[plan.queries_by_shard[shard], column] = True
+    return asked
