@@ -11,7 +11,8 @@
     │   ├── SourceError             an input file that cannot be read (names file and row)
     │   ├── CollectionNotFound      no collection of that name
     │   ├── CollectionExists        that name is taken with other settings
-    │   └── UnknownBackend          no index backend of that name, or its package is missing
+    │   ├── UnknownBackend          no index backend of that name, or its package is missing
+    │   └── UnknownEncoder          no encoder of that name, or its package is missing
     ├── RetryableError              try again, after `retry_after_s`
     │   ├── ShardUnavailable        a shard is dead, restarting or unreachable
     │   ├── DeadlineExceeded        the answer did not come in time
@@ -79,6 +80,10 @@ class CollectionExists(CallerError):
 
 class UnknownBackend(CallerError, LookupError):
     """No index backend of that name, or the package it needs is not installed."""
+
+
+class UnknownEncoder(CallerError, LookupError):
+    """No encoder of that name, or the package it needs is not installed."""
 
 
 class RetryableError(ParadoxError):

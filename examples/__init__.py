@@ -1,0 +1,1 @@
+"""Programs to start from: the demo, and the recipes of its data."""

@@ -1,0 +1,1 @@
+"""Encoders and what keeps a memory usable when its encoder changes."""
