@@ -1,0 +1,182 @@
+"""Payload columns and their types, and the check that makes rows fit them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from types import MappingProxyType
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+
+from paradox.core.errors import InvalidArgument, PayloadError
+from paradox.core.types import Payload, PayloadValue
+from paradox.store.timestamps import to_utc
+
+ColumnType = Literal["str", "int", "float", "bool", "timestamp", "list[str]"]
+
+COLUMN_TYPES: tuple[ColumnType, ...] = get_args(ColumnType)
+
+_BY_PYTHON_TYPE: dict[Any, ColumnType] = {
+    str: "str",
+    int: "int",
+    float: "float",
+    bool: "bool",
+    datetime: "timestamp",
+    list[str]: "list[str]",
+}
+_MISSING = ("NAType", "NaTType")  # pandas' own nulls, told by name so that pandas is not imported
+_INT64_MAX = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Declared payload columns; a value, never changed: `admit` returns the next one.
+
+    Attributes:
+        columns: column name to its type.
+        closed: True where only the columns given may be used; an open schema declares a column
+            by its first value.
+    """
+
+    columns: Mapping[str, ColumnType] = field(default_factory=lambda: MappingProxyType({}))
+    closed: bool = False
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Any] | None) -> Schema:
+        """Return a closed schema of these columns, or an open one for None.
+
+        Args:
+            columns: name to type: one of `COLUMN_TYPES`, or str, int, float, bool, datetime,
+                `list[str]`.
+
+        Raises:
+            InvalidArgument: a name that is not a non-empty str, or an unknown type.
+        """
+        if columns is None:
+            return cls()
+        if not isinstance(columns, Mapping):
+            raise InvalidArgument(f"schema: expected a dict of columns; got {columns!r:.80}")
+        declared: dict[str, ColumnType] = {}
+        for name, given in columns.items():
+            if not _is_name(name):
+                raise InvalidArgument(f"schema: expected a non-empty column name; got {name!r:.80}")
+            kind = given if isinstance(given, str) else _BY_PYTHON_TYPE.get(given, "")
+            if kind not in COLUMN_TYPES:
+                raise InvalidArgument(
+                    f"schema: column {name!r}: expected one of {', '.join(COLUMN_TYPES)}; "
+                    f"got {given!r:.80}"
+                )
+            declared[name] = kind
+        return cls(MappingProxyType(declared), closed=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # a mappingproxy does not pickle
+        return _restore, (dict(self.columns), self.closed)
+
+    def admit(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Schema, list[Payload]]:
+        """Return rows whose values are of exactly the declared types, and the schema after them.
+
+        numpy scalars become Python ones; NaN, NaT and pandas NA become null; an int in a float
+        column becomes a float; a tuple of str becomes a list; timestamps become UTC.
+
+        Args:
+            rows: one mapping of column to value for each record.
+
+        Raises:
+            PayloadError: names the column, what was expected, what came and the row.
+        """
+        columns = dict(self.columns)
+        admitted = [self._admit_row(row, number, columns) for number, row in enumerate(rows)]
+        if len(columns) == len(self.columns):
+            return self, admitted
+        return Schema(MappingProxyType(columns), self.closed), admitted
+
+    def _admit_row(
+        self, row: Mapping[str, Any], number: int, columns: dict[str, ColumnType]
+    ) -> Payload:
+        admitted: Payload = {}
+        for name, value in row.items():
+            if value is not None:
+                kind, value = _typed(name, value, number)
+            expected = columns.get(name)
+            if expected is None:
+                if self.closed:
+                    raise PayloadError(
+                        f"payload: row {number}: expected declared columns "
+                        f"({', '.join(columns) or 'there are none'}); got {name!r:.80}"
+                    )
+                if not _is_name(name):
+                    raise PayloadError(
+                        f"payload: row {number}: expected a non-empty column name; got {name!r:.80}"
+                    )
+                if value is not None:
+                    columns[name] = kind
+            elif value is not None and kind != expected:
+                if kind != "int" or expected != "float":
+                    raise PayloadError(
+                        f"payload: column {name!r}: expected {expected}; got {kind} "
+                        f"({value!r:.80}) in row {number}"
+                    )
+                value = float(cast(int, value))
+            admitted[name] = value
+        return admitted
+
+
+def _restore(columns: dict[str, ColumnType], closed: bool) -> Schema:
+    return Schema(MappingProxyType(columns), closed)
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and name != "" and _is_text(name)
+
+
+def _is_text(value: str) -> bool:
+    """Whether a str can be stored: lone surrogates have no UTF-8 form."""
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _typed(name: str, value: Any, row: int) -> tuple[ColumnType, PayloadValue]:
+    """Return a value that is not None with its column type, normalised; a null as itself."""
+    kind = type(value)
+    if kind is str:
+        if _is_text(value):
+            return "str", value
+        raise PayloadError(
+            f"payload: column {name!r}: expected valid Unicode; got {value!r:.80} in row {row}"
+        )
+    if kind is int:
+        if -_INT64_MAX - 1 <= value <= _INT64_MAX:
+            return "int", value
+        raise PayloadError(
+            f"payload: column {name!r}: expected an int64; got {value!r:.80} in row {row}"
+        )
+    if kind is float:
+        return "float", value if value == value else None
+    if kind is bool:
+        return "bool", value
+    if kind.__name__ in _MISSING:
+        return "str", None
+    if isinstance(value, date | np.datetime64):
+        try:
+            return "timestamp", to_utc(value)
+        except ValueError as error:
+            raise PayloadError(f"payload: column {name!r}: {error}, in row {row}") from error
+    if isinstance(value, np.generic) and value.dtype.kind in "biufU":
+        return _typed(name, value.item(), row)
+    if isinstance(value, str):
+        return _typed(name, str(value), row)
+    if isinstance(value, list | tuple | np.ndarray):
+        items = list(value)
+        if all(isinstance(item, str) and _is_text(item) for item in items):
+            return "list[str]", [str(item) for item in items]
+    raise PayloadError(
+        f"payload: column {name!r}: expected {', '.join(COLUMN_TYPES)} or null; "
+        f"got {type(value).__name__} ({value!r:.80}) in row {row}"
+    )

@@ -1,0 +1,74 @@
+"""The keyspace of a volatile store: Python dicts, gone with the process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from paradox.store.keyspace import FAMILIES, Cursor, Family, Mutation
+from paradox.store.rocks import RocksKeyspace
+
+
+class VolatileKeyspace:
+    """Key-value pairs in memory, with the same contract as the durable keyspace."""
+
+    def __init__(self) -> None:
+        self._families: dict[Family, dict[bytes, bytes]] = {family: {} for family in FAMILIES}
+        self._unfinished: Mutation = []
+
+    def get(self, family: Family, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the value of each key, None where there is none."""
+        return list(map(self._families[family].get, keys))
+
+    def cursor(self, family: Family, start: bytes = b"") -> Cursor:
+        """Open a cursor on the keys from `start` on, as they are now."""
+        pairs = self._families[family].copy()  # one step, under the GIL
+        return _PairCursor([(key, pairs[key]) for key in sorted(pairs) if key >= start])
+
+    def write(self, mutation: Mutation) -> None:
+        """Apply all of a mutation."""
+        self._unfinished = mutation
+        for family, key, value in mutation:
+            if value is None:
+                self._families[family].pop(key, None)
+            else:
+                self._families[family][key] = value
+        self._unfinished = []
+
+    def recover(self) -> None:
+        """Finish a write that Ctrl-C cut short."""
+        self.write(self._unfinished)
+
+    def checkpoint(self, path: Path) -> None:
+        """Write a durable keyspace with the same contents."""
+        durable = RocksKeyspace(path)
+        try:
+            for family, pairs in self._families.items():
+                items = list(pairs.items())
+                for at in range(0, len(items), 10_000):
+                    durable.write([(family, key, value) for key, value in items[at : at + 10_000]])
+        finally:
+            durable.close()
+
+    def size_bytes(self) -> int:
+        """Return 0: there are no files."""
+        return 0
+
+    def close(self) -> None:
+        """Forget everything."""
+        for pairs in self._families.values():
+            pairs.clear()
+
+
+class _PairCursor:
+    def __init__(self, pairs: list[tuple[bytes, bytes]]) -> None:
+        self._pairs = iter(pairs)
+
+    def __iter__(self) -> _PairCursor:
+        return self
+
+    def __next__(self) -> tuple[bytes, bytes]:
+        return next(self._pairs)
+
+    def close(self) -> None:
+        self._pairs = iter(())
