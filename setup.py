@@ -1,0 +1,59 @@
+"""The native modules; everything else is in pyproject.toml."""
+
+import platform
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+# Only the file of a level is compiled for it; nothing is compiled for the machine at hand.
+X86_FLAGS = {
+    "kernels_avx2.cpp": ["-mavx2", "-mfma", "-mf16c"],
+    # GCC 12's own avx512fintrin.h trips these two warnings.
+    "kernels_avx512.cpp": [
+        "-mavx512f",
+        "-mavx512bw",
+        "-Wno-uninitialized",
+        "-Wno-maybe-uninitialized",
+    ],
+}
+
+
+class BuildNative(build_ext):
+    """Adds the flags of a source file's level to those of its extension."""
+
+    def build_extensions(self):
+        compile_one = self.compiler._compile
+        is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
+
+        def compile_with_level(obj, src, ext, cc_args, extra_postargs, pp_opts):
+            level = X86_FLAGS.get(Path(src).name, []) if is_x86 else []
+            compile_one(obj, src, ext, cc_args, [*extra_postargs, *level], pp_opts)
+
+        self.compiler._compile = compile_with_level
+        super().build_extensions()
+
+
+kernels = Extension(
+    "paradox._native.kernels",
+    sources=[
+        "cython_ext/kernels.pyx",
+        *sorted(path.as_posix() for path in Path("cython_ext/src").glob("*.cpp")),
+    ],
+    include_dirs=["cython_ext/include"],
+    depends=sorted(path.as_posix() for path in Path("cython_ext/include/paradox").glob("*.hpp")),
+    language="c++",
+    # Contraction off: a product and a sum are rounded alike on every level unless fma is written.
+    extra_compile_args=[
+        "-std=c++17",
+        "-O3",
+        "-ffp-contract=off",
+        "-fvisibility=hidden",
+        "-pthread",
+    ],
+    extra_link_args=["-pthread", *(["-s"] if sys.platform == "linux" else [])],
+)
+
+setup(ext_modules=cythonize([kernels]), cmdclass={"build_ext": BuildNative})
