@@ -1,0 +1,179 @@
+"""Named sets of vectors with queries that are not in the base.
+
+| name              | what                                                    | dim | metric |
+| ----------------- | ------------------------------------------------------- | --- | ------ |
+| `text-minilm-384` | real short texts (`examples.data.texts`), MiniLM-L6-v2  | 384 | cosine |
+| `text-use-512`    | the same texts, Universal Sentence Encoder              | 512 | cosine |
+| `glove-50`        | GloVe 6B word vectors                                   | 50  | cosine |
+| `manifold-128`    | synthetic: 1,000 Gaussians through a random network     | 128 | l2     |
+
+    python -m benchmarks.datasets text-minilm-384 --n 200000
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.report import progress
+from benchmarks.truth import Truth
+from examples.data.embed import embedded
+from examples.data.glove import glove
+from examples.data.texts import real_texts
+from paradox.adapt import encoders
+from paradox.core import config
+from paradox.core.errors import InvalidArgument
+from paradox.core.metric import Metric
+from paradox.core.types import F32Matrix
+
+N_QUERIES = 1_000
+N_TEXTS = 200_000
+LATENT_DIM = 16
+N_CLUSTERS = 1_000
+NOISE = 0.02
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """A base and its queries.
+
+    Attributes:
+        name: as in the table above.
+        metric: the metric such vectors are searched with.
+        base: (n, dim) float32, mapped where it comes from a file.
+        queries: (1000, dim) float32, drawn as the base was and not in it.
+    """
+
+    name: str
+    metric: Metric
+    base: F32Matrix
+    queries: F32Matrix
+
+    @property
+    def label(self) -> str:
+        """Name, rows and dimension, for a report's case."""
+        return f"{self.name} {len(self.base):,}"
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all sets."""
+    return tuple(_SETS)
+
+
+def load(name: str, n: int | None = None, *, seed: int = 0) -> Dataset:
+    """Return a set, making and caching it the first time: texts take up to an hour on a core.
+
+    Args:
+        name: one of `names()`.
+        n: rows of the base; None takes 200,000.
+        seed: of the synthetic sets.
+
+    Raises:
+        InvalidArgument: no such set, or it has fewer rows.
+        CallerError: a package or source that it needs is missing.
+    """
+    if name not in _SETS:
+        raise InvalidArgument(f"data: expected one of {', '.join(_SETS)}; got {name!r}")
+    metric, read = _SETS[name]
+    n = N_TEXTS if n is None else n
+    rows = read(n + N_QUERIES, seed)
+    if len(rows) < n + N_QUERIES:
+        most = len(rows) - N_QUERIES
+        raise InvalidArgument(f"n: {name} has up to {most:,} rows beside its queries; got {n:,}")
+    return Dataset(name, metric, rows[:n], np.ascontiguousarray(rows[-N_QUERIES:]))
+
+
+def intrinsic_dimension(dataset: Dataset, *, k: int = 100) -> float:
+    """Return the mean local intrinsic dimension at the queries: how hard the set is.
+
+    The maximum-likelihood estimate from the k nearest distances (Amsaleg et al., KDD 2015), under
+    the Euclidean distance; of the vectors' directions where the metric is cosine.
+    """
+    base, queries = dataset.base, dataset.queries
+    if dataset.metric == "cosine":
+        base, queries = _directions(base), _directions(queries)
+    nearest = np.sqrt(np.maximum(Truth.of(queries, base, k, "l2").nearest, 0))
+    nearest = nearest[nearest[:, 0] > 1e-6]  # an exact duplicate says nothing about dimension
+    return float(np.mean(-1 / np.mean(np.log(nearest[:, :-1] / nearest[:, -1:]), axis=1)))
+
+
+def manifold(n: int, dim: int, *, seed: int) -> F32Matrix:
+    """Return n points of a curved `LATENT_DIM`-dimensional surface in `dim` dimensions.
+
+    Gaussian clusters in the latent space go through a random network (16 → 64 → 128 → dim, tanh)
+    and get noise of 2 % of the spread.
+    """
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(N_CLUSTERS, LATENT_DIM))
+    layers = [
+        rng.normal(size=(a, b)) / np.sqrt(a) for a, b in ((LATENT_DIM, 64), (64, 128), (128, dim))
+    ]
+    points = np.empty((n, dim), np.float32)
+    for start in range(0, n, 100_000):
+        m = min(100_000, n - start)
+        x = centres[rng.integers(N_CLUSTERS, size=m)] + rng.normal(size=(m, LATENT_DIM))
+        for layer in layers:
+            x = np.tanh(x @ layer)
+        points[start : start + m] = x + NOISE * x.std() * rng.normal(size=x.shape)
+    return points
+
+
+def _text(encoder: str) -> Callable[[int, int], F32Matrix]:
+    def read(n: int, seed: int) -> F32Matrix:
+        # One cached set serves every n up to its size, so a smaller one costs nothing more.
+        texts = real_texts()[: N_TEXTS + N_QUERIES]
+        loaded = encoders.load(encoder, threads=1)
+        return embedded(texts, loaded)
+
+    return read
+
+
+def _manifold(n: int, seed: int) -> F32Matrix:
+    path: Path = config.cache() / "benchmarks" / f"manifold-128-{n}-{seed}.npy"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_suffix(".part.npy")
+        np.save(scratch, manifold(n, 128, seed=seed))
+        scratch.replace(path)
+    points: F32Matrix = np.load(path, mmap_mode="r")
+    return points
+
+
+def _glove(n: int, seed: int) -> F32Matrix:
+    vectors = glove()
+    order: npt.NDArray[np.int64] = np.random.default_rng(seed).permutation(len(vectors))
+    return np.ascontiguousarray(vectors[order[:n]])
+
+
+_SETS: dict[str, tuple[Metric, Callable[[int, int], F32Matrix]]] = {
+    "text-minilm-384": ("cosine", _text("minilm-l6-v2")),
+    "text-use-512": ("cosine", _text("use-multilingual-v3")),
+    "glove-50": ("cosine", _glove),
+    "manifold-128": ("l2", _manifold),
+}
+
+
+def _directions(rows: F32Matrix) -> F32Matrix:
+    lengths: F32Matrix = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
+
+
+def main() -> None:
+    """Make a set and say how hard it is."""
+    parser = argparse.ArgumentParser(description="make and describe a set of vectors")
+    parser.add_argument("name", choices=names())
+    parser.add_argument("--n", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    dataset = load(given.name, given.n, seed=given.seed)
+    progress(f"{dataset.label} × {dataset.base.shape[1]}, {dataset.metric}")
+    print(f"local intrinsic dimension {intrinsic_dimension(dataset):.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""The face that every benchmark has: its options, its rows, its table, its file of results."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from paradox import kernels
+
+RESULTS = Path(__file__).parent.parent / "docs" / "results"
+_LIBRARIES = ("numpy", "ray", "faiss-cpu", "hnswlib", "torch", "usearch")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure.
+
+    Attributes:
+        case: what was measured: data set, n, dim, metric, k, queries at a time, threads.
+        figure: what the value is, with its unit: `recall@10`, `QPS`, `p50 µs`.
+        value: as measured.
+        peer: the library that gave it; None is Paradox itself, as `case` says which part of it.
+        target: what the value is to reach, where there is a goal.
+        holds: whether it does; None without a target.
+    """
+
+    case: str
+    figure: str
+    value: float
+    peer: str | None = None
+    target: float | None = None
+    holds: bool | None = None
+
+
+def row(
+    case: str,
+    figure: str,
+    value: float,
+    *,
+    peer: str | None = None,
+    target: float | None = None,
+    better: Literal["more", "less"] = "more",
+) -> Row:
+    """Return a row, having compared its value with its target."""
+    holds = None
+    if target is not None:
+        holds = value >= target if better == "more" else value <= target
+    return Row(case, figure, float(value), peer, target, holds)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one run of a benchmark found, and where."""
+
+    benchmark: str
+    machine: dict[str, str | int | float]
+    commit: str
+    seed: int
+    quick: bool
+    started: str
+    rows: tuple[Row, ...]
+
+    def as_json(self) -> str:
+        """Return the report as one JSON object."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False)
+
+    def print(self, console: Console) -> None:
+        """Print a table: a line for each case and library, a column for each figure."""
+        figures = list(dict.fromkeys(r.figure for r in self.rows))
+        table = Table(title=f"benchmarks.{self.benchmark}", title_justify="left")
+        table.add_column("case")
+        table.add_column("by")
+        for figure in figures:
+            table.add_column(figure, justify="right")
+        lines: dict[tuple[str, str | None], dict[str, Row]] = {}
+        for r in self.rows:
+            lines.setdefault((r.case, r.peer), {})[r.figure] = r
+        for (case, peer), cells in lines.items():
+            shown = [_cell(cells[f]) if f in cells else "" for f in figures]
+            table.add_row(case, peer or "paradox", *shown)
+        console.print(table)
+        machine = " · ".join(f"{name} {value}" for name, value in self.machine.items())
+        console.print(f"{machine} · commit {self.commit} · seed {self.seed}", style="dim")
+
+
+def run(
+    name: str,
+    about: str,
+    measure: Callable[[argparse.Namespace], Iterable[Row]],
+    *,
+    options: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
+    arguments: Sequence[str] | None = None,
+) -> Report:
+    """Run a benchmark from the command line and report what it found.
+
+    Args:
+        name: the module's name; a full run is written to `docs/results/<name>.json`.
+        about: one line for `--help`.
+        measure: yields the rows; gets the options, `quick`, `seed` and `threads` among them.
+        options: adds the benchmark's own.
+        arguments: instead of the process's own.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=about)
+    parser.add_argument("--quick", action="store_true", help="small, ends within a minute")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2, help="threads of builds and batches (2)")
+    parser.add_argument("--output", type=Path, help="write the JSON there, a full run or not")
+    options(parser)
+    given = parser.parse_args(arguments)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    rows = tuple(measure(given))
+    report = Report(name, machine(given.threads), commit(), given.seed, given.quick, started, rows)
+    output = given.output or (None if given.quick else RESULTS / f"{name}.json")
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(report.as_json() + "\n")
+    if given.json:
+        print(report.as_json())
+    else:
+        report.print(Console())
+    return report
+
+
+def progress(message: str) -> None:
+    """Say on standard error what is being measured."""
+    Console(stderr=True).print(message, style="dim")
+
+
+def machine(threads: int) -> dict[str, str | int | float]:
+    """Return what figures depend on: processor, instruction set, threads, load, versions."""
+    versions: dict[str, str | int | float] = {}
+    for library in _LIBRARIES:
+        try:
+            versions[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "cpu": _cpu_model(),
+        "isa": kernels.isa(),
+        "cores": len(os.sched_getaffinity(0)),
+        "threads": threads,
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "load_1min": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+        **versions,
+    }
+
+
+def commit() -> str:
+    """Return the commit of this checkout, `-dirty` if files differ from it, "" outside git."""
+    command = ["git", "-C", str(RESULTS.parent.parent), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _cpu_model() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _cell(r: Row) -> str:
+    text = f"{r.value:,.4f}" if abs(r.value) < 2 else f"{r.value:,.0f}"
+    return text if r.holds is None else f"{text} {'✓' if r.holds else '✗'} {r.target:g}"

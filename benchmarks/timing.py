@@ -1,0 +1,65 @@
+"""How speed is measured: after a warm-up, call by call, over the same queries again and again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from paradox.core.types import F32Matrix, I64Matrix
+
+WARM_UP_CALLS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The times of many calls.
+
+    Attributes:
+        queries_per_s: queries answered, over the time spent inside the calls.
+        p50_us: median time of a call.
+        p99_us: 99th percentile of it.
+    """
+
+    queries_per_s: float
+    p50_us: float
+    p99_us: float
+
+
+def timed(
+    search: Callable[[F32Matrix], object], queries: F32Matrix, *, batch: int, budget_s: float
+) -> Timing:
+    """Call `search` on batches of the queries, in turn, for about `budget_s` seconds.
+
+    Every query is asked at least once, however long it takes.
+    """
+    batches = [queries[i : i + batch] for i in range(0, len(queries) - batch + 1, batch)]
+    for warm_up in batches[: max(1, WARM_UP_CALLS // batch)]:
+        search(warm_up)
+    times_ns: list[int] = []
+    spent_ns = 0
+    while len(times_ns) < len(batches) or spent_ns < budget_s * 1e9:
+        part = batches[len(times_ns) % len(batches)]
+        start = time.perf_counter_ns()
+        search(part)
+        times_ns.append(time.perf_counter_ns() - start)
+        spent_ns += times_ns[-1]
+    p50, p99 = np.percentile(times_ns, [50, 99]) / 1e3
+    return Timing(batch * len(times_ns) / (spent_ns / 1e9), float(p50), float(p99))
+
+
+def answers(search: Callable[[F32Matrix], I64Matrix], queries: F32Matrix, batch: int) -> I64Matrix:
+    """Return the ids found for all queries, asked in batches."""
+    parts = [search(queries[i : i + batch]) for i in range(0, len(queries), batch)]
+    return np.concatenate(parts)
+
+
+def anonymous_bytes() -> int:
+    """Return the memory this process holds beyond the pages of files."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("/proc/self/status: expected a line RssAnon; got none")

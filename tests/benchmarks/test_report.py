@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks import report
+from benchmarks.report import Row, row
+
+
+def _measure(given: argparse.Namespace) -> Iterator[Row]:
+    yield row("1,000 × 8", "recall@10", 0.97, target=0.95)
+    yield row("1,000 × 8", "QPS", 1234.5 + given.extra)
+    yield row("1,000 × 8", "QPS", 1000, peer="hnswlib")
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--extra", type=int, default=0)
+
+
+@pytest.fixture(autouse=True)
+def _results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "docs" / "results")
+
+
+def test_a_target_is_met_or_missed_in_its_own_direction() -> None:
+    assert row("c", "recall", 0.95, target=0.95).holds is True
+    assert row("c", "recall", 0.94, target=0.95).holds is False
+    assert row("c", "p50", 90, target=100, better="less").holds is True
+    assert row("c", "p50", 110, target=100, better="less").holds is False
+    assert row("c", "p50", 110).holds is None
+
+
+def test_json_is_one_object_with_machine_commit_seed_and_rows(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["--quick", "--json", "--seed", "3"]
+    report.run("fake", "", _measure, options=_options, arguments=arguments)
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["seed"] == 3
+    assert {"cpu", "isa", "cores", "threads"} <= printed["machine"].keys()
+    assert isinstance(printed["commit"], str)
+    assert printed["rows"][0] == {
+        "case": "1,000 × 8",
+        "figure": "recall@10",
+        "value": 0.97,
+        "peer": None,
+        "target": 0.95,
+        "holds": True,
+    }
+
+
+def test_the_table_has_a_line_for_each_contestant(capsys: pytest.CaptureFixture[str]) -> None:
+    made = report.run(
+        "fake", "", _measure, options=_options, arguments=["--quick", "--extra", "100000"]
+    )
+    assert [r.value for r in made.rows] == [0.97, 101234.5, 1000.0]
+    printed = capsys.readouterr().out
+    assert "hnswlib" in printed
+    assert "101,234" in printed
+
+
+def test_a_full_run_is_kept_and_a_quick_one_is_not(tmp_path: Path) -> None:
+    report.run("fake", "", _measure, options=_options, arguments=["--quick"])
+    assert not report.RESULTS.exists()
+    made = report.run("fake", "", _measure, options=_options, arguments=[])
+    kept = json.loads((report.RESULTS / "fake.json").read_text())
+    assert kept["rows"][1]["value"] == made.rows[1].value
+    elsewhere = tmp_path / "elsewhere.json"
+    arguments = ["--quick", "--output", str(elsewhere)]
+    report.run("fake", "", _measure, options=_options, arguments=arguments)
+    assert json.loads(elsewhere.read_text())["quick"] is True
