@@ -77,6 +77,18 @@ class Report:
         """Return the report as one JSON object."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False)
 
+    def publish(self, *, as_json: bool, output: Path | None = None) -> None:
+        """Print the report; write it to `output`, a full run to `docs/results` if that is None."""
+        if output is None and not self.quick:
+            output = RESULTS / f"{self.benchmark}.json"
+        if output is not None:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_text(self.as_json() + "\n")
+        if as_json:
+            print(self.as_json())
+        else:
+            self.print(Console())
+
     def print(self, console: Console) -> None:
         """Print a table: a line for each case and library, a column for each figure."""
         figures = list(dict.fromkeys(r.figure for r in self.rows))
@@ -96,43 +108,47 @@ class Report:
         console.print(f"{machine} · commit {self.commit} · seed {self.seed}", style="dim")
 
 
-def run(
-    name: str,
-    about: str,
-    measure: Callable[[argparse.Namespace], Iterable[Row]],
-    *,
-    options: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
-    arguments: Sequence[str] | None = None,
-) -> Report:
-    """Run a benchmark from the command line and report what it found.
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A benchmark and its command line.
 
-    Args:
-        name: the module's name; a full run is written to `docs/results/<name>.json`.
+    Attributes:
+        name: the module's name; a full run is kept as `docs/results/<name>.json`.
         about: one line for `--help`.
         measure: yields the rows; gets the options, `quick`, `seed` and `threads` among them.
-        options: adds the benchmark's own.
-        arguments: instead of the process's own.
+        add_options: adds the benchmark's own to its parser.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=about)
-    parser.add_argument("--quick", action="store_true", help="small, ends within a minute")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2, help="threads of builds and batches (2)")
-    parser.add_argument("--output", type=Path, help="write the JSON there, a full run or not")
-    options(parser)
-    given = parser.parse_args(arguments)
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    rows = tuple(measure(given))
-    report = Report(name, machine(given.threads), commit(), given.seed, given.quick, started, rows)
-    output = given.output or (None if given.quick else RESULTS / f"{name}.json")
-    if output:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(report.as_json() + "\n")
-    if given.json:
-        print(report.as_json())
-    else:
-        report.print(Console())
-    return report
+
+    name: str
+    about: str
+    measure: Callable[[argparse.Namespace], Iterable[Row]]
+    add_options: Callable[[argparse.ArgumentParser], None] = lambda parser: None
+
+    def options(self, arguments: Sequence[str] | None = None) -> argparse.Namespace:
+        """Return the options given on the command line, or in `arguments`."""
+        program = f"python -m benchmarks.{self.name}"
+        parser = argparse.ArgumentParser(prog=program, description=self.about)
+        parser.add_argument("--quick", action="store_true", help="small, ends within a minute")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--threads", type=int, default=2, help="of builds and batches (2)")
+        parser.add_argument("--output", type=Path, help="write the JSON there, quick or not")
+        self.add_options(parser)
+        return parser.parse_args(arguments)
+
+    def run(self, given: argparse.Namespace) -> Report:
+        """Measure, and return what was found."""
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        here = machine(given.threads)
+        rows = tuple(self.measure(given))
+        return Report(self.name, here, commit(), given.seed, given.quick, started, rows)
+
+    def main(self, arguments: Sequence[str] | None = None) -> Report:
+        """Measure as the command line says; print the report, and keep that of a full run."""
+        given = self.options(arguments)
+        report = self.run(given)
+        report.publish(as_json=given.json, output=given.output)
+        return report
 
 
 def progress(message: str) -> None:

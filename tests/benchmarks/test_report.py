@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import report
-from benchmarks.report import Row, row
+from benchmarks.report import Benchmark, Row, row
 
 
 def _measure(given: argparse.Namespace) -> Iterator[Row]:
@@ -19,6 +19,9 @@ def _measure(given: argparse.Namespace) -> Iterator[Row]:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--extra", type=int, default=0)
+
+
+FAKE = Benchmark("fake", "", _measure, _options)
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +40,7 @@ def test_a_target_is_met_or_missed_in_its_own_direction() -> None:
 def test_json_is_one_object_with_machine_commit_seed_and_rows(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = ["--quick", "--json", "--seed", "3"]
-    report.run("fake", "", _measure, options=_options, arguments=arguments)
+    FAKE.main(["--quick", "--json", "--seed", "3"])
     printed = json.loads(capsys.readouterr().out)
     assert printed["seed"] == 3
     assert {"cpu", "isa", "cores", "threads"} <= printed["machine"].keys()
@@ -54,9 +56,7 @@ def test_json_is_one_object_with_machine_commit_seed_and_rows(
 
 
 def test_the_table_has_a_line_for_each_contestant(capsys: pytest.CaptureFixture[str]) -> None:
-    made = report.run(
-        "fake", "", _measure, options=_options, arguments=["--quick", "--extra", "100000"]
-    )
+    made = FAKE.main(["--quick", "--extra", "100000"])
     assert [r.value for r in made.rows] == [0.97, 101234.5, 1000.0]
     printed = capsys.readouterr().out
     assert "hnswlib" in printed
@@ -64,12 +64,11 @@ def test_the_table_has_a_line_for_each_contestant(capsys: pytest.CaptureFixture[
 
 
 def test_a_full_run_is_kept_and_a_quick_one_is_not(tmp_path: Path) -> None:
-    report.run("fake", "", _measure, options=_options, arguments=["--quick"])
+    FAKE.main(["--quick"])
     assert not report.RESULTS.exists()
-    made = report.run("fake", "", _measure, options=_options, arguments=[])
+    made = FAKE.main([])
     kept = json.loads((report.RESULTS / "fake.json").read_text())
     assert kept["rows"][1]["value"] == made.rows[1].value
     elsewhere = tmp_path / "elsewhere.json"
-    arguments = ["--quick", "--output", str(elsewhere)]
-    report.run("fake", "", _measure, options=_options, arguments=arguments)
+    FAKE.main(["--quick", "--output", str(elsewhere)])
     assert json.loads(elsewhere.read_text())["quick"] is True
