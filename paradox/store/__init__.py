@@ -4,6 +4,7 @@ Nothing above this room knows the engine under it, RocksDB.
 """
 
 from paradox.store.batch import ChangeBlock, RecordBlock, StoreStats, WriteBatch, WriteReport
+from paradox.store.payload_frame import PayloadFrame
 from paradox.store.record_store import RecordStore
 from paradox.store.schema import COLUMN_TYPES, ColumnType, Schema
 
@@ -11,6 +12,7 @@ __all__ = [
     "COLUMN_TYPES",
     "ChangeBlock",
     "ColumnType",
+    "PayloadFrame",
     "RecordBlock",
     "RecordStore",
     "Schema",
