@@ -4,6 +4,7 @@
 `PARADOX_CACHE`: folder of models and embedded corpora; `~/.cache/paradox`.
 `PARADOX_ISA`: instruction set of the kernels (scalar, avx2, avx512, neon); the best there is.
 `PARADOX_THREADS`: threads of one call where the caller names none; 1.
+`RAY_ADDRESS`: the Ray cluster that `paradox.connect()` joins, as for Ray itself; the one here.
 """
 
 from __future__ import annotations
@@ -39,3 +40,8 @@ def threads() -> int:
     if not value.isdecimal() or int(value) < 1:
         raise InvalidArgument(f"PARADOX_THREADS: expected a positive integer; got {value!r}")
     return int(value)
+
+
+def ray_address() -> str | None:
+    """Return the Ray cluster to join, or None where none is named."""
+    return os.environ.get("RAY_ADDRESS") or None

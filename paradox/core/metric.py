@@ -13,7 +13,7 @@ Squared distances are what faiss and hnswlib return, so figures compare without 
 
 from __future__ import annotations
 
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from paradox.core.errors import InvalidArgument
 
@@ -30,4 +30,4 @@ def check_metric(metric: str) -> Metric:
     """
     if metric not in METRICS:
         raise InvalidArgument(f"metric: expected one of {', '.join(METRICS)}; got {metric!r}")
-    return cast(Metric, metric)
+    return metric

@@ -31,11 +31,7 @@ def check_dim(dim: object) -> int:
     Raises:
         InvalidArgument: it is not.
     """
-    if not isinstance(dim, numbers.Integral) or isinstance(dim, bool):
-        raise InvalidArgument(f"dim: expected an integer; got {dim!r}")
-    if not 1 <= dim <= MAX_DIM:
-        raise InvalidArgument(f"dim: expected 1 to {MAX_DIM}; got {dim}")
-    return int(dim)
+    return _check_int(dim, 1, MAX_DIM, "dim")
 
 
 def check_k(k: object) -> int:
@@ -44,11 +40,7 @@ def check_k(k: object) -> int:
     Raises:
         InvalidArgument: it is not.
     """
-    if not isinstance(k, numbers.Integral) or isinstance(k, bool):
-        raise InvalidArgument(f"k: expected an integer; got {k!r}")
-    if not 1 <= k <= MAX_K:
-        raise InvalidArgument(f"k: expected 1 to {MAX_K}; got {k}")
-    return int(k)
+    return _check_int(k, 1, MAX_K, "k")
 
 
 def check_recall(recall: object) -> float:
@@ -57,9 +49,11 @@ def check_recall(recall: object) -> float:
     Raises:
         InvalidArgument: it is not.
     """
-    if not isinstance(recall, numbers.Real) or isinstance(recall, bool) or not 0 < recall <= 1:
-        raise InvalidArgument(f"recall: expected a number in (0, 1]; got {recall!r}")
-    return float(recall)
+    if isinstance(recall, int | float | np.integer | np.floating) and not isinstance(recall, bool):
+        value = float(recall)
+        if 0 < value <= 1:
+            return value
+    raise InvalidArgument(f"recall: expected a number in (0, 1]; got {recall!r}")
 
 
 def as_matrix(vectors: Any, dim: int, *, where: str = "vectors") -> F32Matrix:
@@ -154,6 +148,14 @@ def last_of_each(ids: I64Vector) -> I64Vector:
     """Return the positions of the last occurrence of each id, ascending."""
     reversed_first = np.unique(ids[::-1], return_index=True)[1]
     return np.sort(len(ids) - 1 - reversed_first)
+
+
+def _check_int(value: object, low: int, high: int, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise InvalidArgument(f"{where}: expected an integer; got {value!r}")
+    if not low <= value <= high:
+        raise InvalidArgument(f"{where}: expected {low} to {high}; got {value}")
+    return int(value)
 
 
 def _as_array(vectors: Any, where: str) -> npt.NDArray[Any]:
