@@ -133,7 +133,7 @@ class Commit:
 
     def mutation(self) -> Mutation:
         """Return all there is to write; empty where the operations changed nothing."""
-        if self._mutation:
+        if self._mutation or self.state.schema is not self._before.schema:
             self.state.commits += 1
             self._mutation += self.state.difference(self._before)
         return self._mutation
@@ -180,6 +180,10 @@ class Commit:
         if batch.operation_id is not None:
             self._remember(batch.operation_id, _pack_report(report, assigned))
         return report
+
+    def declare(self, columns: Mapping[str, Any]) -> None:
+        """Stage payload columns that no record has a value for yet."""
+        self.state.schema = self.state.schema.declare(columns)
 
     def assign_homes(
         self, ids: I64Vector, proposed: npt.NDArray[np.int32]

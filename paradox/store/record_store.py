@@ -187,6 +187,19 @@ class RecordStore:
         """Forget changes up to a seq, as they need no replay; those of a batch go together."""
         self._committer.run(lambda commit: commit.prune_changes(up_to_seq))
 
+    def declare(self, columns: Mapping[str, Any]) -> None:
+        """Declare payload columns, durably, before any record has a value for them.
+
+        Args:
+            columns: column to type, as for `Schema.of`.
+
+        Raises:
+            InvalidArgument: a name or type that cannot be.
+            PayloadError: one is declared with another type, or the schema is closed.
+            StorageUnavailable: the disk refused.
+        """
+        self._committer.run(lambda commit: commit.declare(columns))
+
     def assign_homes(self, ids: I64Vector, proposed: npt.ArrayLike) -> npt.NDArray[np.int32]:
         """Return the home of each id, and give it the proposed one if it has none.
 

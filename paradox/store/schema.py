@@ -74,6 +74,28 @@ class Schema:
     def __reduce__(self) -> tuple[Any, ...]:  # a mappingproxy does not pickle
         return _restore, (dict(self.columns), self.closed)
 
+    def declare(self, columns: Mapping[str, Any]) -> Schema:
+        """Return the schema with these columns in it too.
+
+        Raises:
+            InvalidArgument: a name that is not a non-empty str, or an unknown type.
+            PayloadError: one is declared with another type, or is new to a closed schema.
+        """
+        asked = Schema.of(columns).columns
+        for name, kind in asked.items():
+            if self.closed and name not in self.columns:
+                raise PayloadError(
+                    f"payload: expected declared columns "
+                    f"({', '.join(self.columns) or 'there are none'}); got {name!r:.80}"
+                )
+            if self.columns.get(name, kind) != kind:
+                raise PayloadError(
+                    f"payload: column {name!r}: expected {self.columns[name]}; got {kind}"
+                )
+        if asked.keys() <= self.columns.keys():
+            return self
+        return Schema(MappingProxyType({**self.columns, **asked}), self.closed)
+
     def admit(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Schema, list[Payload]]:
         """Return rows whose values are of exactly the declared types, and the schema after them.
 

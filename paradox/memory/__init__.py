@@ -1,0 +1,8 @@
+"""The engine: records, index and payload columns as one memory, embedded, without Ray.
+
+A volatile engine lives and dies with its process; a durable one has its folder.
+"""
+
+from paradox.memory.engine import EngineStats, LatentMemoryEngine
+
+__all__ = ["EngineStats", "LatentMemoryEngine"]

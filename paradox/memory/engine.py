@@ -1,0 +1,537 @@
+"""Records, index and payload columns as one memory."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from readerwriterlock import rwlock
+
+from paradox import index as indexes
+from paradox.core import config
+from paradox.core.errors import CorruptionError, InvalidArgument
+from paradox.core.metric import Metric
+from paradox.core.types import (
+    AddReport,
+    BoolMask,
+    F32Matrix,
+    I32Vector,
+    I64Vector,
+    Neighbors,
+    Record,
+)
+from paradox.core.vectors import as_ids, as_matrix, check_directions, check_k, check_recall
+from paradox.index import IndexStats
+from paradox.memory import checkpoint, settings
+from paradox.memory.checkpoint import Derived
+from paradox.memory.effort import DEFAULT_RECALL, EffortBook
+from paradox.memory.settings import EngineSettings
+from paradox.store import (
+    ChangeBlock,
+    ColumnType,
+    PayloadFrame,
+    RecordBlock,
+    RecordStore,
+    Schema,
+    StoreStats,
+    WriteBatch,
+    WriteReport,
+)
+from paradox.store.snapshot import restore_snapshot, take_snapshot
+
+_LOG = logging.getLogger(__name__)
+
+_RECORDS, _CHECKPOINTS = "records", "checkpoints"
+_CHECKPOINT_EVERY = 50_000
+_TUNING_SAMPLE = 2_000
+_REMEDY = "restore a snapshot"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """Figures of one engine.
+
+    Attributes:
+        n_records: live records.
+        dim: dimension of the vectors.
+        metric: metric of the distances.
+        columns: declared payload columns and their types.
+        last_seq: the last write.
+        checkpoint_seq: the write up to which nothing needs replaying at the next opening.
+        index: figures of the index.
+        store: figures of the record store.
+    """
+
+    n_records: int
+    dim: int
+    metric: Metric
+    columns: dict[str, ColumnType]
+    last_seq: int
+    checkpoint_seq: int
+    index: IndexStats
+    store: StoreStats
+
+
+class LatentMemoryEngine:
+    """A memory of vectors with their meaning, in this process.
+
+    Any number of threads may read while others write. A write is durable, where the engine is,
+    and visible to every later read before its call returns; a reader sees a write whole or not
+    at all.
+
+    Args:
+        dim: dimension of the vectors, 1 to 65,536.
+        metric: `l2`, `ip` or `cosine`; see `paradox.core.metric`.
+        index: name of an index backend; see `paradox.index.backends()`.
+        schema: payload column to type (`str`, `int`, `float`, `bool`, `timestamp`, `list[str]`);
+            other columns are then refused. None declares columns by their first value.
+        index_options: options of the index backend.
+        threads: threads one call may use; None takes `PARADOX_THREADS`, or 1.
+
+    Raises:
+        InvalidArgument: a setting out of its range.
+        UnknownBackend: there is no such index, or its package is not installed.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        metric: str = "l2",
+        index: str = "auto",
+        schema: Mapping[str, Any] | None = None,
+        index_options: dict[str, Any] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        made = settings.make(dim, metric, index, index_options)
+        derived = _nothing(made)  # first, so that options that cannot be change nothing
+        self._start(made, RecordStore.volatile(dim=made.dim, schema=schema), None, threads)
+        self._adopt(derived)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        dim: int | None = None,
+        metric: str | None = None,
+        index: str | None = None,
+        schema: Mapping[str, Any] | None = None,
+        index_options: dict[str, Any] | None = None,
+        threads: int | None = None,
+    ) -> Self:
+        """Open the durable engine that lives in a folder, or make a new one there.
+
+        Args:
+            path: the folder.
+            dim: needed for a new engine; an existing one knows its own, as it does all settings.
+            metric: `l2` for a new engine if None.
+            index: `auto` for a new engine if None.
+            schema: as for `LatentMemoryEngine`.
+            index_options: as for `LatentMemoryEngine`.
+            threads: as for `LatentMemoryEngine`.
+
+        Raises:
+            InvalidArgument: the engine there has other settings; both values are named.
+            StorageUnavailable: another process holds it.
+            CorruptionError: what is stored is damaged beyond what can be made again.
+        """
+        folder = Path(path).absolute()
+        kept = settings.read(folder)
+        if kept is None:
+            if dim is None:
+                raise InvalidArgument(f"dim: expected the dimension of a new engine at {folder}")
+            made = settings.make(dim, metric or "l2", index or "auto", index_options)
+            _nothing(made)
+            folder.mkdir(parents=True, exist_ok=True)
+            store = RecordStore.open(folder / _RECORDS, dim=made.dim, schema=schema)
+            settings.write(folder, made)
+        else:
+            asked = {"dim": dim, "metric": metric, "index": index, "index_options": index_options}
+            made = settings.reconcile(kept, asked, folder)
+            if not (folder / _RECORDS).is_dir():
+                raise CorruptionError("the records are missing", folder / _RECORDS, None, _REMEDY)
+            store = RecordStore.open(folder / _RECORDS, dim=made.dim, schema=schema)
+        engine = cls.__new__(cls)
+        try:
+            engine._start(made, store, folder, threads)
+            engine._recover(folder)
+        except BaseException:
+            store.close()
+            raise
+        return engine
+
+    def _start(
+        self,
+        kept: EngineSettings,
+        store: RecordStore,
+        folder: Path | None,
+        threads: int | None,
+    ) -> None:
+        self._settings = kept
+        self._store = store
+        self._folder = folder
+        self._threads = threads or config.threads()
+        self._lock = rwlock.RWLockFair()
+        self._checkpointing = threading.Lock()
+        self._checkpoint_seq = 0
+        self._efforts = EffortBook()
+        self._closed = False
+
+    # ---------------------------------------------------------------- settings and figures
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the vectors."""
+        return self._settings.dim
+
+    @property
+    def metric(self) -> Metric:
+        """Metric of the distances."""
+        return self._settings.metric
+
+    @property
+    def schema(self) -> Schema:
+        """Payload columns declared so far."""
+        return self._store.schema
+
+    @property
+    def last_seq(self) -> int:
+        """The last write."""
+        return self._store.last_seq
+
+    def __len__(self) -> int:
+        with self._reading():
+            return len(self._index)
+
+    def stats(self) -> EngineStats:
+        """Return the engine's figures."""
+        with self._reading():
+            return EngineStats(
+                n_records=len(self._index),
+                dim=self.dim,
+                metric=self.metric,
+                columns=dict(self.schema.columns),
+                last_seq=self._applied_seq,
+                checkpoint_seq=self._checkpoint_seq,
+                index=self._index.stats(),
+                store=self._store.stats(),
+            )
+
+    # ---------------------------------------------------------------- writing
+
+    def add(
+        self,
+        vectors: Any,
+        *,
+        ids: Any = None,
+        payload: Any = None,
+        encoder_id: str = "",
+        version: int = 0,
+        timestamps: Any = None,
+        operation_id: bytes | None = None,
+    ) -> AddReport:
+        """Insert records, replacing those whose id is known.
+
+        Args:
+            vectors: (n, dim) or (dim,); float32, float64, float16, int8, or bfloat16 as uint16.
+            ids: (n,) int64 other than -1; None assigns them. Where two are equal the last wins,
+                and a warning says so.
+            payload: n dicts, or a pandas, pyarrow or polars table of n rows.
+            encoder_id: identity of the encoder that made the vectors.
+            version: version of that encoder.
+            timestamps: n datetimes, or None for now.
+            operation_id: a name for this call; repeating a call of a known name changes nothing
+                and returns what the first returned.
+
+        Raises:
+            InvalidArgument: vectors, ids or another argument are not as described.
+            PayloadError: the payload does not fit the declared columns.
+            StorageUnavailable: the disk refused; nothing was added.
+        """
+        self._check_open()
+        matrix = as_matrix(vectors, self.dim)
+        if self.metric == "cosine":
+            check_directions(matrix)
+        done = self._write(
+            WriteBatch(
+                vectors=matrix,
+                ids=ids,
+                payloads=payload,
+                encoder_id=encoder_id,
+                version=version,
+                timestamps=timestamps,
+                operation_id=operation_id,
+            )
+        )
+        if done.duplicates:
+            warnings.warn(
+                f"add: {done.duplicates} of {len(matrix)} ids came again in the same call; "
+                "the last of each was kept",
+                stacklevel=2,
+            )
+        return AddReport(done.ids, done.inserted, done.replaced, done.duplicates)
+
+    def delete(self, ids: Any, *, operation_id: bytes | None = None) -> int:
+        """Delete records by id, ignoring unknown ids; return how many were deleted."""
+        self._check_open()
+        return self._write(WriteBatch(deletes=ids, operation_id=operation_id)).deleted
+
+    def declare(self, columns: Mapping[str, Any]) -> None:
+        """Declare payload columns before any record has a value for them.
+
+        Args:
+            columns: column to type, as for `schema`.
+
+        Raises:
+            PayloadError: one is declared with another type, or the schema is closed.
+        """
+        self._check_open()
+        self._store.declare(columns)
+
+    def assign_homes(self, ids: I64Vector, proposed: I32Vector) -> I32Vector:
+        """Return the shard each id lives on for good: the one proposed for it first.
+
+        Durable before it returns. The engine only keeps this directory for the cluster: a home
+        says nothing about which records live here.
+
+        Args:
+            ids: (n,) int64.
+            proposed: (n,) int32, the shard for an id that has none yet.
+        """
+        self._check_open()
+        return self._store.assign_homes(ids, proposed)
+
+    def homes(self, ids: I64Vector) -> I32Vector:
+        """Return the shard each id lives on, -1 where none was assigned."""
+        return self._store.homes(ids)
+
+    # ---------------------------------------------------------------- reading
+
+    def query(
+        self,
+        vectors: Any,
+        k: int = 10,
+        *,
+        recall: float | None = None,
+        effort: int | None = None,
+        filter: str | None = None,
+    ) -> Neighbors:
+        """Return the k nearest records of each query, nearest first.
+
+        Args:
+            vectors: (n_queries, dim), or (dim,) for one query, whose answer is then
+                one-dimensional.
+            k: 1 to 10,000.
+            recall: recall@k to reach, in (0, 1]; 0.95 if neither this nor `effort` is given. The
+                index is tuned for it on the engine's own data when it is first asked for.
+            effort: the index's own knob instead.
+            filter: an SQL expression over payload columns, such as `year >= 2020`, that records
+                must satisfy.
+
+        Raises:
+            InvalidArgument: a query, `k` or `recall` is not as described.
+            FilterError: the filter is not one boolean expression over declared columns.
+        """
+        k = check_k(k)
+        queries = as_matrix(vectors, self.dim, where="queries")
+        if self.metric == "cosine":
+            check_directions(queries, where="queries")
+        recall = DEFAULT_RECALL if recall is None else check_recall(recall)
+        with self._reading():
+            allow = None if filter is None else self._payload.select(filter, self.schema)
+            if effort is None:
+                effort = self._efforts.effort_for(self._index, k, recall, self._tuning_sample)
+            found = self._index.search(
+                queries, k, effort=effort, allow=allow, threads=self._threads
+            )
+        self._efforts.note(queries)
+        found = replace(found, _fetch=self.get)
+        return found.first_row() if np.ndim(vectors) == 1 else found
+
+    def get(self, ids: Any) -> list[Record | None]:
+        """Return the records of these ids, None where there is none.
+
+        Raises:
+            RecordCorrupt: a record is not what was written; names it.
+        """
+        self._check_open()
+        return self._store.get(as_ids(ids))
+
+    def contains(self, ids: Any) -> BoolMask:
+        """Return (n,) bool, which of these ids are live."""
+        self._check_open()
+        return self._store.contains(as_ids(ids))
+
+    def sample(self, n: int, *, seed: int = 0) -> tuple[I64Vector, F32Matrix]:
+        """Return ids and vectors of `n` records drawn at random, or of all where there are fewer.
+
+        Returns:
+            ids (m,) int64, ascending; vectors (m, dim) float32.
+        """
+        self._check_open()
+        ids = self._store.ids()
+        if len(ids) > n:
+            picked = np.random.default_rng(seed).choice(len(ids), n, replace=False)
+            ids = ids[np.sort(picked)]
+        return ids, self._store.get_vectors(ids)
+
+    # ---------------------------------------------------------------- keeping
+
+    def checkpoint(self) -> None:
+        """Keep the index as it is, so that the next opening replays only what comes after.
+
+        Does nothing for a volatile engine. Reads go on meanwhile, writes wait.
+        """
+        if self._folder is None:
+            return
+        folder = self._folder / _CHECKPOINTS
+        with self._checkpointing:
+            with self._reading():
+                derived = Derived(self._index, self._payload, self._applied_seq)
+                checkpoint.save(folder, derived)
+            self._checkpoint_seq = derived.seq
+            self._store.prune_changes(checkpoint.oldest_seq(folder))
+
+    def snapshot(self, uri: str) -> None:
+        """Copy the engine, as it is at this moment, to a folder or object store.
+
+        Args:
+            uri: where to; anything fsspec speaks. A finished snapshot is never overwritten.
+
+        Raises:
+            InvalidArgument: there is a snapshot at `uri` already.
+        """
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix=".snapshot-") as staging:
+            self.stage(Path(staging) / "engine")
+            take_snapshot(Path(staging) / "engine", uri)
+
+    def stage(self, folder: Path) -> None:
+        """Write a consistent copy of the engine into a new folder, by hard links where possible."""
+        self._check_open()
+        folder.mkdir(parents=True)
+        settings.write(folder, self._settings)
+        if self._folder is not None:
+            self.checkpoint()
+            with self._checkpointing:
+                checkpoint.link_newest(self._folder / _CHECKPOINTS, folder / _CHECKPOINTS)
+        self._store.checkpoint(folder / _RECORDS)  # last: never older than the checkpoint
+
+    @classmethod
+    def restore(cls, uri: str, path: str | Path, *, threads: int | None = None) -> Self:
+        """Make a durable engine in a new folder from a snapshot, and open it.
+
+        Raises:
+            SnapshotCorrupt: a file of the snapshot is missing or not what was written.
+            InvalidArgument: the folder is not empty.
+        """
+        restore_snapshot(uri, Path(path).absolute())
+        return cls.open(path, threads=threads)
+
+    def close(self, *, checkpoint: bool = True) -> None:
+        """Close the engine; a second time does nothing.
+
+        Args:
+            checkpoint: keep the index, so that the next opening has nothing to replay.
+        """
+        if self._closed:
+            return
+        if checkpoint:
+            self.checkpoint()
+        with self._lock.gen_wlock():
+            self._closed = True
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close(checkpoint=error is None)
+
+    # ---------------------------------------------------------------- inside
+
+    def _write(self, batch: WriteBatch) -> WriteReport:
+        done = self._store.write(batch)
+        self._catch_up(done.last_seq)
+        if self._applied_seq - self._checkpoint_seq >= max(_CHECKPOINT_EVERY, len(self) // 4):
+            self.checkpoint()
+        return done
+
+    def _catch_up(self, seq: int) -> int:
+        """Bring the derived data to `seq` at least; return how many changes that took.
+
+        Concurrent writers become durable together, and one of them applies what all have written,
+        in the order of their seqs.
+        """
+        if self._applied_seq >= seq:
+            return 0
+        with self._lock.gen_wlock():
+            before = self._applied_seq
+            for block in self._store.changes(before):
+                self._apply(block)
+            return self._applied_seq - before
+
+    def _apply(self, block: ChangeBlock) -> None:
+        if len(block.deletes):
+            self._index.remove(block.deletes)
+            self._payload.remove(block.deletes)
+        if len(block.upserts):
+            self._insert(block.upserts)
+        self._applied_seq = block.last_seq
+
+    def _insert(self, block: RecordBlock) -> None:
+        self._index.add(block.ids, block.vectors)
+        self._payload.upsert(block.ids, block.payloads)
+
+    def _recover(self, folder: Path) -> None:
+        """Take the derived data from the newest checkpoint, or make them again from records."""
+        kept = checkpoint.load(folder / _CHECKPOINTS)
+        oldest, newest = self._store.stats().oldest_change, self._store.last_seq
+        if kept is not None and oldest <= kept.seq <= newest:
+            self._adopt(kept)
+            self._checkpoint_seq = kept.seq
+            _LOG.info("%s: replayed %d changes", folder, self._catch_up(newest))
+            if len(self._index) == len(self._store):
+                return
+            _LOG.warning("%s: the checkpoint does not fit, made again from records", folder)
+        self._adopt(replace(_nothing(self._settings), seq=newest))
+        for block in self._store.scan():
+            self._insert(block)
+
+    def _adopt(self, derived: Derived) -> None:
+        self._index = derived.index
+        self._payload = derived.payload
+        self._applied_seq = derived.seq
+
+    def _tuning_sample(self) -> F32Matrix:
+        return self.sample(_TUNING_SAMPLE)[1]
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._lock.gen_rlock():
+            self._check_open()
+            yield
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InvalidArgument("the engine is closed")
+
+
+def _nothing(made: EngineSettings) -> Derived:
+    """Return the derived data of no records."""
+    index = indexes.create(made.index, dim=made.dim, metric=made.metric, **made.index_options)
+    return Derived(index, PayloadFrame(), 0)

@@ -1,0 +1,197 @@
+"""What a durable engine keeps, whatever ends its process."""
+
+from __future__ import annotations
+
+import logging
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+from paradox.core.errors import CorruptionError, InvalidArgument
+from paradox.memory import LatentMemoryEngine
+
+DIM = 8
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(11)
+
+
+def vectors_of(rng, n):
+    return rng.standard_normal((n, DIM), dtype=np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "engine"
+
+
+@pytest.mark.parametrize("index", ["exact", "hnsw", "ivfpq", "auto"])
+@pytest.mark.parametrize("clean", [True, False])
+def test_reopening_gives_the_same_answers(folder, rng, index, clean):
+    vectors = vectors_of(rng, 400)
+    engine = LatentMemoryEngine.open(folder, dim=DIM, metric="cosine", index=index)
+    engine.add(vectors[:300], payload=[{"n": i} for i in range(300)])
+    engine.checkpoint()
+    engine.add(vectors[300:], payload=[{"n": i} for i in range(300, 400)])
+    engine.delete(np.arange(0, 400, 4))
+    engine.add(-vectors[1:3], ids=[1, 2], payload=[{"n": -1}, {"n": -2}])
+    before = engine.query(vectors[:50], k=5, recall=1.0)
+    filtered = engine.query(vectors[0], k=5, filter="n < 0")
+    seq = engine.last_seq
+    engine.close(checkpoint=clean)
+
+    with LatentMemoryEngine.open(folder) as again:
+        assert (again.dim, again.metric, len(again), again.last_seq) == (DIM, "cosine", 300, seq)
+        after = again.query(vectors[:50], k=5, recall=1.0)
+        np.testing.assert_array_equal(after.ids, before.ids)
+        np.testing.assert_allclose(after.distances, before.distances, atol=1e-6)
+        np.testing.assert_array_equal(
+            again.query(vectors[0], k=5, filter="n < 0").ids, filtered.ids
+        )
+        assert again.add(vectors[:1]).ids.tolist() == [400]
+
+
+def test_only_what_follows_the_checkpoint_is_replayed(folder, rng, caplog):
+    engine = LatentMemoryEngine.open(folder, dim=DIM)
+    engine.add(vectors_of(rng, 100))
+    engine.checkpoint()
+    engine.add(vectors_of(rng, 7))
+    engine.close(checkpoint=False)
+    with caplog.at_level(logging.INFO, logger="paradox.memory.engine"):
+        LatentMemoryEngine.open(folder).close()
+    assert "7 changes" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "delete"])
+def test_a_damaged_checkpoint_is_left_out_and_said(folder, rng, caplog, damage):
+    vectors = vectors_of(rng, 200)
+    with LatentMemoryEngine.open(folder, dim=DIM) as engine:
+        engine.add(vectors, payload=[{"n": i} for i in range(200)])
+    for path in folder.glob("checkpoints/*/index.pdx"):
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 4
+        if damage == "delete":
+            path.unlink()
+        else:
+            path.write_bytes(data if damage == "flip" else data[: len(data) // 2])
+    with (
+        caplog.at_level(logging.WARNING, logger="paradox.memory"),
+        LatentMemoryEngine.open(folder) as again,
+    ):
+        assert again.query(vectors[5], k=1, filter="n = 5").ids.tolist() == [5]
+    assert "made again from records" in caplog.text
+
+
+def test_damaged_settings_are_an_error(folder, rng):
+    LatentMemoryEngine.open(folder, dim=DIM).close()
+    (folder / "engine.json").write_bytes(b'{"dim": 8')
+    with pytest.raises(CorruptionError, match="settings"):
+        LatentMemoryEngine.open(folder)
+
+
+@pytest.mark.parametrize(
+    "other", [{"dim": DIM + 1}, {"metric": "ip"}, {"index": "hnsw"}, {"index_options": {"M": 8}}]
+)
+def test_opening_with_other_settings_names_both(folder, other):
+    LatentMemoryEngine.open(folder, dim=DIM, metric="l2", index="exact").close()
+    name = next(iter(other))
+    with pytest.raises(InvalidArgument, match=f"{name}: it has .*, asked for"):
+        LatentMemoryEngine.open(folder, **other)
+
+
+def test_a_new_folder_needs_a_dimension(folder):
+    with pytest.raises(InvalidArgument, match="dim"):
+        LatentMemoryEngine.open(folder)
+    assert not folder.exists()
+
+
+def test_a_closed_engine_says_so(folder, rng):
+    engine = LatentMemoryEngine.open(folder, dim=DIM)
+    engine.close()
+    engine.close()
+    with pytest.raises(InvalidArgument, match="closed"):
+        engine.query(vectors_of(rng, 1))
+    with pytest.raises(InvalidArgument, match="closed"):
+        engine.add(vectors_of(rng, 1))
+
+
+def test_checkpoints_are_made_along_the_way_and_old_ones_go(folder, rng, monkeypatch):
+    monkeypatch.setattr("paradox.memory.engine._CHECKPOINT_EVERY", 50)
+    engine = LatentMemoryEngine.open(folder, dim=DIM)
+    for _ in range(20):
+        engine.add(vectors_of(rng, 20))
+    kept = sorted(int(path.name) for path in folder.glob("checkpoints/*"))
+    assert len(kept) == 2
+    assert kept[-1] >= 200
+    engine.close()
+
+
+WRITER = """
+    import sys
+    import numpy as np
+    from paradox.memory import LatentMemoryEngine
+
+    rng = np.random.default_rng(int(sys.argv[2]))
+    with LatentMemoryEngine.open(sys.argv[1], dim=8, metric="l2", index="auto") as engine:
+        print("open", flush=True)
+        for _ in range(10_000):
+            ids = rng.choice(500, rng.integers(1, 40), replace=False)
+            stamp = int(rng.integers(1, 2**40))
+            print("try", stamp, *ids, flush=True)
+            if rng.random() < 0.3:
+                engine.delete(ids)
+                print("deleted", stamp, *ids, flush=True)
+            else:
+                vectors = np.full((len(ids), 8), stamp % 1009, np.float32) + ids[:, None]
+                engine.add(vectors, ids=ids, payload=[{"stamp": stamp}] * len(ids))
+                print("added", stamp, *ids, flush=True)
+"""
+
+
+def test_a_killed_process_loses_nothing_it_acknowledged(folder):
+    """SIGKILL at random moments; what was acknowledged is there, what was under way is whole."""
+    random.seed(5)
+    known: dict[int, int | None] = {}
+    for round_number in range(6):
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(WRITER), str(folder), str(round_number)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout.readline() == "open\n"
+        time.sleep(random.uniform(0.05, 0.6))
+        process.send_signal(signal.SIGKILL)
+        lines = [line.split() for line in process.stdout.read().splitlines(keepends=False)]
+        process.wait()
+        process.stdout.close()
+        under_way: tuple[int, list[int]] | None = None
+        for verb, stamp, *ids in lines:
+            if verb == "try":
+                under_way = int(stamp), [int(i) for i in ids]
+                continue
+            under_way = None
+            known.update(dict.fromkeys(map(int, ids), int(stamp) if verb == "added" else None))
+        with LatentMemoryEngine.open(folder) as engine:
+            records = dict(zip(range(500), engine.get(np.arange(500)), strict=True))
+            stamps = {i: r.payload["stamp"] if r else None for i, r in records.items()}
+            if under_way is not None:
+                stamp, ids = under_way
+                after = {i: stamps[i] for i in ids}
+                before = {i: known.get(i) for i in ids}
+                assert after in (before, dict.fromkeys(ids, stamp), dict.fromkeys(ids, None))
+                known.update(after)
+            assert stamps == {i: known.get(i) for i in range(500)}
+            live = [i for i, stamp in stamps.items() if stamp is not None]
+            assert len(engine) == len(live)
+            for i in live[::37]:
+                hits = engine.query(records[i].vector, k=1, filter=f"stamp = {stamps[i]}")
+                assert hits.distances[0] == 0
+    assert any(stamp is not None for stamp in known.values())
