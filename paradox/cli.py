@@ -37,7 +37,8 @@ Name = Annotated[
     typer.Option("--collection", "-c", help="The collection; needless where there is only one."),
 ]
 Address = Annotated[
-    str | None, typer.Option(help="Ray cluster to join, host:port; the one of this machine if not.")
+    str | None,
+    typer.Option(help="Ray cluster to join; RAY_ADDRESS or this machine's if not."),
 ]
 
 
@@ -261,11 +262,8 @@ def _reporting(as_json: bool) -> Iterator[None]:
 
 @contextmanager
 def _client(address: str | None) -> Iterator[Client]:
-    from paradox.cluster import local
     from paradox.cluster.client import connect
 
-    if address is None and (cluster := local.running()) is not None:
-        address = cluster.address
     with connect(address=address) as client:
         yield client
 
