@@ -85,7 +85,7 @@ def load(name: str, n: int | None = None, *, seed: int = 0) -> Dataset:
     if len(rows) < n + N_QUERIES:
         most = len(rows) - N_QUERIES
         raise InvalidArgument(f"n: {name} has up to {most:,} rows beside its queries; got {n:,}")
-    return Dataset(name, metric, rows[:n], np.ascontiguousarray(rows[-N_QUERIES:]))
+    return Dataset(name, metric, rows[:n], np.array(rows[-N_QUERIES:]))
 
 
 def intrinsic_dimension(dataset: Dataset, *, k: int = 100) -> float:

@@ -29,7 +29,8 @@ class Row:
     """One figure.
 
     Attributes:
-        case: what was measured: data set, n, dim, metric, k, queries at a time, threads.
+        case: what was measured: data set, n, dim, metric, and after a colon what differs between
+            the cases on it: backend, queries at a time, threads.
         figure: what the value is, with its unit: `recall@10`, `QPS`, `p50 µs`.
         value: as measured.
         peer: the library that gave it; None is Paradox itself, as `case` says which part of it.
@@ -90,20 +91,25 @@ class Report:
             self.print(Console())
 
     def print(self, console: Console) -> None:
-        """Print a table: a line for each case and library, a column for each figure."""
-        figures = list(dict.fromkeys(r.figure for r in self.rows))
-        table = Table(title=f"benchmarks.{self.benchmark}", title_justify="left")
-        table.add_column("case")
-        table.add_column("by")
-        for figure in figures:
-            table.add_column(figure, justify="right")
-        lines: dict[tuple[str, str | None], dict[str, Row]] = {}
+        """Print a table for each part before the colon of a case, libraries side by side."""
+        lines: dict[str, dict[tuple[str, str], dict[str, Row]]] = {}
         for r in self.rows:
-            lines.setdefault((r.case, r.peer), {})[r.figure] = r
-        for (case, peer), cells in lines.items():
-            shown = [_cell(cells[f]) if f in cells else "" for f in figures]
-            table.add_row(case, peer or "paradox", *shown)
-        console.print(table)
+            where, _, what = r.case.rpartition(": ")
+            cells = lines.setdefault(where, {}).setdefault((what, r.peer or "paradox"), {})
+            cells[r.figure] = r
+        for where, cases in lines.items():
+            figures = list(dict.fromkeys(figure for cells in cases.values() for figure in cells))
+            order = list(dict.fromkeys(what for what, _ in cases))
+            table = Table(title=where or self.benchmark, title_justify="left")
+            table.add_column("case")
+            table.add_column("by", no_wrap=True)
+            for figure in figures:
+                table.add_column(figure, justify="right")
+            for (what, by), cells in sorted(
+                cases.items(), key=lambda case: order.index(case[0][0])
+            ):
+                table.add_row(what, by, *(_cell(cells[f]) if f in cells else "" for f in figures))
+            console.print(table)
         machine = " · ".join(f"{name} {value}" for name, value in self.machine.items())
         console.print(f"{machine} · commit {self.commit} · seed {self.seed}", style="dim")
 
@@ -194,5 +200,6 @@ def _cpu_model() -> str:
 
 
 def _cell(r: Row) -> str:
-    text = f"{r.value:,.4f}" if abs(r.value) < 2 else f"{r.value:,.0f}"
+    small = abs(r.value) < 10 and r.value != round(r.value)
+    text = f"{r.value:,.4f}" if small else f"{r.value:,.0f}"
     return text if r.holds is None else f"{text} {'✓' if r.holds else '✗'} {r.target:g}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,14 +47,39 @@ def timed(
         search(part)
         times_ns.append(time.perf_counter_ns() - start)
         spent_ns += times_ns[-1]
-    p50, p99 = np.percentile(times_ns, [50, 99]) / 1e3
-    return Timing(batch * len(times_ns) / (spent_ns / 1e9), float(p50), float(p99))
+    return _summary(times_ns, batch)
+
+
+def interleaved(
+    searches: Mapping[str, Callable[[F32Matrix], object]], queries: F32Matrix, *, rounds: int
+) -> dict[str, Timing]:
+    """Time single queries of several searches in turns, so that all meet the same machine.
+
+    Args:
+        searches: name to what answers a (1, dim) query.
+        queries: asked in order, a share of them in each round; each search gets all of them.
+        rounds: how many turns each search has.
+    """
+    times_ns: dict[str, list[int]] = {name: [] for name in searches}
+    for turn in np.array_split(queries, rounds):
+        for name, search in searches.items():
+            search(turn[:1])
+            for query in turn:
+                start = time.perf_counter_ns()
+                search(query[np.newaxis])
+                times_ns[name].append(time.perf_counter_ns() - start)
+    return {name: _summary(times, 1) for name, times in times_ns.items()}
 
 
 def answers(search: Callable[[F32Matrix], I64Matrix], queries: F32Matrix, batch: int) -> I64Matrix:
     """Return the ids found for all queries, asked in batches."""
     parts = [search(queries[i : i + batch]) for i in range(0, len(queries), batch)]
     return np.concatenate(parts)
+
+
+def _summary(times_ns: Sequence[int], batch: int) -> Timing:
+    p50, p99 = np.percentile(times_ns, [50, 99]) / 1e3
+    return Timing(batch * len(times_ns) / (sum(times_ns) / 1e9), float(p50), float(p99))
 
 
 def anonymous_bytes() -> int:

@@ -1,0 +1,143 @@
+"""Exact search: every answer compared with float64, and the speed beside other scans.
+
+    python -m benchmarks.exact [--data text-minilm-384] [--by exact faiss-flat]
+
+`≠ float64` counts the queries whose k nearest differ from float64's in more than ties.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import get_args
+
+import numpy as np
+
+from benchmarks import datasets, peers
+from benchmarks.datasets import Dataset
+from benchmarks.report import Benchmark, Row, progress, row
+from benchmarks.timing import answers, timed
+from benchmarks.truth import Truth
+from paradox import index
+from paradox.core.metric import Metric
+from paradox.core.types import F32Matrix, I64Matrix
+
+OURS = "exact"
+K = 10
+BATCHES = (1, 100, 1_000)
+QUICK_N, QUICK_QUERIES = 5_000, 100
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One scan on one set under one metric."""
+
+    by: str
+    data: str
+    n: int
+    seed: int
+    n_queries: int
+    metric: Metric
+    threads: tuple[int, ...]
+    budget_s: float
+
+
+class Exact:
+    """Paradox's exact backend."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+
+    def build(self, base: F32Matrix, threads: int) -> None:
+        """See `Contestant`."""
+        self._index = index.create("exact", dim=base.shape[1], metric=self._metric)
+        self._index.add(np.arange(len(base)), np.ascontiguousarray(base))
+
+    def search(self, queries: F32Matrix, k: int, threads: int) -> I64Matrix:
+        """See `Contestant`."""
+        return self._index.search(queries, k, threads=threads).ids
+
+
+def measure_case(case: Case, truth: Truth) -> list[Row]:
+    """Measure one scan, in this process.
+
+    Args:
+        case: what to measure.
+        truth: the exact answers of the queries.
+    """
+    dataset = uneven(datasets.load(case.data, case.n, seed=case.seed), seed=case.seed)
+    queries = dataset.queries[: case.n_queries]
+    ours = case.by == OURS
+    scan = Exact(case.metric) if ours else peers.SCANS[case.by](case.metric)
+    scan.build(dataset.base, max(case.threads))
+    rows: list[Row] = []
+    for batch in (batch for batch in BATCHES if batch <= case.n_queries):
+        for threads in case.threads:
+            search = partial(scan.search, k=K, threads=threads)
+            found = answers(search, queries, batch)
+            counts = truth.found(found, queries, dataset.base)
+            speed = timed(search, queries, batch=batch, budget_s=case.budget_s)
+            name = (
+                f"{dataset.label} × {dataset.base.shape[1]} {case.metric}: "
+                f"batch {batch}, {threads} thread{'s' * (threads > 1)}"
+            )
+            entry = partial(row, name, peer=None if ours else case.by)
+            wrong = int((counts < truth.ids.shape[1]).sum())
+            rows += [
+                entry(f"recall@{K}", float(counts.mean() / truth.ids.shape[1])),
+                entry("≠ float64", wrong, target=0.0 if ours else None, better="less"),
+                entry("QPS", speed.queries_per_s),
+                entry("p50 µs", speed.p50_us),
+                entry("p99 µs", speed.p99_us),
+            ]
+    return rows
+
+
+def uneven(dataset: Dataset, *, seed: int) -> Dataset:
+    """Return the set with rows of lengths between 0.5 and 2, so that the three metrics differ.
+
+    Vectors of length 1 have the same neighbours under all three.
+    """
+    rng = np.random.default_rng(seed)
+    lengths = rng.uniform(0.5, 2.0, size=(len(dataset.base), 1)).astype(np.float32)
+    return replace(dataset, base=dataset.base * lengths)
+
+
+def measure(given: argparse.Namespace) -> Iterator[Row]:
+    """Measure every scan under every metric, in turn."""
+    data = given.data or ("manifold-128" if given.quick else "text-minilm-384")
+    n = given.n or (QUICK_N if given.quick else datasets.N_TEXTS)
+    plain = datasets.load(data, n, seed=given.seed)
+    dataset = uneven(plain, seed=given.seed)
+    for metric in given.metric or (["l2"] if given.quick else get_args(Metric)):
+        progress(f"{dataset.label}, {metric}: exact answers in float64")
+        queries = dataset.queries[: QUICK_QUERIES if given.quick else None]
+        truth = Truth.of(queries, dataset.base, K, metric)
+        case = Case(
+            by="",
+            data=data,
+            n=n,
+            seed=given.seed,
+            n_queries=len(queries),
+            metric=metric,
+            threads=tuple(dict.fromkeys((1, given.threads))),
+            budget_s=0.05 if given.quick else 2.0,
+        )
+        for by in given.by or [OURS, *peers.installed(peers.SCANS)]:
+            progress(f"{dataset.label}, {metric}: {by}")
+            yield from peers.in_own_process(measure_case, replace(case, by=by), truth)
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", choices=datasets.names())
+    parser.add_argument("--by", nargs="+", choices=[OURS, *peers.SCANS])
+    parser.add_argument("--metric", nargs="+", choices=get_args(Metric))
+    parser.add_argument("--n", type=int, help="rows of the base")
+
+
+BENCHMARK = Benchmark("exact", "exact search and its agreement with float64", measure, _options)
+
+if __name__ == "__main__":
+    BENCHMARK.main()
