@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from paradox.core.types import F32Matrix, I64Vector, Payload
+from paradox.core.types import F32Matrix, I64Vector, Payload, Record
+from paradox.store.timestamps import from_microseconds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +89,22 @@ class RecordBlock:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def records(self) -> list[Record]:
+        """Return the records one by one; their vectors are rows of this block's matrix."""
+        return list(
+            map(
+                Record,
+                self.ids.tolist(),
+                self.vectors,
+                self.payloads,
+                self.encoder_ids,
+                self.versions.tolist(),
+                map(from_microseconds, self.timestamps.tolist()),
+                self.content_versions.tolist(),
+                self.seqs.tolist(),
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,9 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from paradox.core.errors import RecordCorrupt
-from paradox.core.types import F32Matrix, I64Vector, Payload, Record
+from paradox.core.types import F32Matrix, I64Matrix, I64Vector, Payload
 from paradox.store.batch import RecordBlock
-from paradox.store.timestamps import from_microseconds
 
 _HEADER = struct.Struct("<5q")
 _HEAD = struct.Struct("<qqI")
@@ -89,6 +88,11 @@ def unpack_change(value: bytes, path: Path) -> tuple[int, I64Vector, I64Vector]:
     return first_seq, ids[:n_upserts], ids[n_upserts:]
 
 
+def record_digest(seqs: I64Vector, crcs: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Return what of each record goes into the digest: its seq, which is unique, and its CRC."""
+    return seqs.astype(np.uint64) << np.uint64(32) ^ crcs
+
+
 class RecordCodec:
     """Turns records of one dimension into bytes and back."""
 
@@ -96,6 +100,7 @@ class RecordCodec:
         self._dim = dim
         self._path = path
         self._vector_bytes = 4 * dim
+        self._smallest = _HEADER.size + self._vector_bytes + _CRC.size
 
     def encode(
         self,
@@ -129,35 +134,13 @@ class RecordCodec:
             crcs.append(crc)
         return values, crcs
 
-    def decode(self, record_id: int, value: bytes) -> Record:
-        """Return a record, checked.
-
-        Raises:
-            RecordCorrupt: the bytes are not those of this record.
-        """
-        self._check(record_id, value)
-        _, seq, content_version, version, timestamp = _HEADER.unpack_from(value)
-        encoder_id, payload = _decode_meta(value[40 : -4 - self._vector_bytes])
-        vector = np.frombuffer(value[-4 - self._vector_bytes : -4], np.float32).copy()
-        return Record(
-            record_id,
-            vector,
-            payload,
-            encoder_id,
-            version,
-            from_microseconds(timestamp),
-            content_version,
-            seq,
-        )
-
     def decode_vectors(self, ids: I64Vector, values: Sequence[bytes]) -> F32Matrix:
         """Return the vectors of records, checked.
 
         Raises:
             RecordCorrupt: the bytes are not those of one of these records.
         """
-        for record_id, value in zip(ids.tolist(), values, strict=True):
-            self._check(record_id, value)
+        self._headers(ids, values)
         return self._vectors(values)
 
     def decode_block(self, ids: I64Vector, values: Sequence[bytes]) -> RecordBlock:
@@ -166,16 +149,18 @@ class RecordCodec:
         Raises:
             RecordCorrupt: the bytes are not those of one of these records.
         """
-        vectors = self.decode_vectors(ids, values)
+        headers = self._headers(ids, values)
         stop = -4 - self._vector_bytes
-        header = np.frombuffer(b"".join([v[:40] for v in values]), "<i8").reshape(-1, 5)
-        meta = [_decode_meta(v[40:stop]) for v in values]
+        meta = [_decode_meta(value[_HEADER.size : stop]) for value in values]
         return RecordBlock(
-            ids,
-            vectors,
-            [payload for _, payload in meta],
-            [encoder_id for encoder_id, _ in meta],
-            *(header[:, column].astype(np.int64) for column in (3, 4, 2, 1)),
+            ids=ids,
+            vectors=self._vectors(values),
+            payloads=[payload for _, payload in meta],
+            encoder_ids=[encoder_id for encoder_id, _ in meta],
+            versions=headers[:, 3].copy(),
+            timestamps=headers[:, 4].copy(),
+            content_versions=headers[:, 2].copy(),
+            seqs=headers[:, 1].copy(),
         )
 
     def seq(self, value: bytes) -> int:
@@ -184,18 +169,29 @@ class RecordCodec:
 
     def crcs(self, values: Sequence[bytes]) -> npt.NDArray[np.uint64]:
         """Return the CRCs that records carry."""
-        return np.frombuffer(b"".join([v[-4:] for v in values]), "<u4").astype(np.uint64)
+        return np.frombuffer(b"".join([value[-4:] for value in values]), "<u4").astype(np.uint64)
+
+    def _headers(self, ids: I64Vector, values: Sequence[bytes]) -> I64Matrix:
+        """Return id, seq, content version, version and timestamp of records, checked."""
+        if values and min(map(len, values)) > self._smallest:
+            raw = b"".join([value[: _HEADER.size] for value in values])
+            headers = np.frombuffer(raw, "<i8").reshape(-1, 5)
+            crcs = np.array([_crc32c(value[:-4]) for value in values], np.uint64)
+            if np.array_equal(headers[:, 0], ids) and np.array_equal(crcs, self.crcs(values)):
+                return headers
+        for record_id, value in zip(ids.tolist(), values, strict=True):
+            self._check(record_id, value)  # raises for the one that is damaged
+        return np.empty((0, 5), np.int64)
 
     def _vectors(self, values: Sequence[bytes]) -> F32Matrix:
         start = -4 - self._vector_bytes
-        raw = bytearray().join([v[start:-4] for v in values])
+        raw = bytearray().join([value[start:-4] for value in values])
         return np.frombuffer(raw, np.float32).reshape(len(values), self._dim)
 
     def _check(self, record_id: int, value: bytes) -> None:
         if (
-            len(value) >= 46 + self._vector_bytes
-            and _CRC.pack(_crc32c(value[:-4])) == value[-4:]
-            and int.from_bytes(value[:8], "little", signed=True) == record_id
+            len(value) <= self._smallest
+            or _CRC.pack(_crc32c(value[:-4])) != value[-4:]
+            or int.from_bytes(value[:8], "little", signed=True) != record_id
         ):
-            return
-        raise RecordCorrupt(f"record {record_id} fails its checksum", self._path, None, REMEDY)
+            raise RecordCorrupt(f"record {record_id} fails its checksum", self._path, None, REMEDY)

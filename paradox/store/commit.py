@@ -19,6 +19,7 @@ from paradox.store.codec import (
     id_keys,
     pack_change,
     pack_head,
+    record_digest,
     seq_key,
     unpack_heads,
 )
@@ -286,11 +287,6 @@ class Commit:
         self._mutation += [(family, key, value) for key, value in zip(keys, values, strict=True)]
         if family in self._staged:
             self._staged[family].update(zip(keys, values, strict=True))
-
-
-def record_digest(seqs: I64Vector, crcs: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Return what of each record goes into the digest: its seq, which is unique, and its CRC."""
-    return seqs.astype(np.uint64) << np.uint64(32) ^ crcs
 
 
 def _assigned(next_id: int, n: int) -> I64Vector:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from paradox.core.errors import InvalidArgument, RecordCorrupt, StorageUnavailable
+from paradox.core.errors import (
+    DimensionMismatch,
+    InvalidArgument,
+    RecordCorrupt,
+    StorageUnavailable,
+)
+from paradox.core.files import sync_folder
 from paradox.core.vectors import check_dim
-from paradox.store.head import Head, HeadFile, check_head, read_head
+from paradox.store.head import Head, HeadFile
 from paradox.store.keyspace import Keyspace
 from paradox.store.rocks import RocksKeyspace
 from paradox.store.schema import Schema
 from paradox.store.state import StoreState
 
 _DATABASE = "rocksdb"
-_LOST = "restore a snapshot, or save what is left with `paradox.store.salvage`"
+_LOST = "restore a snapshot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,9 @@ class StoreFolder:
 def open_folder(path: Path, dim: int | None, schema: Schema | None) -> StoreFolder:
     """Open the store in `path`, or create one.
 
+    A store found damaged is left as it was found: it is looked at read-only first, because
+    RocksDB, when it opens, deletes the files that a damaged manifest no longer names.
+
     Raises:
         InvalidArgument: `path` is not a folder or cannot be one, a store is to be created
             without `dim`, its schema is another than the one given, or a newer Paradox wrote it.
@@ -38,34 +48,23 @@ def open_folder(path: Path, dim: int | None, schema: Schema | None) -> StoreFold
     """
     if dim is not None:
         dim = check_dim(dim)
+    _make_folder(path)
+    head_file = HeadFile(path / "HEAD")
     try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise InvalidArgument(f"store {path}: expected a folder; got a file") from error
-    except PermissionError as error:
-        raise InvalidArgument(f"store {path}: expected a writable place; {error}") from error
-    except OSError as error:
-        raise StorageUnavailable(f"store {path}: {error}") from error
-    head = read_head(path / "HEAD")
-    if head is not None and dim is not None:
-        check_head(head, dim, path)
-    if head is None and dim is None:
-        raise InvalidArgument(f"store {path}: expected dim, as there is no store yet")
-    keyspace = _open_keyspace(path, head)
-    try:
-        state = _check_acknowledged(StoreState.load(keyspace), head, path)
-        if state.commits == 0:
-            assert dim is not None
-            state = create(keyspace, StoreState(dim=dim, schema=schema or Schema()))
-        elif schema is not None and schema != state.schema:
-            raise InvalidArgument(f"store {path}: expected {schema}; it has {state.schema}")
-        head_file = HeadFile(path / "HEAD", state.dim)
-        head_file.write(state.commits)
-        head_file.sync()
+        head = head_file.read()
+        if head is None:
+            return _create(path, head_file, dim, schema or Schema())
+        if dim is not None and head.dim != dim:
+            raise DimensionMismatch(f"store {path}: expected dimension {dim}; it has {head.dim}")
+        with closing(RocksKeyspace(path / _DATABASE, read_only=True)) as found:
+            _check(StoreState.load(found), head, schema, path)
+        keyspace = RocksKeyspace(path / _DATABASE)
+        state = StoreState.load(keyspace)
+        head_file.write(state.dim, state.commits)  # who holds it now
+        return StoreFolder(keyspace, head_file, state)
     except BaseException:
-        keyspace.close()
+        head_file.close()
         raise
-    return StoreFolder(keyspace, head_file, state)
 
 
 def create(keyspace: Keyspace, state: StoreState) -> StoreState:
@@ -85,33 +84,50 @@ def checkpoint_folder(keyspace: Keyspace, state: StoreState, path: Path) -> None
     try:
         path.mkdir(parents=True)
         keyspace.checkpoint(path / _DATABASE)
-        head = HeadFile(path / "HEAD", state.dim)
-        head.write(state.commits)
-        head.close()
+        with closing(HeadFile(path / "HEAD")) as head_file:
+            head_file.create(state.dim, state.commits)
+        sync_folder(path)
     except FileExistsError as error:
         raise InvalidArgument(f"checkpoint: expected a new path; {path} exists") from error
     except OSError as error:
         raise StorageUnavailable(f"checkpoint {path}: {error}") from error
 
 
-def _open_keyspace(path: Path, head: Head | None) -> RocksKeyspace:
+def _make_folder(path: Path) -> None:
     try:
-        return RocksKeyspace(path / _DATABASE, create=head is None)
-    except StorageUnavailable as error:
-        if "lock" not in str(error).lower():
-            raise
-        holder = f"process {head.pid}" if head is not None else "another process"
-        raise StorageUnavailable(f"store {path}: {holder} holds it; one may at a time") from error
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InvalidArgument(f"store {path}: expected a folder; got a file") from error
+    except PermissionError as error:
+        raise InvalidArgument(f"store {path}: expected a writable place; {error}") from error
+    except OSError as error:
+        raise StorageUnavailable(f"store {path}: {error}") from error
 
 
-def _check_acknowledged(state: StoreState, head: Head | None, path: Path) -> StoreState:
-    if head is None and state.commits > 1:
-        raise RecordCorrupt("HEAD is missing", path / "HEAD", None, _LOST)
-    if head is not None and state.commits < head.commits:
+def _create(path: Path, head_file: HeadFile, dim: int | None, schema: Schema) -> StoreFolder:
+    """Create the store, also where an earlier creation was cut short."""
+    if dim is None:
+        raise InvalidArgument(f"store {path}: expected dim, as there is no store yet")
+    keyspace = RocksKeyspace(path / _DATABASE, create=True)
+    try:
+        if StoreState.load(keyspace).commits > 1:
+            raise RecordCorrupt("HEAD is missing or empty", path / "HEAD", None, _LOST)
+        state = create(keyspace, StoreState(dim=dim, schema=schema))
+        head_file.create(dim, state.commits)
+        sync_folder(path)
+    except BaseException:
+        keyspace.close()
+        raise
+    return StoreFolder(keyspace, head_file, state)
+
+
+def _check(state: StoreState, head: Head, schema: Schema | None, path: Path) -> None:
+    if state.commits < head.commits:
         raise RecordCorrupt(
             f"commits {state.commits + 1} to {head.commits} were acknowledged and are missing",
             path / _DATABASE,
             None,
             _LOST,
         )
-    return state
+    if schema is not None and schema != state.schema:
+        raise InvalidArgument(f"store {path}: expected {schema}; it has {state.schema}")

@@ -46,7 +46,7 @@ def _rows(payload: Any) -> Sequence[Mapping[str, Any]]:
             f"got {type(payload).__name__}"
         )
     for number, row in enumerate(payload):
-        if row is not None and not isinstance(row, Mapping):
+        if type(row) is not dict and row is not None and not isinstance(row, Mapping):
             raise PayloadError(
                 f"payload: row {number}: expected a dict; got {type(row).__name__} ({row!r:.80})"
             )

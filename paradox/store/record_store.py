@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,31 +10,20 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from paradox.core.errors import InvalidArgument, RecordCorrupt
+from paradox.core.errors import InvalidArgument
 from paradox.core.types import BoolMask, F32Matrix, I64Vector, Record
 from paradox.core.vectors import as_ids, check_dim
 from paradox.store.batch import ChangeBlock, RecordBlock, StoreStats, WriteBatch, WriteReport
-from paradox.store.codec import (
-    REMEDY,
-    RecordCodec,
-    id_keys,
-    ids_of,
-    seq_key,
-    unpack_change,
-    unpack_heads,
-)
-from paradox.store.commit import Commit, check_batch, record_digest
-from paradox.store.digest import KeyRangeDigests, describe
+from paradox.store.codec import RecordCodec, id_keys, ids_of
+from paradox.store.commit import Commit, check_batch
 from paradox.store.folder import checkpoint_folder, create, open_folder
 from paradox.store.group import GroupCommitter
 from paradox.store.head import HeadFile
-from paradox.store.keyspace import Cursor, Keyspace
+from paradox.store.keyspace import Keyspace
+from paradox.store.reader import Reader
 from paradox.store.schema import Schema
 from paradox.store.state import StoreState
 from paradox.store.volatile import VolatileKeyspace
-
-_BLOCK = 1_024
-_LOST = "restore a snapshot"
 
 
 class RecordStore:
@@ -53,6 +41,7 @@ class RecordStore:
         self._path = path
         self._head = head
         self._codec = RecordCodec(state.dim, path)
+        self._reader = Reader(keyspace, self._codec, path)
         self._uncertain = False  # a write failed: what is stored may differ from `_state`
         self._committer = GroupCommitter(self._begin, self._finish)
 
@@ -125,11 +114,13 @@ class RecordStore:
             RecordCorrupt: names the record that is damaged or missing.
         """
         ids = as_ids(ids)
-        values = self._values(ids)
-        return [
-            None if value is None else self._codec.decode(record_id, value)
-            for record_id, value in zip(ids.tolist(), values, strict=True)
-        ]
+        values = self._reader.values(ids)
+        known = np.array([value is not None for value in values], bool)
+        block = self._codec.decode_block(
+            ids[known], [value for value in values if value is not None]
+        )
+        records = iter(block.records())
+        return [next(records) if found else None for found in known.tolist()]
 
     def get_vectors(self, ids: I64Vector) -> F32Matrix:
         """Return the vector of each id, (n, dim) float32, NaN where there is no record.
@@ -138,7 +129,7 @@ class RecordStore:
             RecordCorrupt: names the record that is damaged or missing.
         """
         ids = as_ids(ids)
-        values = self._values(ids)
+        values = self._reader.values(ids)
         known = np.array([value is not None for value in values], bool)
         vectors = np.full((len(ids), self.dim), np.nan, np.float32)
         vectors[known] = self._codec.decode_vectors(
@@ -163,7 +154,8 @@ class RecordStore:
                 range in which one is missing.
         """
         with self._committer.lock:
-            return self._scan(self._keyspace.cursor("records"), self._state.records.copy())
+            cursor, expected = self._keyspace.cursor("records"), self._state.records.copy()
+        return self._reader.scan(cursor, expected)
 
     def changes(self, after_seq: int) -> Iterator[ChangeBlock]:
         """Yield what changed after a seq, until the last change there is when it ends.
@@ -181,7 +173,7 @@ class RecordStore:
                 f"changes: expected a seq from {pruned} on, as those before are pruned; "
                 f"got {after_seq}"
             )
-        return self._changes(after_seq)
+        return self._reader.changes(after_seq, lambda: self.last_seq)
 
     def prune_changes(self, up_to_seq: int) -> None:
         """Forget changes up to a seq, as they need no replay; those of a batch go together."""
@@ -253,20 +245,17 @@ class RecordStore:
         Raises:
             RecordCorrupt: the first damage found.
         """
+        reader, open_cursor = self._reader, self._keyspace.cursor
         with self._committer.lock:
             state = self._state.copy()
-            records = self._scan(self._keyspace.cursor("records"), state.records)
-            heads = self._keyspace.cursor("heads")
-            homes = self._keyspace.cursor("homes")
-            changes = self._keyspace.cursor("changes")
-        n_records = sum(len(block) for block in records)
-        self._check_digests("record", heads, state.records, _head_digest)
-        self._check_digests("home", homes, state.homes, _home_digest)
-        seq = state.pruned_seq
-        for key, value in changes:
-            seq = self._follow(seq, key, value)[0]
-        if seq != state.last_seq:
-            raise self._missing_changes(seq, state.last_seq)
+            records, heads = open_cursor("records"), open_cursor("heads")
+            homes, changes = open_cursor("homes"), open_cursor("changes")
+            operations = open_cursor("operations")
+        n_records = sum(len(block) for block in reader.scan(records, state.records))
+        reader.verify_heads(heads, state.records)
+        reader.verify_homes(homes, state.homes)
+        reader.verify_changes(changes, state)
+        reader.verify_operations(operations, state)
         return n_records
 
     def checkpoint(self, path: Path | str) -> None:
@@ -313,158 +302,6 @@ class RecordStore:
         self._uncertain = True
         self._keyspace.write(mutation)
         if self._head is not None:
-            self._head.write(commit.state.commits)
+            self._head.write(commit.state.dim, commit.state.commits)
         self._state = commit.state
         self._uncertain = False
-
-    def _values(self, ids: I64Vector) -> list[bytes | None]:
-        keys = id_keys(ids)
-        try:
-            values = self._keyspace.get("records", keys)
-        except RecordCorrupt:
-            for record_id, key in zip(ids.tolist(), keys, strict=True):
-                self._value(record_id, key)  # raises for the one that is damaged
-            raise
-        absent = [position for position, value in enumerate(values) if value is None]
-        heads = self._keyspace.get("heads", [keys[position] for position in absent])
-        for position, head in zip(absent, heads, strict=True):
-            if head is not None:  # written between the two reads, or lost
-                values[position] = self._value(int(ids[position]), keys[position])
-                if values[position] is None and self.contains(ids[[position]])[0]:
-                    raise self._missing_record(int(ids[position]))
-        return values
-
-    def _value(self, record_id: int, key: bytes) -> bytes | None:
-        try:
-            return self._keyspace.get("records", [key])[0]
-        except RecordCorrupt as error:
-            raise self._unreadable(record_id, error) from error
-
-    def _scan(self, cursor: Cursor, expected: KeyRangeDigests) -> Iterator[RecordBlock]:
-        found = KeyRangeDigests()
-        last_key = b""
-        while pairs := self._next_pairs(cursor, last_key):
-            last_key = pairs[-1][0]
-            values = [value for _, value in pairs]
-            block = self._codec.decode_block(ids_of([key for key, _ in pairs]), values)
-            found.put(block.ids, record_digest(block.seqs, self._codec.crcs(values)))
-            yield block
-        if differing := found.differing(expected):
-            raise self._missing_in("record", differing[0], found, expected)
-
-    def _next_pairs(self, cursor: Cursor, last_key: bytes) -> list[tuple[bytes, bytes]]:
-        pairs: list[tuple[bytes, bytes]] = []
-        try:
-            for pair in islice(cursor, _BLOCK):
-                pairs.append(pair)
-        except RecordCorrupt as error:
-            last_key = pairs[-1][0] if pairs else last_key
-            following = next(self._keyspace.cursor("heads", last_key + b"\0"), None)
-            if following is None:
-                raise
-            raise self._unreadable(int(ids_of([following[0]])[0]), error) from error
-        return pairs
-
-    def _changes(self, after_seq: int) -> Iterator[ChangeBlock]:
-        seq = after_seq
-        overdue: set[int] = set()  # written, not found: must turn up among later deletes
-        while True:
-            target = self.last_seq
-            start = seq
-            effects: dict[int, int | None] = {}  # id to the seq it was written at; None: deleted
-            for key, value in self._keyspace.cursor("changes", seq_key(seq + 1)):
-                seq, first_seq, upserts, deletes = self._follow(seq, key, value)
-                effects.update(zip(upserts.tolist(), range(first_seq, seq + 1), strict=False))
-                effects.update(dict.fromkeys(deletes.tolist()))
-                if len(effects) >= _BLOCK:
-                    yield self._change_block(seq, effects, overdue)
-                    effects = {}
-            if effects:
-                yield self._change_block(seq, effects, overdue)
-            if seq < target:
-                raise self._missing_changes(seq, target)
-            if seq == start:
-                break
-        if overdue:
-            raise self._missing_record(min(overdue))
-
-    def _follow(self, seq: int, key: bytes, value: bytes) -> tuple[int, int, I64Vector, I64Vector]:
-        """Return last seq, first seq, ids upserted and ids deleted of the change after `seq`."""
-        last_seq = int.from_bytes(key, "big")
-        first_seq, upserts, deletes = unpack_change(value, self._path)
-        if first_seq > seq + 1:
-            raise self._missing_changes(seq, first_seq - 1)
-        if last_seq != first_seq + len(upserts) + len(deletes) - 1:
-            raise RecordCorrupt(f"change {last_seq} is of another seq", self._path, None, _LOST)
-        return last_seq, first_seq, upserts, deletes
-
-    def _change_block(
-        self, seq: int, effects: dict[int, int | None], overdue: set[int]
-    ) -> ChangeBlock:
-        written = [record_id for record_id, at in effects.items() if at is not None]
-        deletes = [record_id for record_id, at in effects.items() if at is None]
-        ids = np.array(written, np.int64)
-        overdue.difference_update(effects)
-        current: list[tuple[int, bytes]] = []
-        for record_id, value in zip(written, self._values(ids), strict=True):
-            if value is None:
-                overdue.add(record_id)
-            elif (stored := self._codec.seq(value)) < (effects[record_id] or 0):
-                raise RecordCorrupt(
-                    f"record {record_id} is of seq {stored}; seq {effects[record_id]} is missing",
-                    self._path,
-                    None,
-                    REMEDY,
-                )
-            elif stored == effects[record_id]:
-                current.append((record_id, value))
-        upserts = self._codec.decode_block(
-            np.array([record_id for record_id, _ in current], np.int64),
-            [value for _, value in current],
-        )
-        return ChangeBlock(seq, np.array(deletes, np.int64), upserts)
-
-    def _check_digests(
-        self,
-        noun: str,
-        cursor: Cursor,
-        expected: KeyRangeDigests,
-        digest: Callable[[list[bytes]], npt.NDArray[np.uint64]],
-    ) -> None:
-        found = KeyRangeDigests()
-        while pairs := list(islice(cursor, _BLOCK)):
-            found.put(ids_of([key for key, _ in pairs]), digest([value for _, value in pairs]))
-        if differing := found.differing(expected):
-            raise self._missing_in(noun, differing[0], found, expected)
-
-    def _missing_in(
-        self, noun: str, key_range: int, found: KeyRangeDigests, expected: KeyRangeDigests
-    ) -> RecordCorrupt:
-        return RecordCorrupt(
-            f"key range {key_range} ({describe(key_range)}): expected {expected.count(key_range)} "
-            f"{noun}s; found {found.count(key_range)}, or others",
-            self._path,
-            None,
-            _LOST,
-        )
-
-    def _missing_record(self, record_id: int) -> RecordCorrupt:
-        return RecordCorrupt(f"record {record_id} is missing", self._path, None, REMEDY)
-
-    def _missing_changes(self, seq: int, last_seq: int) -> RecordCorrupt:
-        return RecordCorrupt(
-            f"changes {seq + 1} to {last_seq} are missing", self._path, None, _LOST
-        )
-
-    def _unreadable(self, record_id: int, error: RecordCorrupt) -> RecordCorrupt:
-        return RecordCorrupt(
-            f"record {record_id} cannot be read: {error.args[0]}", self._path, None, REMEDY
-        )
-
-
-def _head_digest(heads: list[bytes]) -> npt.NDArray[np.uint64]:
-    return record_digest(*unpack_heads(heads)[1:])
-
-
-def _home_digest(homes: list[bytes]) -> npt.NDArray[np.uint64]:
-    return np.frombuffer(b"".join(homes), "<u4").astype(np.uint64)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rocksdict import (
+    AccessType,
     BlockBasedOptions,
     Checkpoint,
     ColumnFamily,
@@ -43,13 +44,28 @@ _BLOB_BYTES = 256  # a value from here on goes to a blob file: any vector of 64 
 
 _PROBE_BYTES = 1 << 20  # reopening writes a new log and manifest, far smaller
 
+_MISSING = ("No such file", "does not exist")  # files of the database, which is there
+
 
 class RocksKeyspace:
-    """Key-value pairs in a RocksDB folder, which one process may hold at a time."""
+    """Key-value pairs in a RocksDB folder, which one process may hold at a time.
 
-    def __init__(self, path: Path, *, create: bool = True) -> None:
+    Args:
+        path: the folder.
+        create: make the database if there is none.
+        read_only: change no file, not even to recover; `write` then fails.
+
+    Raises:
+        RecordCorrupt: files are damaged or missing.
+        StorageUnavailable: the disk refuses.
+    """
+
+    def __init__(self, path: Path, *, create: bool = False, read_only: bool = False) -> None:
         self._path = path
         self._create = create
+        self._access = AccessType.read_write()
+        if read_only:
+            self._access = AccessType.read_only(error_if_log_file_exist=False)
         self._lock = threading.Lock()
         self._cursors: weakref.WeakSet[_RocksCursor] = weakref.WeakSet()
         self._closed = False
@@ -145,6 +161,7 @@ class RocksKeyspace:
                 str(self._path),
                 _options(create=self._create),
                 {family: _options(family) for family in FAMILIES},
+                self._access,
             )
         except Exception as error:
             raise self._translated(error) from error
@@ -159,10 +176,10 @@ class RocksKeyspace:
     def _release(self) -> None:
         for cursor in list(self._cursors):
             cursor.interrupt(StorageUnavailable(f"store {self._path}: closed while being read"))
-        for reader in self._readers.values():
-            reader.close()
-        self._handles = {}
-        self._db.close()
+        self._handles.clear()  # in place: the frame of a write that failed may know them still
+        for database in (*self._readers.values(), self._db):
+            with contextlib.suppress(Exception):  # it lets go, but reports the write that failed
+                database.close()
 
     def _get(self, family: Family, keys: Sequence[bytes]) -> list[bytes | None]:
         reader = self._reading(family)
@@ -181,7 +198,7 @@ class RocksKeyspace:
 
     def _translated(self, error: Exception) -> ParadoxError:
         message = str(error)
-        if message.startswith("Corruption"):
+        if message.startswith("Corruption") or any(part in message for part in _MISSING):
             return RecordCorrupt(message, self._path, None, "restore a snapshot")
         return StorageUnavailable(f"store {self._path}: {message}")
 

@@ -119,9 +119,13 @@ class Schema:
     ) -> Payload:
         admitted: Payload = {}
         for name, value in row.items():
+            expected = columns.get(name)
+            if _fits(value, expected):
+                admitted[name] = value
+                continue
+            kind: ColumnType | None = None
             if value is not None:
                 kind, value = _typed(name, value, number)
-            expected = columns.get(name)
             if expected is None:
                 if self.closed:
                     raise PayloadError(
@@ -132,7 +136,7 @@ class Schema:
                     raise PayloadError(
                         f"payload: row {number}: expected a non-empty column name; got {name!r:.80}"
                     )
-                if value is not None:
+                if value is not None and kind is not None:
                     columns[name] = kind
             elif value is not None and kind != expected:
                 if kind != "int" or expected != "float":
@@ -162,6 +166,20 @@ def _is_text(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _fits(value: Any, expected: ColumnType | None) -> bool:
+    """Whether a value needs no closer look: most need none, and this is most of the work."""
+    kind = type(value)
+    if kind is str:
+        return expected == "str" and value.isascii()
+    if kind is int:
+        return expected == "int" and -_INT64_MAX <= value <= _INT64_MAX
+    if kind is float:
+        return expected == "float" and value == value
+    if kind is bool:
+        return expected == "bool"
+    return value is None and expected is not None
 
 
 def _typed(name: str, value: Any, row: int) -> tuple[ColumnType, PayloadValue]:

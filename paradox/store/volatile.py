@@ -41,7 +41,7 @@ class VolatileKeyspace:
 
     def checkpoint(self, path: Path) -> None:
         """Write a durable keyspace with the same contents."""
-        durable = RocksKeyspace(path)
+        durable = RocksKeyspace(path, create=True)
         try:
             for family, pairs in self._families.items():
                 items = list(pairs.items())
