@@ -372,6 +372,11 @@ class LatentMemoryEngine:
         self._check_open()
         return self._store.contains(as_ids(ids))
 
+    def scan(self) -> Iterator[RecordBlock]:
+        """Yield all records in blocks by ascending id, as they are now; see `RecordStore.scan`."""
+        self._check_open()
+        return self._store.scan()
+
     def sample(self, n: int, *, seed: int = 0) -> tuple[I64Vector, F32Matrix]:
         """Return ids and vectors of `n` records drawn at random, or of all where there are fewer.
 

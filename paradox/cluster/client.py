@@ -1,0 +1,265 @@
+"""The way into a cluster: `paradox.connect()` joins the Ray cluster there is, or starts one."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import ray
+
+from paradox.adapt import encoders
+from paradox.cluster import local
+from paradox.cluster.actors import logical_cpus
+from paradox.cluster.collection import UPKEEP_TIMEOUT_S, Collection, absolute
+from paradox.cluster.launch import SupervisorLink
+from paradox.cluster.names import check_collection_name
+from paradox.cluster.settings import make_settings
+from paradox.core import config
+from paradox.core.errors import InvalidArgument, RetryableError
+
+_LOG = logging.getLogger(__name__)
+
+NAMESPACE = "paradox"
+_DEFAULT_SHARDS_MAX = 16
+
+
+def connect(
+    *,
+    address: str | None = None,
+    storage_root: str | Path | None = None,
+    namespace: str = NAMESPACE,
+    num_cpus: int | None = None,
+    shard_cpus: float = 0.0,
+) -> Client:
+    """Join a Ray cluster and return the client of its collections.
+
+    In this order: the cluster that this process has joined already; the one at `address`; the one
+    of `RAY_ADDRESS`, or the one that `ray start` or `paradox up` started on this machine; and if
+    there is none, a cluster is started in this process, and ends with it. Data outlive all of
+    them.
+
+    Args:
+        address: of the Ray cluster to join, host:port.
+        storage_root: folder of the catalog and of collections without a storage of their own;
+            every node must see it. None takes the one this cluster has, else `PARADOX_HOME`.
+        namespace: Ray namespace; collections of different namespaces do not know each other.
+        num_cpus: logical CPUs of a cluster started here; None offers the machine's.
+        shard_cpus: logical CPUs that each shard takes; 0 takes none.
+
+    Raises:
+        InvalidArgument: this cluster keeps its collections below another `storage_root`.
+        RetryableError: the cluster named cannot be reached.
+    """
+    started = _join(address, num_cpus)
+    root = None if storage_root is None else Path(absolute(str(storage_root)))
+    try:
+        return Client(
+            SupervisorLink(root, namespace=namespace, shard_cpus=shard_cpus), owns_ray=started
+        )
+    except BaseException:
+        if started:
+            ray.shutdown()
+        raise
+
+
+class Client:
+    """Makes, finds and drops collections; `connect` returns it.
+
+    Args:
+        supervisor: the way to the supervisor.
+        owns_ray: whether `close` ends the Ray cluster.
+    """
+
+    def __init__(self, supervisor: SupervisorLink, *, owns_ray: bool) -> None:
+        self._supervisor = supervisor
+        self._owns_ray = owns_ray
+
+    def __repr__(self) -> str:
+        return f"<Client of {self._supervisor.namespace!r}, storage '{self._supervisor.root}'>"
+
+    @property
+    def storage_root(self) -> Path:
+        """Folder of the catalog, and of collections without a storage of their own."""
+        return self._supervisor.root
+
+    def create(
+        self,
+        name: str,
+        *,
+        dim: int | None = None,
+        metric: str | None = None,
+        index: str = "auto",
+        shards: int | None = None,
+        replicas: int = 1,
+        partition: str = "semantic",
+        storage: str | Path | None = None,
+        encoder: str | None = None,
+        schema: dict[str, Any] | None = None,
+        index_options: dict[str, Any] | None = None,
+    ) -> Collection:
+        """Return the collection with these settings, made if it is not there.
+
+        Args:
+            name: 1 to 63 letters, digits, dots, dashes, underscores.
+            dim: dimension of the vectors; the encoder's where there is one.
+            metric: `l2`, `ip` or `cosine`; None is `cosine` with an encoder, else `l2`.
+            index: name of an index backend; see `paradox.index.backends()`.
+            shards: number of shards; None takes one for each logical CPU of the cluster, up to
+                16, and for a collection that is there, its own.
+            replicas: 1.
+            partition: `semantic` keeps like vectors together, so that few shards answer a query;
+                `hash` spreads them evenly.
+            storage: folder of its data, which every node must see; made absolute here. None takes
+                one below the storage root, and for a collection that is there, its own.
+            encoder: name of the encoder of its texts; see `paradox.adapt.encoders.names()`.
+            schema: payload column to type; other columns are then refused. None declares columns
+                by their first value.
+            index_options: options of the index backend.
+
+        Raises:
+            CollectionExists: it is there with other settings; names each with both values.
+            InvalidArgument: a setting that cannot be, or a storage that is in use.
+            UnknownBackend: there is no such index, or its package is not installed.
+            UnknownEncoder: there is no such encoder, or its package is not installed.
+        """
+        if replicas != 1:
+            raise InvalidArgument(
+                f"replicas: expected 1, as copies of shards are not offered yet; got {replicas!r}"
+            )
+        encoder_id = ""
+        if encoder is not None:
+            loaded = encoders.load(encoder)
+            encoder_id = loaded.id
+            if dim not in (None, loaded.dim):
+                raise InvalidArgument(f"dim: expected {loaded.dim}, the encoder's; got {dim!r}")
+            dim = loaded.dim
+        if dim is None:
+            raise InvalidArgument("dim: expected a dimension, or an encoder; got neither")
+        asked = make_settings(
+            name,
+            dim=dim,
+            metric=metric or ("l2" if encoder is None else "cosine"),
+            index=index,
+            index_options=index_options,
+            shards=min(logical_cpus(), _DEFAULT_SHARDS_MAX) if shards is None else shards,
+            partition=partition,
+            encoder=encoder,
+            encoder_id=encoder_id,
+            schema=schema,
+        )
+        folder = None if storage is None else Path(absolute(str(storage)))
+        unasked = ("shards",) if shards is None else ()
+        return self._collection(self._supervisor.ask("create", asked, folder, unasked=unasked))
+
+    def get(self, name: str) -> Collection:
+        """Return a collection, started if it is not running.
+
+        Raises:
+            CollectionNotFound: there is none of that name; names those there are.
+        """
+        return self._collection(self._supervisor.ask("get", check_collection_name(name)))
+
+    def list(self) -> list[str]:
+        """Return the names of all collections, sorted."""
+        names: list[str] = self._supervisor.ask("names")
+        return names
+
+    def drop(self, name: str, *, keep_data: bool = False) -> None:
+        """End a collection and delete its data.
+
+        Args:
+            name: the collection.
+            keep_data: leave the data where they are; `create` with the same settings and storage
+                brings the collection back.
+
+        Raises:
+            CollectionNotFound: there is none of that name.
+        """
+        self._supervisor.ask("drop", check_collection_name(name), keep_data=keep_data)
+
+    def restore(
+        self,
+        name: str,
+        uri: str,
+        *,
+        shards: int | None = None,
+        storage: str | Path | None = None,
+    ) -> Collection:
+        """Make a new collection from a snapshot.
+
+        Args:
+            name: what to call it.
+            uri: where `Collection.snapshot` put it.
+            shards: number of shards; None takes the snapshot's. Under another number every record
+                is written again, which takes as long as adding them did.
+            storage: as for `create`.
+
+        Raises:
+            CollectionExists: there is a collection of that name.
+            SnapshotCorrupt: a file of the snapshot is missing or not what was written.
+            InvalidArgument: the storage is in use.
+        """
+        folder = None if storage is None else Path(absolute(str(storage)))
+        return self._collection(
+            self._supervisor.ask(
+                "restore",
+                check_collection_name(name),
+                absolute(uri),
+                folder,
+                shards,
+                timeout_s=UPKEEP_TIMEOUT_S,
+            )
+        )
+
+    def close(self) -> None:
+        """Leave the cluster; end it if `connect` started it. Data stay."""
+        if self._owns_ray:
+            ray.shutdown()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _collection(self, description: Any) -> Collection:
+        return Collection(description, self._supervisor)
+
+
+def _join(address: str | None, num_cpus: int | None) -> bool:
+    """Join a Ray cluster, or start one; return whether it was started here."""
+    if ray.is_initialized():
+        return False
+    named = address or config.ray_address()
+    if named is None and (running := local.running()) is not None:
+        named = running.address
+    if named is not None:
+        try:
+            _init(address=named)
+        except ConnectionError as error:
+            raise RetryableError(f"no Ray cluster answers at {named}") from error
+        return False
+    cpus = num_cpus or os.cpu_count() or 1
+    try:
+        _init(num_cpus=cpus)
+    except ValueError:  # `ray start` has left a cluster here, whose CPUs are not ours to set
+        try:
+            _init()
+        except ConnectionError:
+            _LOG.warning("the Ray cluster that was started on this machine does not answer")
+            _init(address="local", num_cpus=cpus)
+            return True
+        return False
+    return True
+
+
+def _init(**options: Any) -> None:
+    ray.init(logging_level=logging.WARNING, log_to_driver=False, **options)

@@ -1,0 +1,192 @@
+"""Actors on Ray: those of a collection, started and ended by the supervisor, and the supervisor."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from paradox.cluster import names
+from paradox.cluster.actors import ActorHandle, Ref, actor_class, call, gather
+from paradox.cluster.catalog import Entry
+from paradox.cluster.failures import ActorGone
+from paradox.cluster.router import start_router
+from paradox.cluster.settings import CollectionSettings
+from paradox.cluster.shard import ShardConfig
+from paradox.cluster.shard_actor import find_shards, start_shard
+from paradox.cluster.shards import RayShards
+from paradox.cluster.supervisor import Supervisor
+from paradox.core import config
+from paradox.core.errors import DeadlineExceeded, InvalidArgument, ParadoxError, ShardUnavailable
+
+_LOG = logging.getLogger(__name__)
+
+_OPEN_S = 60.0
+_CLOSE_S = 10.0
+_DIE_S = 10.0
+_ANSWER_S = 120.0
+_STAGE_S = 3600.0
+_RETRY_S = 0.1
+_SUPERVISOR_CALLS = 32
+
+
+class RayLauncher:
+    """Starts and ends the detached actors of collections; see `Launcher`.
+
+    Args:
+        namespace: Ray namespace of the actors.
+        shard_cpus: logical CPUs that a shard takes of its node; 0 takes none, so that any number
+            fits. A shard uses as many threads for one call, at least one.
+    """
+
+    def __init__(self, namespace: str, shard_cpus: float) -> None:
+        self._namespace = namespace
+        self._shard_cpus = shard_cpus
+
+    def start(self, entry: Entry) -> None:
+        """Start the shards and the router that are not running; see `Launcher.start`."""
+        started = self._start_shards(entry)
+        settings = entry.settings
+        replies = gather(started, lambda n: f"shard {n} of {settings.name!r}", timeout_s=_OPEN_S)
+        for reply in replies.values():
+            if isinstance(reply, ParadoxError):
+                if entry.created:
+                    raise reply
+                _LOG.warning("%s", reply)
+        start_router(settings, namespace=self._namespace)
+
+    def stop(self, settings: CollectionSettings) -> None:
+        """Close the shards, end all actors, and wait until Ray has buried them."""
+        shards = dict(enumerate(self._running_shards(settings)))
+        present = {number: actor for number, actor in shards.items() if actor is not None}
+        closing = {number: actor.close.remote(True) for number, actor in present.items()}
+        gather(closing, lambda n: f"shard {n} of {settings.name!r}", timeout_s=_CLOSE_S)
+        router = self._find(names.router_actor(settings.name))
+        for actor in [*present.values(), *([router] if router is not None else [])]:
+            ray.kill(actor)
+        deadline = time.monotonic() + _DIE_S
+        while any(self._running_shards(settings)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def stage(self, settings: CollectionSettings, folder: Path) -> None:
+        """Have the shards copy their engines while writes wait; see `Launcher.stage`."""
+        actors = find_shards(settings.name, settings.shards, namespace=self._namespace)
+        shards = RayShards(settings.name, actors)
+        every = range(len(shards))
+        shards.ask_all("checkpoint", dict.fromkeys(every, ()), timeout_s=_STAGE_S)
+        try:
+            shards.ask_all("hold", dict.fromkeys(every, (_STAGE_S,)), timeout_s=_ANSWER_S)
+            copies = {n: (str(settings.shard_folder(folder, n)),) for n in every}
+            for reply in shards.ask("stage", copies, timeout_s=_STAGE_S).values():
+                if isinstance(reply, ParadoxError):
+                    raise reply
+        finally:
+            shards.ask("release", dict.fromkeys(every, ()), timeout_s=_ANSWER_S)
+
+    def _start_shards(self, entry: Entry) -> dict[int, Ref]:
+        """Start the shards that are not running; return what tells when they are ready."""
+        started = {}
+        for number, running in enumerate(self._running_shards(entry.settings)):
+            if running is None:
+                made = ShardConfig(
+                    settings=entry.settings,
+                    storage=str(entry.storage),
+                    number=number,
+                    threads=max(1, int(self._shard_cpus)),
+                )
+                actor = start_shard(made, namespace=self._namespace, num_cpus=self._shard_cpus)
+                started[number] = actor.ready.remote()
+        return started
+
+    def _running_shards(self, settings: CollectionSettings) -> list[ActorHandle | None]:
+        return [
+            self._find(names.shard_actor(settings.name, number))
+            for number in range(settings.shards)
+        ]
+
+    def _find(self, name: str) -> ActorHandle | None:
+        with contextlib.suppress(ValueError):
+            return ray.get_actor(name, namespace=self._namespace)
+        return None
+
+
+class SupervisorActor(Supervisor):
+    """The `Supervisor` of a Ray cluster, in its own process.
+
+    Args:
+        root: see `Supervisor`.
+        namespace: see `RayLauncher`.
+        shard_cpus: see `RayLauncher`.
+    """
+
+    def __init__(self, root: str, namespace: str, shard_cpus: float) -> None:
+        super().__init__(Path(root), RayLauncher(namespace, shard_cpus))
+
+    def ping(self) -> str:
+        """Return the folder of the catalog."""
+        return str(self.root)
+
+
+_ACTOR = actor_class(SupervisorActor, concurrency={})
+
+
+class SupervisorLink:
+    """The supervisor of this Ray cluster, as a client calls it; started if there is none.
+
+    Args:
+        root: folder of the catalog, an absolute path; None takes the one there is, else the
+            default.
+        namespace: Ray namespace of all actors.
+        shard_cpus: see `RayLauncher`; only told to a new supervisor.
+
+    Raises:
+        InvalidArgument: the supervisor that runs has another root.
+    """
+
+    def __init__(self, root: Path | None, *, namespace: str, shard_cpus: float = 0.0) -> None:
+        self._root = root or config.home()
+        self.namespace = namespace
+        self._shard_cpus = shard_cpus
+        self._actor = self._started()
+        kept = Path(self.ask("ping"))
+        if root not in (None, kept):
+            raise InvalidArgument(
+                f"storage_root: the collections of this Ray cluster, in the namespace "
+                f"{namespace!r}, are kept in '{kept}'; got '{root}'"
+            )
+        self.root = self._root = kept
+
+    def ask(self, method: str, *args: Any, timeout_s: float = _ANSWER_S, **kwargs: Any) -> Any:
+        """Call a method of `Supervisor`, again while the supervisor restarts.
+
+        Raises:
+            ParadoxError: what the method raised.
+            RetryableError: the supervisor does not answer in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left_s = max(deadline - time.monotonic(), 0.0)
+            try:
+                ref = getattr(self._actor, method).remote(*args, **kwargs)
+                return call(ref, "the supervisor", timeout_s=left_s)
+            except ActorGone:
+                self._actor = self._started()
+            except ShardUnavailable:
+                time.sleep(_RETRY_S)
+            if time.monotonic() >= deadline:
+                raise DeadlineExceeded(f"the supervisor: no answer within {timeout_s:g} s")
+
+    def _started(self) -> ActorHandle:
+        return _ACTOR.options(
+            name=names.SUPERVISOR,
+            namespace=self.namespace,
+            lifetime="detached",
+            get_if_exists=True,
+            max_restarts=-1,
+            max_task_retries=0,
+            max_concurrency=_SUPERVISOR_CALLS,
+        ).remote(str(self._root), self.namespace, self._shard_cpus)

@@ -1,0 +1,73 @@
+"""One client's connection to the actors of one collection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ray
+
+from paradox.cluster import names, wire
+from paradox.cluster.actors import ActorHandle, call
+from paradox.cluster.failures import ActorGone
+from paradox.cluster.launch import SupervisorLink
+from paradox.cluster.searcher import Searcher
+from paradox.cluster.shard_actor import find_shards
+from paradox.cluster.shards import RayShards
+from paradox.cluster.supervisor import Description
+from paradox.cluster.writer import Writer
+from paradox.core.types import Neighbors
+from paradox.routing import SearchRequest
+
+_ROUTER_SLACK_S = 0.5  # the router keeps the deadline itself; its answer may take this much longer
+
+
+class CollectionLink:
+    """The actors of a collection, and what this client remembers of them.
+
+    Args:
+        description: of the collection.
+        supervisor: the way to the supervisor.
+
+    Raises:
+        ActorGone: the collection's actors are not there (any more).
+    """
+
+    def __init__(self, description: Description, supervisor: SupervisorLink) -> None:
+        self.description = description
+        settings = self.settings = description.settings
+        self._namespace = supervisor.namespace
+        self._router: ActorHandle | None = None
+        try:
+            actors = find_shards(settings.name, settings.shards, namespace=self._namespace)
+        except ValueError as error:
+            raise ActorGone(f"collection {settings.name!r} is not running") from error
+        self.shards = RayShards(settings.name, actors)
+        self.searcher = Searcher(
+            self.shards, metric=settings.metric, dim=settings.dim, n_shards=settings.shards
+        )
+        self.writer = Writer(
+            settings,
+            description.columns,
+            self.shards,
+            supervisor,
+            wrote=self.searcher.summaries.wrote,
+        )
+
+    def search(self, request: SearchRequest, *, timeout_s: float, via_router: bool) -> Neighbors:
+        """Answer a request, planned here or by the router; see `Searcher.search`."""
+        if not via_router:
+            return self.searcher.search(request, timeout_s=timeout_s)
+        frame = wire.pack_search(request)
+        also = self.searcher.summaries.unseen_writes()
+        ref = self._router_actor().search.remote(frame, timeout_s, also)
+        who = f"the router of {self.settings.name!r}"
+        return wire.unpack_answer(call(ref, who, timeout_s=timeout_s + _ROUTER_SLACK_S))
+
+    def _router_actor(self) -> Any:
+        if self._router is None:
+            name = names.router_actor(self.settings.name)
+            try:
+                self._router = ray.get_actor(name, namespace=self._namespace)
+            except ValueError as error:
+                raise ActorGone(f"collection {self.settings.name!r} has no router") from error
+        return self._router

@@ -1,0 +1,48 @@
+"""The Ray actor that plans and fans out for clients who would rather make one call."""
+
+from __future__ import annotations
+
+import ray
+
+from paradox.cluster import names, wire
+from paradox.cluster.actors import ActorHandle, actor_class
+from paradox.cluster.searcher import Searcher
+from paradox.cluster.settings import CollectionSettings
+from paradox.cluster.shard_actor import find_shards
+from paradox.cluster.shards import RayShards
+
+_CONCURRENCY = {"search": 8, "control": 1}
+
+
+class RouterActor:
+    """A `Searcher` in its own process, which does exactly what the client's own would."""
+
+    def __init__(self, settings: CollectionSettings, namespace: str) -> None:
+        actors = find_shards(settings.name, settings.shards, namespace=namespace)
+        self._searcher = Searcher(
+            RayShards(settings.name, actors),
+            metric=settings.metric,
+            dim=settings.dim,
+            n_shards=settings.shards,
+        )
+
+    @ray.method(concurrency_group="search")
+    def search(self, frame: bytes, timeout_s: float, also: tuple[int, ...]) -> bytes:
+        """Answer a search, a frame of `paradox.cluster.wire`; see `Searcher.search`."""
+        request = wire.unpack_search(frame)
+        return wire.pack_answer(self._searcher.search(request, timeout_s=timeout_s, also=also))
+
+
+_ACTOR = actor_class(RouterActor, concurrency=_CONCURRENCY)
+
+
+def start_router(settings: CollectionSettings, *, namespace: str) -> ActorHandle:
+    """Return the router actor of a collection, started if there is none."""
+    return _ACTOR.options(
+        name=names.router_actor(settings.name),
+        namespace=namespace,
+        lifetime="detached",
+        get_if_exists=True,
+        max_restarts=-1,
+        max_task_retries=0,
+    ).remote(settings, namespace)

@@ -1,0 +1,282 @@
+"""One shard of a collection: an engine that opens as soon as it can, and tells what it holds."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from paradox.cluster.gate import WriteGate
+from paradox.cluster.sealed import read_sealed
+from paradox.cluster.settings import STATE_FILE, CollectionSettings, CollectionState
+from paradox.cluster.summaries import SAMPLE, SummaryKeeper
+from paradox.core.errors import FilterError, StorageUnavailable
+from paradox.core.types import (
+    F32Matrix,
+    I32Vector,
+    I64Vector,
+    Neighbors,
+    Payload,
+    Record,
+)
+from paradox.memory import EngineStats, LatentMemoryEngine
+from paradox.routing import SearchRequest, ShardSummary, summarize
+
+_LOG = logging.getLogger(__name__)
+
+_LOCK_PATIENCE_S = 30.0  # a killed predecessor is gone, and its lock with it, within a second
+_RETRY_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class ShardConfig:
+    """What a shard is made from: small values only, so that it can always be made again.
+
+    Attributes:
+        settings: of its collection.
+        storage: of its collection, an absolute path.
+        number: which shard it is.
+        threads: threads of one call.
+    """
+
+    settings: CollectionSettings
+    storage: str
+    number: int
+    threads: int = 1
+
+    def __str__(self) -> str:
+        return f"shard {self.number} of {self.settings.name!r}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Upserts:
+    """Records on their way to one shard, checked and with exactly the declared payload types.
+
+    Attributes:
+        ids: (n,) int64, no two equal.
+        vectors: (n, dim) float32.
+        payloads: n payloads, or None for none.
+        encoder_id: identity of the encoder that made the vectors.
+        version: version of that encoder.
+        timestamps: (n,) datetime64[us], or None for now.
+        operation_id: names this write to this shard; a repetition changes nothing.
+    """
+
+    ids: I64Vector
+    vectors: F32Matrix
+    payloads: Sequence[Payload] | None
+    encoder_id: str
+    version: int
+    timestamps: Any
+    operation_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a shard did with upserts or deletes.
+
+    Attributes:
+        inserted: records that were new.
+        replaced: records that replaced one of the same id.
+        deleted: records deleted.
+        seq: the shard's last write afterwards; its summary covers this one when it says so.
+    """
+
+    inserted: int = 0
+    replaced: int = 0
+    deleted: int = 0
+    seq: int = 0
+
+
+class Shard:
+    """An engine in the hands of a cluster. Runs without Ray; `ShardActor` is its shell.
+
+    Making one never fails: Ray buries an actor for good whose constructor raises. What kept the
+    engine from opening is raised by the calls, and each call tries again.
+
+    Args:
+        config: which shard it is.
+        clock: seconds, monotonic.
+        sleep: waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        config: ShardConfig,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._sleep = sleep
+        self._epoch = time.time_ns()
+        self._gate = WriteGate(clock)
+        self._opening = Lock()
+        self._open: LatentMemoryEngine | None = None
+        self._summaries = SummaryKeeper(
+            self._summarize,
+            seq=lambda: self._engine.last_seq,
+            n_live=lambda: len(self._engine),
+            clock=clock,
+        )
+
+    def search(self, request: SearchRequest) -> Neighbors:
+        """Return the nearest records of this shard, with arrays of two axes."""
+        try:
+            return self._query(request)
+        except FilterError:
+            if not self._learn_columns():
+                raise
+            return self._query(request)
+
+    def add(self, upserts: Upserts) -> Written:
+        """Insert or replace records; durable when it returns."""
+        engine = self._engine
+        with self._gate.passing():
+            report = engine.add(
+                upserts.vectors,
+                ids=upserts.ids,
+                payload=upserts.payloads,
+                encoder_id=upserts.encoder_id,
+                version=upserts.version,
+                timestamps=upserts.timestamps,
+                operation_id=upserts.operation_id,
+            )
+        return Written(report.inserted, report.replaced, seq=engine.last_seq)
+
+    def delete(self, ids: I64Vector, operation_id: bytes) -> Written:
+        """Delete records, ignoring unknown ids; durable when it returns."""
+        engine = self._engine
+        return Written(deleted=engine.delete(ids, operation_id=operation_id), seq=engine.last_seq)
+
+    def get(self, ids: I64Vector) -> list[Record | None]:
+        """Return records by id, None where there is none."""
+        return self._engine.get(ids)
+
+    def assign_homes(self, ids: I64Vector, proposed: I32Vector) -> I32Vector:
+        """Return the home of each id, the proposed one where it had none; durable."""
+        engine = self._engine
+        with self._gate.passing():
+            return engine.assign_homes(ids, proposed)
+
+    def homes(self, ids: I64Vector) -> I32Vector:
+        """Return the home of each id, -1 where it has none."""
+        return self._engine.homes(ids)
+
+    def summary(self, known: tuple[int, int] | None) -> ShardSummary | int:
+        """Return what the shard holds.
+
+        Args:
+            known: epoch and seq of the summary the caller has, or None.
+
+        Returns:
+            The newest summary, or only the number of live records if the caller's is still it.
+        """
+        current = self._summaries.current()
+        return current.n_live if known == (current.epoch, current.seq) else current
+
+    def stats(self) -> EngineStats:
+        """Return the engine's figures."""
+        return self._engine.stats()
+
+    def checkpoint(self) -> None:
+        """Keep the index as it is."""
+        self._engine.checkpoint()
+
+    def hold(self, at_most_s: float) -> None:
+        """Let writes wait, and return when none is under way; see `WriteGate`."""
+        self._gate.hold(at_most_s)
+
+    def release(self) -> None:
+        """Let writes go on."""
+        self._gate.release()
+
+    def stage(self, folder: Path) -> None:
+        """Write a consistent copy of the engine into a new folder."""
+        self._engine.stage(folder)
+
+    def ready(self) -> None:
+        """Return once the engine is open, or raise what keeps it from opening."""
+        assert self._engine is not None
+
+    def close(self, *, checkpoint: bool) -> None:
+        """Close the engine for good, if it is open; with a checkpoint it opens faster next time."""
+        with self._opening:
+            if self._open is not None:
+                self._open.close(checkpoint=checkpoint)
+
+    @property
+    def _engine(self) -> LatentMemoryEngine:
+        if self._open is None:
+            with self._opening:
+                if self._open is None:
+                    self._open = self._opened()
+        return self._open
+
+    def _opened(self) -> LatentMemoryEngine:
+        """Open the engine, waiting a while for a predecessor to let go of its files."""
+        config = self._config
+        deadline = self._clock() + _LOCK_PATIENCE_S
+        while True:
+            try:
+                return open_engine(
+                    config.settings, Path(config.storage), config.number, threads=config.threads
+                )
+            except StorageUnavailable as error:
+                if self._clock() >= deadline:
+                    raise
+                _LOG.info("%s: %s; waiting", config, error)
+                self._sleep(_RETRY_S)
+
+    def _query(self, request: SearchRequest) -> Neighbors:
+        return self._engine.query(
+            request.queries,
+            request.k,
+            recall=request.recall,
+            effort=request.effort,
+            filter=request.filter,
+        )
+
+    def _learn_columns(self) -> bool:
+        """Declare the columns that other shards have got values for; tell whether there are any."""
+        state = read_sealed(Path(self._config.storage) / STATE_FILE, CollectionState)
+        engine = self._engine
+        known = engine.schema.columns
+        new = {c: kind for c, kind in state.columns.items() if c not in known} if state else {}
+        if new:
+            engine.declare(new)
+        return bool(new)
+
+    def _summarize(self) -> ShardSummary:
+        engine = self._engine
+        seq = engine.last_seq  # before the sample: what is written meanwhile is not promised
+        sample = engine.sample(SAMPLE)[1]
+        return summarize(
+            sample,
+            shard=self._config.number,
+            metric=engine.metric,
+            n_live=len(engine),
+            seq=seq,
+            epoch=self._epoch,
+            resident_bytes=engine.stats().index.resident_bytes,
+        )
+
+
+def open_engine(
+    settings: CollectionSettings, storage: Path, shard: int, *, threads: int = 1
+) -> LatentMemoryEngine:
+    """Open the engine of a shard in its collection's storage, or make it; see its `open`."""
+    return LatentMemoryEngine.open(
+        settings.shard_folder(storage, shard),
+        dim=settings.dim,
+        metric=settings.metric,
+        index=settings.index,
+        index_options=settings.index_options,
+        schema=settings.schema,
+        threads=threads,
+    )

@@ -1,0 +1,131 @@
+"""The Ray actor around a `Shard`, and how it is started and found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ray
+
+from paradox.cluster import names, wire
+from paradox.cluster.actors import ActorHandle, actor_class
+from paradox.cluster.shard import Shard, ShardConfig, Upserts, Written
+from paradox.core.types import I32Vector, I64Vector, Record
+from paradox.memory import EngineStats
+from paradox.routing import ShardSummary
+
+# Threads a shard gives to each kind of call, so that no kind waits behind another: a health call
+# during a long search or write answers within a millisecond. Writes that wait for the disk together
+# become durable together, hence more threads for them.
+_CONCURRENCY = {"search": 4, "write": 8, "directory": 4, "control": 2, "upkeep": 1}
+_MAX_PENDING_CALLS = 4_096
+
+
+class ShardActor:
+    """A shard in its own process; see `Shard`."""
+
+    def __init__(self, config: ShardConfig) -> None:
+        self._shard = Shard(config)
+
+    @ray.method(concurrency_group="search")
+    def search(self, frame: bytes) -> bytes:
+        """Answer a search; see `paradox.cluster.wire` for the frames."""
+        return wire.pack_answer(self._shard.search(wire.unpack_search(frame)))
+
+    @ray.method(concurrency_group="search")
+    def get(self, ids: I64Vector) -> list[Record | None]:
+        """See `Shard.get`."""
+        return self._shard.get(ids)
+
+    @ray.method(concurrency_group="write")
+    def add(self, upserts: Upserts) -> Written:
+        """See `Shard.add`."""
+        return self._shard.add(upserts)
+
+    @ray.method(concurrency_group="write")
+    def delete(self, ids: I64Vector, operation_id: bytes) -> Written:
+        """See `Shard.delete`."""
+        return self._shard.delete(ids, operation_id)
+
+    @ray.method(concurrency_group="directory")
+    def assign_homes(self, ids: I64Vector, proposed: I32Vector) -> I32Vector:
+        """See `Shard.assign_homes`."""
+        return self._shard.assign_homes(ids, proposed)
+
+    @ray.method(concurrency_group="directory")
+    def homes(self, ids: I64Vector) -> I32Vector:
+        """See `Shard.homes`."""
+        return self._shard.homes(ids)
+
+    @ray.method(concurrency_group="control")
+    def summary(self, known: tuple[int, int] | None) -> ShardSummary | int:
+        """See `Shard.summary`."""
+        return self._shard.summary(known)
+
+    @ray.method(concurrency_group="control")
+    def stats(self) -> EngineStats:
+        """See `Shard.stats`."""
+        return self._shard.stats()
+
+    @ray.method(concurrency_group="control")
+    def ready(self) -> None:
+        """See `Shard.ready`."""
+        self._shard.ready()
+
+    @ray.method(concurrency_group="upkeep")
+    def checkpoint(self) -> None:
+        """See `Shard.checkpoint`."""
+        self._shard.checkpoint()
+
+    @ray.method(concurrency_group="upkeep")
+    def hold(self, at_most_s: float) -> None:
+        """See `Shard.hold`."""
+        self._shard.hold(at_most_s)
+
+    @ray.method(concurrency_group="upkeep")
+    def release(self) -> None:
+        """See `Shard.release`."""
+        self._shard.release()
+
+    @ray.method(concurrency_group="upkeep")
+    def stage(self, folder: str) -> None:
+        """See `Shard.stage`."""
+        self._shard.stage(Path(folder))
+
+    @ray.method(concurrency_group="upkeep")
+    def close(self, checkpoint: bool) -> None:
+        """See `Shard.close`."""
+        self._shard.close(checkpoint=checkpoint)
+
+
+_ACTOR = actor_class(ShardActor, concurrency=_CONCURRENCY)
+
+
+def start_shard(config: ShardConfig, *, namespace: str, num_cpus: float) -> ActorHandle:
+    """Return the actor of a shard, started if there is none.
+
+    Calls are not repeated by Ray: a search is answered without a shard that died, and writes are
+    repeated by the client, under the same operation id.
+    """
+    return _ACTOR.options(
+        name=names.shard_actor(config.settings.name, config.number),
+        namespace=namespace,
+        lifetime="detached",
+        get_if_exists=True,
+        max_restarts=-1,
+        max_task_retries=0,
+        max_pending_calls=_MAX_PENDING_CALLS,
+        num_cpus=num_cpus,
+        scheduling_strategy="SPREAD",
+    ).remote(config)
+
+
+def find_shards(collection: str, n_shards: int, *, namespace: str) -> list[ActorHandle]:
+    """Return the actors of a collection's shards, by number.
+
+    Raises:
+        ValueError: one of them does not exist.
+    """
+    return [
+        ray.get_actor(names.shard_actor(collection, number), namespace=namespace)
+        for number in range(n_shards)
+    ]
