@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from paradox.store.codec import (
 )
 from paradox.store.keyspace import Family, Keyspace, Mutation
 from paradox.store.payload import as_rows
+from paradox.store.schema import is_text
 from paradox.store.state import StoreState
 from paradox.store.timestamps import as_microseconds
 
@@ -84,10 +86,13 @@ def check_batch(batch: WriteBatch, dim: int) -> CheckedBatch:
         raise InvalidArgument(
             f"batch: expected an id with a vector or among the deletes; got {both[0]} in both"
         )
-    if not isinstance(batch.encoder_id, str):
+    if not isinstance(batch.encoder_id, str) or not is_text(batch.encoder_id):
         raise InvalidArgument(f"encoder_id: expected a str; got {batch.encoder_id!r:.80}")
-    if not isinstance(batch.version, int | np.integer) or not 0 <= batch.version <= _INT64_MAX:
-        raise InvalidArgument(f"version: expected an int from 0 on; got {batch.version!r:.80}")
+    version = batch.version
+    if not isinstance(version, int | np.integer) or isinstance(version, bool):
+        raise InvalidArgument(f"version: expected an int; got {version!r:.80}")
+    if not 0 <= version <= _INT64_MAX:
+        raise InvalidArgument(f"version: expected 0 to {_INT64_MAX}; got {version}")
     operation_id = batch.operation_id
     if operation_id is not None and not (
         isinstance(operation_id, bytes) and 1 <= len(operation_id) <= 255
@@ -107,7 +112,7 @@ def check_batch(batch: WriteBatch, dim: int) -> CheckedBatch:
         timestamps,
         deletes,
         batch.encoder_id,
-        int(batch.version),
+        int(version),
         operation_id,
         n,
     )
@@ -207,13 +212,12 @@ class Commit:
 
     def prune_changes(self, up_to_seq: int) -> None:
         """Stage forgetting the changes of all batches that end at or before `up_to_seq`."""
-        state = self.state
-        for key, _ in self._keyspace.cursor("changes"):
-            seq = int.from_bytes(key, "big")
-            if seq > up_to_seq:
-                break
-            self._mutation.append(("changes", key, None))
-            state.pruned_seq = seq
+        last_key = seq_key(max(up_to_seq, 0))
+        cursor = self._keyspace.cursor("changes")
+        keys = [key for key, _ in takewhile(lambda pair: pair[0] <= last_key, cursor)]
+        if keys:
+            self._put("changes", keys, [None] * len(keys))
+            self.state.pruned_seq = int.from_bytes(keys[-1], "big")
 
     def _upsert(
         self,

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from paradox.core.errors import StorageUnavailable
+from paradox.core.errors import ParadoxError, StorageUnavailable
 from paradox.store.commit import Commit
 
 Result = TypeVar("Result")
@@ -76,5 +76,5 @@ class _Operation(Generic[Result]):
     def stage_on(self, commit: Commit) -> None:
         try:
             self.result = self._stage(commit)
-        except Exception as error:
+        except ParadoxError as error:  # any other may have staged half of it, and ends the commit
             self.error = error

@@ -154,10 +154,10 @@ def _restore(columns: dict[str, ColumnType], closed: bool) -> Schema:
 
 
 def _is_name(name: Any) -> bool:
-    return isinstance(name, str) and name != "" and _is_text(name)
+    return isinstance(name, str) and name != "" and is_text(name)
 
 
-def _is_text(value: str) -> bool:
+def is_text(value: str) -> bool:
     """Whether a str can be stored: lone surrogates have no UTF-8 form."""
     if value.isascii():
         return True
@@ -186,7 +186,7 @@ def _typed(name: str, value: Any, row: int) -> tuple[ColumnType, PayloadValue]:
     """Return a value that is not None with its column type, normalised; a null as itself."""
     kind = type(value)
     if kind is str:
-        if _is_text(value):
+        if is_text(value):
             return "str", value
         raise PayloadError(
             f"payload: column {name!r}: expected valid Unicode; got {value!r:.80} in row {row}"
@@ -214,7 +214,7 @@ def _typed(name: str, value: Any, row: int) -> tuple[ColumnType, PayloadValue]:
         return _typed(name, str(value), row)
     if isinstance(value, list | tuple | np.ndarray):
         items = list(value)
-        if all(isinstance(item, str) and _is_text(item) for item in items):
+        if all(isinstance(item, str) and is_text(item) for item in items):
             return "list[str]", [str(item) for item in items]
     raise PayloadError(
         f"payload: column {name!r}: expected {', '.join(COLUMN_TYPES)} or null; "
