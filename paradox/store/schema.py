@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from types import MappingProxyType
@@ -62,7 +62,9 @@ class Schema:
         for name, given in columns.items():
             if not _is_name(name):
                 raise InvalidArgument(f"schema: expected a non-empty column name; got {name!r:.80}")
-            kind = given if isinstance(given, str) else _BY_PYTHON_TYPE.get(given, "")
+            kind = given
+            if not isinstance(given, str):
+                kind = _BY_PYTHON_TYPE.get(given) if isinstance(given, Hashable) else None
             if kind not in COLUMN_TYPES:
                 raise InvalidArgument(
                     f"schema: column {name!r}: expected one of {', '.join(COLUMN_TYPES)}; "
