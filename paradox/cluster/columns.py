@@ -174,6 +174,8 @@ def _texts(table: Table, name: str, place: _Place) -> list[str]:
 def _vectors(table: Table, recipe: Recipe, place: _Place) -> F32Matrix:
     name, dim = str(recipe.vector), recipe.dim
     column = _whole(table, name)
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage  # tensors, as Ray Data makes them of arrays
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = _parsed(column, name, place)  # CSV has no lists
     kind = column.type

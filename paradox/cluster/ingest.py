@@ -8,6 +8,7 @@ running it again, with nothing lost, nothing twice, and little embedded again.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from rich.progress import (
 from paradox.cluster.actors import call, logical_cpus
 from paradox.cluster.collection import Collection
 from paradox.cluster.columns import Recipe
+from paradox.cluster.failures import translated
 from paradox.cluster.pipeline import (
     ANY_DATASET,
     Piece,
@@ -43,7 +45,7 @@ from paradox.cluster.pipeline import (
 from paradox.cluster.placement import TRAINING_ROWS_A_SHARD
 from paradox.cluster.sources import find_files, read
 from paradox.cluster.survey import checked, work_left
-from paradox.core.errors import InvalidArgument, ParadoxError
+from paradox.core.errors import InvalidArgument
 from paradox.core.types import F32Matrix
 
 BATCH_SIZE = 1_024
@@ -223,30 +225,27 @@ def _executed(done: ray.data.Dataset, n_rows: int | None, progress: bool) -> tup
                 advance(figures[0])
                 total += figures
         except RayError as error:
-            raise _cause(error) from None
+            raise translated(error, "a stage of the ingest") from None
     rows, inserted, replaced = total.tolist()
     return rows, inserted, replaced
 
 
-def _cause(error: BaseException) -> BaseException:
-    """Return our own error that a stage raised, out of what Ray Data makes of it."""
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, ParadoxError):
-            return inner
-        inner = getattr(inner, "cause", None) or inner.__cause__
-    return error
-
-
 @contextmanager
 def _streaming() -> Iterator[None]:
-    """Have Ray Data pass each batch on as soon as it is done, and stay quiet."""
+    """Have Ray Data pass each batch on as soon as it is done, raise our errors, and stay quiet."""
     context = ray.data.DataContext.get_current().copy()
     context.target_max_block_size = 1  # a block for each batch
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    with ray.data.DataContext.current(context):
-        yield
+    context.raise_original_map_exception = True
+    logger = logging.getLogger("ray.data")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with ray.data.DataContext.current(context):
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextmanager

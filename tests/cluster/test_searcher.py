@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from in_process import DIM
+
+from paradox.cluster.writer import Batch
+from paradox.core.errors import FilterError, ShardUnavailable
+from paradox.routing import SearchRequest
+
+T = 10.0
+
+
+@pytest.fixture
+def clustered(make_collection, rng):
+    """A collection of far-apart clusters; its parts, and the vectors by id."""
+    collection = make_collection(shards=4)
+    writer, searcher = collection.client()
+    centres = 40 * rng.standard_normal((16, DIM))
+    vectors = centres[rng.integers(0, 16, 2000)] + rng.standard_normal((2000, DIM))
+    vectors = vectors.astype(np.float32)
+    rows = [{"n": n} for n in range(2000)]
+    writer.add(Batch(vectors, np.arange(2000), rows), timeout_s=T)
+    searcher.summaries.refresh(timeout_s=T)
+    return collection, writer, searcher, vectors
+
+
+def _truth(vectors, queries, k):
+    distances = ((queries[:, None, :].astype(float) - vectors[None]) ** 2).sum(2)
+    return np.argsort(distances, axis=1, kind="stable")[:, :k]
+
+
+def _recall(found, truth):
+    return np.mean([len(np.intersect1d(f, t)) / len(t) for f, t in zip(found, truth, strict=True)])
+
+
+def test_few_shards_are_asked_and_the_recall_is_kept(clustered):
+    _, _, searcher, vectors = clustered
+    queries = vectors[::40] + np.float32(0.1)
+    touched = 0
+    found = []
+    for query in queries:
+        answer = searcher.search(SearchRequest(query[None], 10), timeout_s=T)
+        touched += answer.shards_touched
+        found.append(answer.ids[0])
+    assert _recall(found, _truth(vectors, queries, 10)) >= 0.95
+    assert touched / len(queries) < 3
+
+
+def test_recall_one_asks_every_shard_and_is_exact(clustered):
+    _, _, searcher, vectors = clustered
+    queries = vectors[:50] + np.float32(0.1)
+    answer = searcher.search(SearchRequest(queries, 10, recall=1.0), timeout_s=T)
+    assert answer.shards_touched == 4
+    assert answer.certified
+    exact = np.sort(((queries[:, None].astype(float) - vectors[None]) ** 2).sum(2))[:, :10]
+    np.testing.assert_allclose(answer.distances, exact, rtol=1e-3, atol=0.02)
+
+
+def test_a_filter_asks_every_shard(clustered):
+    _, _, searcher, vectors = clustered
+    answer = searcher.search(SearchRequest(vectors[:1], 3, filter="n % 500 = 7"), timeout_s=T)
+    assert answer.shards_touched == 4
+    assert set(answer.ids[0].tolist()) <= {7, 507, 1007, 1507}
+    with pytest.raises(FilterError):
+        searcher.search(SearchRequest(vectors[:1], 3, filter="nope = 7"), timeout_s=T)
+
+
+def test_a_filter_knows_columns_that_only_other_shards_have_values_of(make_collection, rng):
+    collection = make_collection(partition="hash")
+    writer, searcher = collection.client()
+    vectors = rng.standard_normal((30, DIM)).astype(np.float32)
+    writer.add(Batch(vectors, np.arange(30)), timeout_s=T)
+    writer.add(Batch(vectors[:1], np.array([0]), [{"rare": 1}]), timeout_s=T)
+    answer = searcher.search(SearchRequest(vectors[:1], 5, filter="rare = 1"), timeout_s=T)
+    assert answer.ids[0].tolist() == [0, -1, -1, -1, -1]
+    empty = searcher.search(SearchRequest(vectors[:1], 40, filter="rare IS NULL"), timeout_s=T)
+    assert (empty.ids[0] != -1).sum() == 29
+
+
+def test_a_client_finds_what_it_has_just_written(clustered):
+    _, writer, searcher, _ = clustered
+    far = np.full((1, DIM), 900, np.float32)  # where no summary says that anything is
+    searcher.search(SearchRequest(far, 1), timeout_s=T)
+    writer.add(Batch(far, np.array([77_777])), timeout_s=T)
+    assert searcher.search(SearchRequest(far, 1), timeout_s=T).ids[0, 0] == 77_777
+
+
+def test_the_first_record_of_an_empty_collection_is_found_at_once(make_collection, rng):
+    writer, searcher = make_collection().client()
+    query = rng.standard_normal((1, DIM)).astype(np.float32)
+    nothing = searcher.search(SearchRequest(query, 2), timeout_s=T)
+    assert nothing.ids.tolist() == [[-1, -1]]
+    assert (nothing.coverage, nothing.shards_missing) == (1.0, ())
+    writer.add(Batch(query), timeout_s=T)
+    assert searcher.search(SearchRequest(query, 2), timeout_s=T).ids.tolist() == [[0, -1]]
+
+
+def test_a_shard_that_is_down_is_told_and_the_rest_answers(clustered):
+    collection, _, searcher, vectors = clustered
+
+    def fails(shard, method):
+        if shard == 2:
+            raise ShardUnavailable("down")
+
+    collection.shards.fails = fails
+    request = SearchRequest(vectors[:64], 5, recall=1.0)
+    answer = searcher.search(request, timeout_s=T)
+    n_lost = collection.shards.shards[2].stats().n_records
+    assert answer.shards_missing == (2,)
+    assert answer.coverage == pytest.approx(1 - n_lost / 2000)
+    assert not answer.certified
+    collection.shards.fails = lambda shard, method: None
+    assert searcher.search(request, timeout_s=T).shards_missing == ()
+
+
+def test_a_shard_down_since_before_the_first_query_is_missing_not_empty(clustered):
+    collection, _, _, vectors = clustered
+
+    def fails(shard, method):
+        if shard == 1:
+            raise ShardUnavailable("down")
+
+    collection.shards.fails = fails
+    _, searcher = collection.client()
+    answer = searcher.search(SearchRequest(vectors[:1], 5), timeout_s=T)
+    assert answer.shards_missing == (1,)
+    assert 0 < answer.coverage < 1

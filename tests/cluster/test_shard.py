@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from in_process import DIM
+
+from paradox.cluster.gate import WriteGate
+from paradox.cluster.shard import Shard, ShardConfig, Upserts
+from paradox.core.errors import InvalidArgument, StorageUnavailable
+from paradox.core.types import NO_ID
+from paradox.routing import SearchRequest
+
+
+def upserts(ids, vectors, operation_id=b"op"):
+    return Upserts(np.asarray(ids), vectors, None, "", 0, None, operation_id)
+
+
+@pytest.fixture
+def collection(make_collection):
+    return make_collection(shards=2)
+
+
+def test_a_second_shard_waits_for_the_first_to_let_go(collection, rng):
+    first = collection.shards.shards[0]
+    vectors = rng.standard_normal((5, DIM)).astype(np.float32)
+    first.add(upserts(range(5), vectors))
+    waits = []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        if len(waits) == 3:
+            first.close(checkpoint=False)
+
+    second = Shard(ShardConfig(collection.settings, str(collection.storage), 0), sleep=sleep)
+    assert second.stats().n_records == 5
+    assert len(waits) == 3
+    second.close(checkpoint=False)
+
+
+def test_a_shard_that_cannot_open_says_so_at_each_call_and_opens_when_it_can(collection, rng):
+    first = collection.shards.shards[0]
+    first.ready()
+    now = [0.0]
+
+    def sleep(seconds):
+        now[0] += seconds
+
+    config = ShardConfig(collection.settings, str(collection.storage), 0)
+    second = Shard(config, clock=lambda: now[0], sleep=sleep)  # making it raises nothing
+    with pytest.raises(StorageUnavailable):
+        second.ready()
+    assert now[0] > 5
+    with pytest.raises(StorageUnavailable):
+        second.search(SearchRequest(np.zeros((1, DIM), np.float32), 1))
+    first.close(checkpoint=False)
+    second.ready()
+    second.close(checkpoint=False)
+
+
+def test_a_closed_shard_is_there_again_with_its_data(collection, rng):
+    vectors = rng.standard_normal((50, DIM)).astype(np.float32)
+    shard = collection.shards.shards[0]
+    shard.add(upserts(range(50), vectors))
+    shard.assign_homes(np.arange(50), np.ones(50, np.int32))
+    epoch = shard.summary(None).epoch
+    shard.close(checkpoint=True)
+    again = collection.shard(0)
+    found = again.search(SearchRequest(vectors[:3], 1))
+    assert found.ids[:, 0].tolist() == [0, 1, 2]
+    assert again.homes(np.array([3, 99])).tolist() == [1, NO_ID]
+    assert again.summary(None).epoch > epoch
+    again.close(checkpoint=False)
+
+
+def test_a_summary_the_caller_has_is_not_sent_again(collection, rng):
+    shard = collection.shards.shards[0]
+    shard.add(upserts(range(50), rng.standard_normal((50, DIM)).astype(np.float32)))
+    summary = shard.summary(None)
+    assert (summary.n_live, summary.counts.sum()) == (50, 50)
+    assert shard.summary((summary.epoch, summary.seq)) == 50
+
+
+def test_other_settings_than_the_engine_has_are_an_error(collection, make_collection):
+    collection.shards.shards[0].ready()
+    collection.close()
+    other = make_collection("other", dim=DIM + 1)
+    shard = Shard(ShardConfig(other.settings, str(collection.storage), 0))
+    with pytest.raises(InvalidArgument, match="dim"):
+        shard.ready()
+
+
+def test_writes_wait_while_the_gate_is_held(collection, rng):
+    shard = collection.shards.shards[0]
+    shard.hold(60)
+    done = threading.Event()
+
+    def add():
+        shard.add(upserts([1], rng.standard_normal((1, DIM)).astype(np.float32)))
+        done.set()
+
+    thread = threading.Thread(target=add)
+    thread.start()
+    assert not done.wait(0.2)
+    assert shard.stats().n_records == 0
+    shard.release()
+    thread.join(10)
+    assert shard.stats().n_records == 1
+
+
+def test_a_gate_waits_for_writes_under_way_and_opens_when_its_time_is_up():
+    now = [0.0]
+    gate = WriteGate(lambda: now[0])
+    held = threading.Event()
+
+    def hold():
+        gate.hold(10)
+        held.set()
+
+    with gate.passing():
+        thread = threading.Thread(target=hold)
+        thread.start()
+        assert not held.wait(0.1)
+    thread.join(10)
+    assert held.is_set()
+    now[0] = 10.1
+    with gate.passing():  # the holder was killed; nobody released it
+        time.sleep(0)
