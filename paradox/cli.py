@@ -53,7 +53,7 @@ def up(
 
     with _reporting(as_json):
         cluster = local.start(num_cpus=num_cpus, dashboard=dashboard)
-        with _client(cluster.address) as client:
+        with _client(None) as client:
             names = client.list()
             for name in names:
                 client.get(name)
@@ -62,6 +62,9 @@ def up(
             return
         where = f", its dashboard at {cluster.dashboard_url}" if cluster.dashboard_url else ""
         print(f"Ray runs at {cluster.address}{where}. Collections: {', '.join(names) or 'none'}.")
+        if cluster.dashboard_url:
+            submit = f"RAY_AUTH_MODE=token ray job submit --address {cluster.dashboard_url}"
+            print(f"Submit jobs with `{submit} --working-dir . -- python jobs/…`.")
         print("`paradox ingest` fills a collection, `paradox query` asks, `paradox down` ends it.")
 
 
@@ -148,11 +151,12 @@ def query(
     as_json: AsJson = False,
 ) -> None:
     """Find the nearest records of a text or a vector."""
-    with _reporting(as_json), _client(address) as client:
+    with _reporting(as_json):
         if (text is None) == (vector is None):
             raise InvalidArgument("query: expected a text or --vector, and not both")
-        collection = _collection(client, name)
         asked: dict[str, Any] = {"text": text} if vector is None else {"vectors": _parsed(vector)}
+    with _reporting(as_json), _client(address) as client:
+        collection = _collection(client, name)
         plan = collection.explain(k=k, recall=recall, **asked).explain() if explain else None
         hits = collection.query(k=k, recall=recall, filter=filter, **asked)
         if as_json:

@@ -9,6 +9,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import ray
+from ray._private.authentication.authentication_token_setup import (
+    maybe_enable_token_auth_if_token_available,
+)
 
 from paradox.adapt import encoders
 from paradox.cluster import local
@@ -241,6 +244,8 @@ def _join(address: str | None, num_cpus: int | None) -> bool:
     named = address or config.ray_address()
     if named is None and (running := local.running()) is not None:
         named = running.address
+        # Ray looks for this user's token only where it is left to find the cluster itself.
+        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     if named is not None:
         try:
             _init(address=named)

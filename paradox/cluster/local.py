@@ -22,7 +22,7 @@ from paradox.core import config
 from paradox.core.errors import RetryableError
 from paradox.core.files import write_atomically
 
-_DEFAULT_PORT = 6379
+_RAY_PORT, _DASHBOARD_PORT = 6379, 8265
 _START_TIMEOUT_S = 90.0
 _STOP_TIMEOUT_S = 30.0
 # What `ray start` prints last, before it says that it blocks.
@@ -81,8 +81,9 @@ def start(*, num_cpus: int | None = None, dashboard: bool = True) -> LocalCluste
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
-                f"--port={_free_port()}",
+                f"--port={_free_port(_RAY_PORT)}",
                 f"--include-dashboard={str(dashboard).lower()}",
+                f"--dashboard-port={_free_port(_DASHBOARD_PORT)}",
                 "--disable-usage-stats",
                 *([f"--num-cpus={num_cpus}"] if num_cpus is not None else []),
             ],
@@ -118,9 +119,9 @@ def _record() -> Path:
     return config.home() / "cluster.json"
 
 
-def _free_port() -> int:
-    """Return Ray's own port if it is free, else any free one."""
-    for port in (_DEFAULT_PORT, 0):
+def _free_port(usual: int) -> int:
+    """Return the usual port if it is free, else any free one."""
+    for port in (usual, 0):
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             return int(probe.getsockname()[1])
