@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,16 +82,19 @@ def checkpoint_folder(keyspace: Keyspace, state: StoreState, path: Path) -> None
         InvalidArgument: `path` exists.
         StorageUnavailable: the disk refuses.
     """
+    if path.exists():
+        raise InvalidArgument(f"checkpoint: expected a new path; {path} exists")
     try:
         path.mkdir(parents=True)
         keyspace.checkpoint(path / _DATABASE)
         with closing(HeadFile(path / "HEAD")) as head_file:
             head_file.create(state.dim, state.commits)
         sync_folder(path)
-    except FileExistsError as error:
-        raise InvalidArgument(f"checkpoint: expected a new path; {path} exists") from error
-    except OSError as error:
-        raise StorageUnavailable(f"checkpoint {path}: {error}") from error
+    except BaseException as error:
+        shutil.rmtree(path, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise StorageUnavailable(f"checkpoint {path}: {error}") from error
+        raise
 
 
 def _make_folder(path: Path) -> None:

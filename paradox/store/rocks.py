@@ -100,8 +100,7 @@ class RocksKeyspace:
             StorageUnavailable: the disk refused; `recover` before the next write.
             RecordCorrupt: RocksDB found damage in the background and takes no more writes.
         """
-        if self._closed:
-            raise InvalidArgument(f"store {self._path}: expected an open store; it was closed")
+        self._check_open()
         batch = WriteBatch(raw_mode=True)
         handles, put = self._handles, batch.put
         for family, key, value in mutation:
@@ -135,6 +134,7 @@ class RocksKeyspace:
 
     def checkpoint(self, path: Path) -> None:
         """Write a consistent copy to `path`: hard links where the file system is the same."""
+        self._check_open()
         try:
             Checkpoint(self._db).create_checkpoint(str(path))
         except Exception as error:
@@ -192,9 +192,12 @@ class RocksKeyspace:
         return values
 
     def _reading(self, family: Family) -> Rdict:
+        self._check_open()
+        return self._readers[family]
+
+    def _check_open(self) -> None:
         if self._closed:
             raise InvalidArgument(f"store {self._path}: expected an open store; it was closed")
-        return self._readers[family]
 
     def _translated(self, error: Exception) -> ParadoxError:
         message = str(error)
