@@ -16,6 +16,8 @@ F32Vector: TypeAlias = npt.NDArray[np.float32]
 """(n,) float32, C-contiguous."""
 F64Matrix: TypeAlias = npt.NDArray[np.float64]
 """(n, dim) float64, C-contiguous."""
+F64Vector: TypeAlias = npt.NDArray[np.float64]
+"""(n,) float64, C-contiguous."""
 I32Vector: TypeAlias = npt.NDArray[np.int32]
 """(n,) int32: shard numbers."""
 I64Vector: TypeAlias = npt.NDArray[np.int64]

@@ -1,0 +1,9 @@
+"""Indexes: one protocol, one file per backend, and a registry of them by name.
+
+All pass one contract suite. A saved index is one verified file, loaded whatever backend wrote it.
+"""
+
+from paradox.index.backend import IndexBackend, IndexStats
+from paradox.index.registry import backends, create, load
+
+__all__ = ["IndexBackend", "IndexStats", "backends", "create", "load"]

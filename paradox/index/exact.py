@@ -1,0 +1,171 @@
+"""The exact index: every search reads every vector, and every answer is certified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from paradox.core.errors import InvalidArgument, ZeroVector
+from paradox.core.metric import Metric
+from paradox.core.types import F32Matrix, F32Vector, I64Vector, Neighbors
+from paradox.index import scan
+from paradox.index.backend import Allow, IndexStats
+from paradox.index.container import read_container, write_container
+from paradox.index.options import check_choice, check_effort
+from paradox.index.rows import Rows
+
+_DTYPES: dict[str, type[np.generic]] = {
+    "float32": np.float32,
+    "float16": np.float16,
+    "int8": np.int8,
+}
+
+
+class ExactIndex:
+    """A scan whose answers equal a float64 brute force, equal distances ordered by id.
+
+    It has no effort to choose: `search` checks the one given, and spends all there is.
+
+    Args:
+        dim: dimension of the vectors.
+        metric: metric of the distances.
+        dtype: how vectors are kept: "float32"; "float16", rounded, in half the memory; or "int8",
+            for vectors of whole numbers from -128 to 127. Distances are to the vectors as kept.
+
+    Raises:
+        InvalidArgument: another dtype.
+    """
+
+    name = "exact"
+
+    def __init__(self, dim: int, metric: Metric, *, dtype: str = "float32") -> None:
+        self._dim = dim
+        self._metric = metric
+        self._dtype = check_choice("dtype", dtype, _DTYPES)
+        self._rows = Rows(dim, _DTYPES[self._dtype])
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the vectors."""
+        return self._dim
+
+    @property
+    def metric(self) -> Metric:
+        """Metric the distances are in."""
+        return self._metric
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
+        """Insert vectors, replacing those whose id is known.
+
+        Raises:
+            InvalidArgument: under "int8" not whole numbers from -128 to 127, under "float16"
+                beyond its range; nothing was inserted.
+            ZeroVector: under the cosine metric, a vector that float16 rounds to zero.
+        """
+        self._rows.put(ids, self._narrowed(vectors))
+
+    def remove(self, ids: I64Vector) -> int:
+        """Remove vectors by id; return how many there were.
+
+        Once most slots are free, the rest move together and memory is given back.
+        """
+        n_removed = len(self._rows.remove(ids))
+        if self._rows.n_free > len(self._rows):
+            self._rows = self._rows.compacted()
+        return n_removed
+
+    def search(
+        self,
+        queries: F32Matrix,
+        k: int,
+        *,
+        effort: int | None = None,
+        allow: Allow | None = None,
+        threads: int = 1,
+    ) -> Neighbors:
+        """Return the k nearest vectors of each query, certified; see `IndexBackend.search`."""
+        if effort is not None:
+            check_effort(effort)
+        slots = None if allow is None else self._rows.find_allowed(allow)
+        found = scan.nearest(self._rows, queries, k, self._metric, slots=slots, threads=threads)
+        return scan.neighbors(self._rows, *found, certified=True)
+
+    def range_search(self, query: F32Vector, radius: float, *, limit: int) -> Neighbors:
+        """Return the nearest `limit` vectors within `radius`; fewer than that are all of them."""
+        return scan.first(scan.within(self._rows, query, radius, self._metric), limit)
+
+    def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:
+        """Return None: there is no effort to choose."""
+        return None
+
+    def get(self, ids: I64Vector) -> tuple[I64Vector, F32Matrix]:
+        """Return the known ones of `ids`, and their vectors as kept, in float32."""
+        slots = self._rows.find(ids)
+        slots = slots[slots >= 0]
+        return self._rows.ids[slots], self._rows.matrix[slots].astype(np.float32, copy=False)
+
+    def ids(self) -> I64Vector:
+        """Return the ids of all vectors, in the order they are kept in."""
+        return self._rows.ids[self._rows.live]
+
+    def save(self, path: Path) -> None:
+        """Write the index to one file, replacing it atomically."""
+        write_container(path, self.name, *self.contents())
+
+    @classmethod
+    def load(cls, path: Path, *, mmap: bool = False) -> Self:
+        """Read what `save` wrote; `mmap` leaves the vectors in the file until the first `add`."""
+        return cls.from_contents(*read_container(path, cls.name, mmap=mmap))
+
+    def contents(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Return what a saved index is made of: fields and sections."""
+        fields = {"dim": self._dim, "metric": self._metric, "options": {"dtype": self._dtype}}
+        return fields, self._rows.sections()
+
+    @classmethod
+    def from_contents(cls, fields: dict[str, Any], sections: dict[str, memoryview]) -> Self:
+        """Return the index that `contents` came from."""
+        index = cls(fields["dim"], fields["metric"], **fields["options"])
+        index._rows = Rows.from_sections(sections, index._dim, _DTYPES[index._dtype])
+        return index
+
+    def stats(self) -> IndexStats:
+        """Return the index's figures."""
+        return IndexStats(
+            backend=self.name,
+            n_live=len(self._rows),
+            n_deleted=self._rows.n_free,
+            resident_bytes=self._rows.resident_bytes,
+            mapped_bytes=self._rows.mapped_bytes,
+            effort=None,
+        )
+
+    def _narrowed(self, vectors: F32Matrix) -> npt.NDArray[Any]:
+        if self._dtype == "float32":
+            return vectors
+        if self._dtype == "int8":
+            whole = (np.rint(vectors) == vectors) & (vectors >= -128) & (vectors <= 127)
+            _refuse(~whole, vectors, "whole numbers from -128 to 127 under dtype='int8'")
+            return vectors.astype(np.int8)
+        with np.errstate(over="ignore"):
+            narrow = vectors.astype(np.float16)
+        _refuse(~np.isfinite(narrow), vectors, "values within ±65504 under dtype='float16'")
+        if self._metric == "cosine" and not narrow.any(axis=1).all():
+            row = int(np.argmin(narrow.any(axis=1)))
+            raise ZeroVector(f"vectors: expected a direction; float16 rounds row {row} to zero")
+        return narrow
+
+
+def _refuse(wrong: npt.NDArray[np.bool_], vectors: F32Matrix, expected: str) -> None:
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0].tolist()
+        raise InvalidArgument(
+            f"vectors: expected {expected}; got {vectors[row, column]} in row {row}, "
+            f"column {column}"
+        )

@@ -1,0 +1,208 @@
+"""A graph of near neighbours, built and searched by hnswlib.
+
+Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical
+Navigable Small World graphs", TPAMI 2020. Effort is `ef`, the length of the list of candidates.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import hnswlib
+import numpy as np
+import numpy.typing as npt
+
+from paradox.core import config
+from paradox.core.metric import Metric
+from paradox.core.types import F32Matrix, I64Matrix, I64Vector
+from paradox.index.options import check_int
+from paradox.index.proposing import CALL_ROWS, ProposingIndex
+
+_GROWTH = 1.5
+_LEAST_CAPACITY = 1_024
+_MIN_STALE = 1_000
+_ROWS_A_CANDIDATE = 24
+"""Rows scanned in the time that one place in the list of candidates costs: a place is some 16
+distances to rows at random places, each as dear as 1.5 in sequence."""
+
+
+class HnswIndex(ProposingIndex):
+    """hnswlib's graph, with unlimited capacity, deletes, replacement and filters.
+
+    Args:
+        dim: dimension of the vectors.
+        metric: metric of the distances.
+        M: edges of a node on the upper levels, half of those on the lowest.
+        ef_construction: length of the list of candidates when a node is inserted.
+        seed: of the levels that nodes are drawn for.
+        build_threads: threads that insert; with more than one the graph depends on their timing.
+            None takes `PARADOX_THREADS`, or 1.
+
+    Raises:
+        InvalidArgument: an option out of its range.
+    """
+
+    name = "hnsw"
+    default_effort = 64
+
+    def __init__(
+        self,
+        dim: int,
+        metric: Metric,
+        *,
+        M: int = 16,  # noqa: N803, the field's own name
+        ef_construction: int = 200,
+        seed: int = 0,
+        build_threads: int | None = None,
+    ) -> None:
+        super().__init__(dim, metric)
+        self._m = check_int("M", M, 2, 512)
+        self._ef_construction = check_int("ef_construction", ef_construction, 1, 10_000)
+        self._seed = check_int("seed", seed, 0, 2**31 - 1)
+        self._build_threads = (
+            None if build_threads is None else check_int("build_threads", build_threads, 1, 1_024)
+        )
+        self._use(self._empty_graph())
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "M": self._m,
+            "ef_construction": self._ef_construction,
+            "seed": self._seed,
+            "build_threads": self._build_threads,
+        }
+
+    @property
+    def _ready(self) -> bool:
+        return True
+
+    def _take_in(self, labels: I64Vector, points: F32Matrix) -> None:
+        n = self._graph.get_current_count() + len(labels)
+        if n > self._graph.get_max_elements():
+            self._graph.resize_index(max(n, int(self._graph.get_max_elements() * _GROWTH)))
+        threads = self._build_threads or config.threads()
+        self._graph.add_items(points, labels, num_threads=threads)
+
+    def _let_go(self, labels: I64Vector) -> None:
+        for label in labels.tolist():
+            self._graph.mark_deleted(label)
+
+    def _must_rebuild(self) -> bool:
+        return self._labels.n_stale > max(_MIN_STALE, len(self._rows))
+
+    def _rebuild(self) -> None:
+        self._use(self._empty_graph())
+
+    def _propose(self, points: F32Matrix, n: int, effort: int, threads: int) -> I64Matrix | None:
+        try:
+            with self._efs.at(max(effort, n)):
+                labels, _ = self._graph.knn_query(points, n, num_threads=threads)
+        except RuntimeError:  # for one of the queries the graph leads to fewer than n
+            return None
+        return np.asarray(labels, np.int64)
+
+    def _n_candidates(self, k: int, effort: int) -> int:
+        return k
+
+    def _rows_worth(self, k: int, effort: int) -> float:
+        return CALL_ROWS + _ROWS_A_CANDIDATE * max(k, effort)
+
+    def _library_bytes(self) -> int:
+        return int(self._graph.get_max_elements()) * (4 * self._dim + 8 * self._m + 12)
+
+    def _dump(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Return hnswlib's own state; of the vectors only the stale, as the others are ours."""
+        state = self._graph.__getstate__()[0]
+        nodes = state.pop("data_level0").reshape(-1, state["size_data_per_element"])
+        arrays = {name: state.pop(name) for name in _ARRAYS}
+        arrays["element_levels"] = arrays["element_levels"][: len(nodes)]
+        begin, end = state["offset_data"], state["label_offset"]
+        stale = self._labels.stale()[self._label_of_node(arrays)]
+        return state, {
+            **arrays,
+            "edges": np.ascontiguousarray(nodes[:, :begin]),
+            "stale_points": np.ascontiguousarray(nodes[stale, begin:end]),
+        }
+
+    def _restore(self, fields: dict[str, Any], sections: dict[str, memoryview]) -> None:
+        state = dict(fields)
+        arrays = {name: np.frombuffer(sections[name], kind) for name, kind in _ARRAYS.items()}
+        labels = self._label_of_node(arrays)
+        begin, end = state["offset_data"], state["label_offset"]
+        nodes = np.empty((len(labels), state["size_data_per_element"]), np.int8)
+        nodes[:, :begin] = np.frombuffer(sections["edges"], np.int8).reshape(-1, begin)
+        stale = self._labels.stale()[labels]
+        live_rows = self._rows.matrix[self._labels.slots(labels[~stale])]
+        nodes[~stale, begin:end] = self._points(live_rows).view(np.int8)
+        nodes[stale, begin:end] = np.frombuffer(sections["stale_points"], np.int8).reshape(
+            -1, end - begin
+        )
+        nodes[:, end:] = labels[:, np.newaxis].view(np.int8)
+        capacity = max(len(labels), 1)
+        levels = np.zeros(capacity, np.int32)
+        levels[: len(labels)] = arrays["element_levels"]
+        state.update(
+            arrays, element_levels=levels, data_level0=nodes.reshape(-1), max_elements=capacity
+        )
+        graph = hnswlib.Index.__new__(hnswlib.Index)
+        graph.__setstate__((state,))
+        self._use(graph)
+
+    @staticmethod
+    def _label_of_node(arrays: dict[str, Any]) -> I64Vector:
+        labels = np.empty(len(arrays["label_lookup_internal"]), np.int64)
+        labels[arrays["label_lookup_internal"]] = arrays["label_lookup_external"].astype(np.int64)
+        return labels
+
+    def _empty_graph(self) -> Any:
+        graph = hnswlib.Index("l2" if self._metric == "l2" else "ip", self._dim)
+        graph.init_index(
+            _LEAST_CAPACITY,
+            M=self._m,
+            ef_construction=self._ef_construction,
+            random_seed=self._seed,
+        )
+        return graph
+
+    def _use(self, graph: Any) -> None:
+        self._graph = graph
+        self._efs = _Efs(graph)
+
+
+_ARRAYS = {
+    "label_lookup_external": np.uint64,
+    "label_lookup_internal": np.uint32,
+    "element_levels": np.int32,
+    "link_lists": np.int8,
+}
+
+
+class _Efs:
+    """Lets searches of one ef run side by side, as hnswlib keeps a single ef for all of them."""
+
+    def __init__(self, graph: Any) -> None:
+        self._graph = graph
+        self._ef = 0
+        self._n_searching = 0
+        self._turnstile = threading.Lock()  # first come, first served, so that none starves
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def at(self, ef: int) -> Iterator[None]:
+        """Hold the graph at this ef."""
+        with self._turnstile, self._changed:
+            while self._n_searching and self._ef != ef:
+                self._changed.wait()
+            if self._ef != ef:
+                self._graph.set_ef(ef)
+                self._ef = ef
+            self._n_searching += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._n_searching -= 1
+                self._changed.notify_all()

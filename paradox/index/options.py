@@ -1,0 +1,63 @@
+"""Checks of what a caller may set on a backend, and of the effort of one search."""
+
+from __future__ import annotations
+
+import inspect
+import numbers
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from paradox.core.errors import InvalidArgument
+
+MAX_EFFORT = 2**31 - 1
+
+
+def check_known(backend: str, factory: type, options: Mapping[str, Any]) -> None:
+    """Refuse options that `factory` does not take.
+
+    Raises:
+        InvalidArgument: names those it takes.
+    """
+    known = [
+        name
+        for name, parameter in inspect.signature(factory).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    ]
+    for name in options:
+        if name not in known:
+            expected = f"one of {', '.join(known)}" if known else "none"
+            raise InvalidArgument(f"options of {backend!r}: expected {expected}; got {name!r}")
+
+
+def check_int(name: str, value: object, lowest: int, highest: int) -> int:
+    """Return `value` as an int from `lowest` to `highest`.
+
+    Raises:
+        InvalidArgument: it is not.
+    """
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise InvalidArgument(f"{name}: expected an integer; got {value!r}")
+    number = int(value)
+    if not lowest <= number <= highest:
+        raise InvalidArgument(f"{name}: expected {lowest} to {highest}; got {value}")
+    return number
+
+
+def check_choice(name: str, value: object, choices: Collection[str]) -> str:
+    """Return `value` if it is one of `choices`.
+
+    Raises:
+        InvalidArgument: it is not.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidArgument(f"{name}: expected one of {', '.join(choices)}; got {value!r}")
+    return value
+
+
+def check_effort(effort: object) -> int:
+    """Return `effort` as an int of 1 or more.
+
+    Raises:
+        InvalidArgument: it is not.
+    """
+    return check_int("effort", effort, 1, MAX_EFFORT)

@@ -1,0 +1,179 @@
+"""The vectors of an index: rows in slots, found by id."""
+
+from __future__ import annotations
+
+import mmap
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from paradox import kernels
+from paradox.core.types import NO_ID, BoolMask, F32Matrix, I64Vector
+from paradox.index.id_map import IdMap
+
+_GROWTH = 1.5
+
+
+class Rows:
+    """Vectors in slots numbered from 0; a vector stays in its slot until it is removed.
+
+    Buffers grow by half, so that adding costs amortised constant time a row. The slots of removed
+    vectors are taken by the next ones added. Readers may run side by side; a writer runs alone.
+
+    Attributes:
+        n_slots: slots ever used: positions in `matrix`, `ids`, `norms` and `live`.
+    """
+
+    def __init__(self, dim: int, dtype: npt.DTypeLike = np.float32) -> None:
+        self._clear(dim, dtype)
+
+    def _clear(self, dim: int, dtype: npt.DTypeLike) -> None:
+        self.n_slots = 0
+        self._matrix: npt.NDArray[Any] = np.empty((0, dim), dtype)
+        self._ids = np.empty(0, np.int64)
+        self._norms = np.empty(0, np.float64)
+        self._live = np.empty(0, np.bool_)
+        self._free: list[int] = []
+        self._slot_of = IdMap()
+        self._mapped = False
+
+    def __len__(self) -> int:
+        return self.n_slots - len(self._free)
+
+    @property
+    def matrix(self) -> npt.NDArray[Any]:
+        """(n_slots, dim) in the dtype of the rows; free slots hold old values."""
+        return self._matrix[: self.n_slots]
+
+    @property
+    def ids(self) -> I64Vector:
+        """(n_slots,) the id of each slot, -1 where it is free."""
+        return self._ids[: self.n_slots]
+
+    @property
+    def norms(self) -> npt.NDArray[np.float64]:
+        """(n_slots,) the Euclidean norm of each row; 0 where it is free."""
+        return self._norms[: self.n_slots]
+
+    @property
+    def live(self) -> BoolMask:
+        """(n_slots,) whether a slot holds a vector."""
+        return self._live[: self.n_slots]
+
+    @property
+    def n_free(self) -> int:
+        """Slots whose vector was removed."""
+        return len(self._free)
+
+    @property
+    def resident_bytes(self) -> int:
+        """Memory reserved, without a mapped matrix."""
+        held = self._ids.nbytes + self._norms.nbytes + self._live.nbytes + self._slot_of.nbytes
+        return held + (0 if self._mapped else self._matrix.nbytes)
+
+    @property
+    def mapped_bytes(self) -> int:
+        """Bytes of the matrix where it is mapped from a file."""
+        return self._matrix.nbytes if self._mapped else 0
+
+    def live_slots(self) -> I64Vector:
+        """Return the slots that hold a vector, ascending."""
+        return np.flatnonzero(self.live)
+
+    def find(self, ids: I64Vector) -> I64Vector:
+        """Return (n,) the slot of each id, -1 where it is unknown."""
+        return self._slot_of.get(ids)
+
+    def find_allowed(self, ids: I64Vector) -> I64Vector:
+        """Return the slots of the known ones of `ids`, ascending, each once."""
+        slots = self.find(ids)
+        return np.unique(slots[slots >= 0])
+
+    def put(self, ids: I64Vector, vectors: npt.NDArray[Any]) -> I64Vector:
+        """Store vectors, in place of those whose id is known, and return their slots.
+
+        Args:
+            ids: (n,) int64, no two equal.
+            vectors: (n, dim) in the dtype of the rows.
+        """
+        slots = self.find(ids)
+        new = np.flatnonzero(slots < 0)
+        n_reused = min(len(new), len(self._free))
+        n_fresh = len(new) - n_reused
+        self._reserve(self.n_slots + n_fresh)
+        if n_reused:
+            slots[new[:n_reused]] = self._free[-n_reused:]
+            del self._free[-n_reused:]
+        slots[new[n_reused:]] = np.arange(self.n_slots, self.n_slots + n_fresh)
+        self.n_slots += n_fresh
+        self._matrix[slots] = vectors
+        self._norms[slots] = kernels.row_norms(vectors)
+        self._ids[slots] = ids
+        self._live[slots] = True
+        self._slot_of.set(ids[new], slots[new])
+        return slots
+
+    def remove(self, ids: I64Vector) -> I64Vector:
+        """Remove vectors by id, ignoring unknown ids; return the slots they had."""
+        slots = self.find_allowed(ids)
+        self._slot_of.remove(self._ids[slots])
+        self._ids[slots] = NO_ID
+        self._norms[slots] = 0.0
+        self._live[slots] = False
+        self._free.extend(slots.tolist())
+        if not len(self):
+            self._clear(self._matrix.shape[1], self._matrix.dtype)
+        return slots
+
+    def compacted(self) -> Rows:
+        """Return the live rows in as many slots, in the order of their slots."""
+        compact = Rows(self._matrix.shape[1], self._matrix.dtype)
+        live = self.live_slots()
+        compact.put(self._ids[live], self._matrix[live])
+        return compact
+
+    def sections(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what a saved index keeps of its rows."""
+        return {"rows": self.matrix, "ids": self.ids}
+
+    @classmethod
+    def from_sections(
+        cls, sections: dict[str, memoryview], dim: int, dtype: npt.DTypeLike = np.float32
+    ) -> Rows:
+        """Return the rows that `sections` came from; a matrix mapped from a file stays there."""
+        rows = cls(dim, dtype)
+        rows._matrix = np.frombuffer(sections["rows"], dtype).reshape(-1, dim)
+        rows._mapped = isinstance(sections["rows"].obj, mmap.mmap)
+        rows._ids = np.frombuffer(sections["ids"], np.int64).copy()
+        rows.n_slots = len(rows._ids)
+        rows._live = rows._ids != NO_ID
+        rows._norms = np.where(rows._live, kernels.row_norms(rows._matrix), 0.0)
+        rows._free = np.flatnonzero(~rows._live).tolist()
+        live = rows.live_slots()
+        rows._slot_of.set(rows._ids[live], live)
+        return rows
+
+    def _reserve(self, n_slots: int) -> None:
+        """Make room for `n_slots` slots in memory that can be written to."""
+        capacity = len(self._ids)
+        if n_slots <= capacity and self._matrix.flags.writeable:
+            return
+        if n_slots > capacity:
+            capacity = max(n_slots, int(capacity * _GROWTH))
+        self._matrix = self._moved(self._matrix, capacity)
+        self._ids = self._moved(self._ids, capacity)
+        self._norms = self._moved(self._norms, capacity)
+        self._live = self._moved(self._live, capacity)
+        self._mapped = False
+
+    def _moved(self, array: npt.NDArray[Any], capacity: int) -> npt.NDArray[Any]:
+        moved = np.empty((capacity, *array.shape[1:]), array.dtype)
+        moved[: self.n_slots] = array[: self.n_slots]
+        return moved
+
+
+def unit(vectors: F32Matrix) -> F32Matrix:
+    """Return (n, dim) float32, each row scaled to length 1; none may be zero."""
+    norms = kernels.row_norms(vectors)[:, np.newaxis]
+    return np.divide(vectors, norms, out=np.empty_like(vectors), casting="same_kind")

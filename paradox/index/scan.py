@@ -1,0 +1,160 @@
+"""Exact search over rows, certified: what is returned is provably the answer of float64.
+
+The native scan takes the k nearest and some more by float32 distance, and these are measured again
+in float64. No row left out can belong to the answer if its float32 distance, less the kernels'
+error bound, exceeds the k-th float64 distance. Where that fails (near ties, huge norms beside tiny
+ones), every row that the bound cannot rule out is measured in float64 for that query. Equal
+distances are ordered by id, so an answer does not depend on the order of insertion.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from paradox import kernels
+from paradox.core.metric import Metric
+from paradox.core.types import (
+    NO_ID,
+    F32Matrix,
+    F32Vector,
+    F64Matrix,
+    I64Matrix,
+    I64Vector,
+    Neighbors,
+)
+from paradox.index.rows import Rows
+
+_SLACK = 16
+_FEW = 512
+_BLOCK_CELLS = 1 << 22
+
+
+def nearest(
+    rows: Rows,
+    queries: F32Matrix,
+    k: int,
+    metric: Metric,
+    *,
+    slots: I64Vector | None = None,
+    threads: int = 1,
+) -> tuple[I64Matrix, F64Matrix]:
+    """Return the k nearest live rows of each query: slots, -1 padded, and float64 distances.
+
+    Args:
+        rows: what to scan.
+        queries: (n_queries, dim) float32.
+        k: 1 or more.
+        metric: what is measured.
+        slots: (m,) the live slots to look at, ascending; None looks at all.
+        threads: threads of the native scan.
+    """
+    n = len(rows) if slots is None else len(slots)
+    n_candidates = min(k, n) + max(_SLACK, k // 8)
+    if n <= max(_FEW, n_candidates):
+        some = rows.live_slots() if slots is None else slots
+        return _nearest_of_few(rows, queries, k, metric, some)
+    mask = None
+    if slots is not None:
+        mask = np.zeros(rows.n_slots, np.bool_)
+        mask[slots] = True
+    elif rows.n_free:
+        mask = rows.live
+    found, rough = kernels.top_k(
+        queries, rows.matrix, n_candidates, metric, allow=mask, threads=threads
+    )
+    distances = kernels.refine(queries, rows.matrix, found, metric)
+    found, distances = in_order(rows, found, distances, k)
+
+    norms = rows.norms if mask is None else rows.norms[mask]
+    error = kernels.error_bound(
+        rows.matrix.shape[1], metric, kernels.row_norms(queries), norms.max()
+    )
+    with np.errstate(invalid="ignore"):  # +inf less an unbounded error proves nothing
+        unproven = ~(distances[:, k - 1] < rough[:, -1].astype(np.float64) - error)
+    for q in np.flatnonzero(unproven):
+        limit = float(distances[q, k - 1])
+        near = _not_beyond(rows, queries[q], limit, metric)
+        if mask is not None:
+            near = near[mask[near]]
+        exact = kernels.refine(queries[q : q + 1], rows.matrix, near[np.newaxis, :], metric)
+        found[q : q + 1], distances[q : q + 1] = in_order(rows, near[np.newaxis, :], exact, k)
+    return found, distances
+
+
+def within(rows: Rows, query: F32Vector, radius: float, metric: Metric) -> Neighbors:
+    """Return all rows whose distance, rounded to float32, is `radius` or less, nearest first."""
+    if not len(rows):
+        return neighbors(rows, *_padding(1, 0), certified=True).first_row()
+    with np.errstate(over="ignore"):
+        limit = np.nextafter(np.float32(radius), np.float32(np.inf))
+    near = _not_beyond(rows, query, float(limit), metric)
+    near = near[rows.live[near]]
+    exact = kernels.refine(query[np.newaxis, :], rows.matrix, near[np.newaxis, :], metric)
+    found = neighbors(
+        rows, *in_order(rows, near[np.newaxis, :], exact, len(near)), certified=True
+    ).first_row()
+    return first(found, int(np.count_nonzero(found.distances <= radius)))
+
+
+def in_order(
+    rows: Rows, found: I64Matrix, distances: F64Matrix, k: int
+) -> tuple[I64Matrix, F64Matrix]:
+    """Return the first k of candidates by distance, then id, padded with -1 and +inf."""
+    order = np.lexsort((rows.ids[found], found < 0, distances), axis=-1)[:, :k]
+    queries = np.arange(len(found))[:, np.newaxis]
+    found, distances = found[queries, order], distances[queries, order]
+    if found.shape[1] == k:
+        return found, distances
+    padded = _padding(len(found), k)
+    padded[0][:, : found.shape[1]] = found
+    padded[1][:, : found.shape[1]] = distances
+    return padded
+
+
+def neighbors(
+    rows: Rows,
+    found: I64Matrix,
+    distances: F64Matrix,
+    *,
+    certified: bool = False,
+    effort: int | None = None,
+) -> Neighbors:
+    """Return found slots as ids, and their distances as float32."""
+    ids = np.where(found < 0, NO_ID, rows.ids[found]) if rows.n_slots else found
+    with np.errstate(over="ignore"):
+        return Neighbors(ids, distances.astype(np.float32), certified=certified, effort=effort)
+
+
+def first(found: Neighbors, n: int) -> Neighbors:
+    """Return the first n of a one-dimensional answer."""
+    return Neighbors(
+        found.ids[:n], found.distances[:n], certified=found.certified, effort=found.effort
+    )
+
+
+def _nearest_of_few(
+    rows: Rows, queries: F32Matrix, k: int, metric: Metric, slots: I64Vector
+) -> tuple[I64Matrix, F64Matrix]:
+    found, distances = _padding(len(queries), k)
+    if len(slots):
+        block = max(1, _BLOCK_CELLS // len(slots))
+        for begin in range(0, len(queries), block):
+            some = queries[begin : begin + block]
+            candidates = np.tile(slots, (len(some), 1))
+            exact = kernels.refine(some, rows.matrix, candidates, metric)
+            part = slice(begin, begin + block)
+            found[part], distances[part] = in_order(rows, candidates, exact, k)
+    return found, distances
+
+
+def _not_beyond(rows: Rows, query: F32Vector, limit: float, metric: Metric) -> I64Vector:
+    """Return the slots whose true distance may be `limit` or less."""
+    rough = kernels.distances(query, rows.matrix, metric)
+    norm = kernels.row_norms(query[np.newaxis, :])[0]
+    error = kernels.error_bound(len(query), metric, norm, rows.norms)
+    with np.errstate(invalid="ignore"):  # as in `nearest`: such a row cannot be ruled out
+        return np.flatnonzero(~(rough.astype(np.float64) - error > limit))
+
+
+def _padding(n_queries: int, k: int) -> tuple[I64Matrix, F64Matrix]:
+    return np.full((n_queries, k), NO_ID, np.int64), np.full((n_queries, k), np.inf)
