@@ -106,9 +106,8 @@ def _ways(dataset: Dataset, index: str, recall: float, stack: ExitStack) -> dict
     progress(f"{dataset.label}: filling the engine")
     engine = paradox.LatentMemoryEngine(dim, metric=dataset.metric, index=index)
     engine.add(dataset.base, ids=ids)
-    ask = {"k": K, "recall": recall}
-    ways = {"engine in process": Way(partial(engine.query, **ask))}
-    client = paradox.connect()
+    ways = {"engine in process": Way(partial(engine.query, k=K, recall=recall))}
+    client = stack.enter_context(paradox.connect())
     for name, shards, partition in (
         ("one shard, client", 1, "hash"),
         (FOUR, 4, "hash"),
@@ -127,9 +126,10 @@ def _ways(dataset: Dataset, index: str, recall: float, stack: ExitStack) -> dict
         for start in range(0, len(ids), _ADD_ROWS):
             part = slice(start, start + _ADD_ROWS)
             collection.add(dataset.base[part], ids=ids[part])
-        ways[name] = Way(partial(collection.query, **ask))
+        ways[name] = Way(partial(collection.query, k=K, recall=recall))
         if name == FOUR:
-            ways["four shards, router"] = Way(partial(collection.query, via_router=True, **ask))
+            routed = partial(collection.query, k=K, recall=recall, via_router=True)
+            ways["four shards, router"] = Way(routed)
     return ways
 
 
