@@ -12,8 +12,9 @@ of a dot product passes through:
 - The tile (`tile.hpp`) sums chunks of 256 dimensions one by one from zero, and then the chunks:
   1 for the product where the level has no fused multiply-add, min(dim, 256) for the sum in the
   chunk, ceil(dim / 256) for the sum of chunks.
-- One query to many (`one_to_many.hpp`) keeps at least eight sums, each of at most
-  floor(dim / 8) + 2 terms, joined by at most 5 additions; 1 for the product.
+- One query to many (`one_to_many.hpp`) keeps four vectors of sums: sixteen sums or more, each of
+  at most floor(dim / 16) + 1 terms, joined by 2 additions of vectors and at most 4 of lanes (of
+  sixteen); 1 for the product.
 - Never more than dim, as additions of zero are exact.
 
 So |fl(q.x) - q.x| <= gamma(m) |q|.|x| <= gamma(m) norm(q) norm(x) (Cauchy-Schwarz). float16 and
@@ -29,10 +30,11 @@ int8 convert to float32 without error. Then:
   sum of squares under the root m, of which the root leaves half, and the inverse norm, its product
   with the dot and the subtraction from 1 have 2 each at most, counting |1 - cos| <= 2: at most
   gamma(ceil(1.5 m) + 8), as the absolute products sum to at most the product of the norms. Rows
-  whose squares leave the range of float32 are first scaled by a power of two.
+  whose squares sum to less than 2^-100 or more than 2^120 are first scaled by a power of two, so
+  that what underflows, 2^-149 dim, times an inverse norm of at most 2^50, is lost in these 8.
 
-Underflow adds at most 2^-149 for each of at most 4 (dim + 8) operations. Where a sum may overflow
-float32 there is no bound: +inf.
+Under l2 and ip underflow adds at most 2^-149 for each of at most 4 (dim + 8) operations. Where a
+sum may overflow float32 there is no bound: +inf.
 """
 
 from __future__ import annotations
@@ -87,7 +89,7 @@ def error_bound(
 
 def _depth(dim: int) -> int:
     tile = 1 + min(dim, 256) + -(-dim // 256)
-    one_to_many = 1 + dim // 8 + 2 + 5
+    one_to_many = 1 + dim // 16 + 1 + 6
     return min(dim, max(tile, one_to_many))
 
 

@@ -1,4 +1,4 @@
-// One query to many rows, for any level: bound by memory, so rows are read once, several at a time.
+// One query to many rows, for any level: bound by memory, so every row is read once, in order.
 //
 // Everything is in an unnamed namespace on purpose: each level compiles its own copy, and the
 // linker must never replace a baseline function by one that was compiled for a better machine.
@@ -31,9 +31,9 @@ struct FloatMath {
   static double total(Vector a) { return Simd::sum(a); }
 };
 
-/// Integer arithmetic: int8 widened to int16, products of pairs added into int32 lanes. A lane sums
-/// at most 65,536 / 8 squares below 2^16 (`core.vectors.MAX_DIM`, four lanes, two sums), so it
-/// cannot overflow.
+/// Integer arithmetic: int8 widened to int16, products of pairs added into int32 lanes. A lane of
+/// the joined sums holds at most 65,536 / 4 squares below 2^16 (`core.vectors.MAX_DIM`, four
+/// lanes), so it cannot overflow.
 template <class Simd>
 struct IntMath {
   using Query = std::int8_t;
@@ -77,54 +77,50 @@ inline typename Math::Vector load_tail(const Value* values, std::int64_t n) {
   return Math::load(padded);
 }
 
-/// `kRows` rows at once, two sums for each: enough independent chains to hide the latency of the
-/// multiply-add. The order of additions does not depend on `kRows`.
-template <class Math, class Op, int kRows>
-inline void some_rows(const typename Math::Query* query, const void* const* row_pointers,
-                      std::int64_t dim, double* sums, double* squares) {
+/// Four sums for each row: enough independent chains to hide the latency of the multiply-add.
+template <class Math, class Op>
+inline void one_row(const typename Math::Query* query, const typename Math::Row* row,
+                    std::int64_t dim, double* sum, double* square) {
   using Vector = typename Math::Vector;
-  const typename Math::Row* rows[kRows];
-  Vector sum[kRows][2], square[kRows][2];
-  for (int r = 0; r < kRows; ++r) {
-    rows[r] = static_cast<const typename Math::Row*>(row_pointers[r]);
-    for (int u = 0; u < 2; ++u) sum[r][u] = square[r][u] = Math::zero();
-  }
-  const auto step = [&](int u, Vector q, Vector x, int r) {
-    sum[r][u] = Op::template step<Math>(q, x, sum[r][u]);
-    if constexpr (Op::kSquares) square[r][u] = Math::dot(x, x, square[r][u]);
+  constexpr int kStep = Math::kStep;
+  constexpr int kSums = 4;
+  Vector sums[kSums], squares[kSums];
+  for (int u = 0; u < kSums; ++u) sums[u] = squares[u] = Math::zero();
+  const auto step = [&](int u, Vector q, Vector x) {
+    sums[u] = Op::template step<Math>(q, x, sums[u]);
+    if constexpr (Op::kSquares) squares[u] = Math::dot(x, x, squares[u]);
   };
   std::int64_t j = 0;
-  for (; j + 2 * Math::kStep <= dim; j += 2 * Math::kStep) {
-    for (int u = 0; u < 2; ++u) {
-      const Vector q = Math::load(query + j + u * Math::kStep);
-      for (int r = 0; r < kRows; ++r) step(u, q, Math::load(rows[r] + j + u * Math::kStep), r);
+  for (; j + kSums * kStep <= dim; j += kSums * kStep) {
+    for (int u = 0; u < kSums; ++u) {
+      step(u, Math::load(query + j + u * kStep), Math::load(row + j + u * kStep));
     }
   }
-  if (j + Math::kStep <= dim) {
-    const Vector q = Math::load(query + j);
-    for (int r = 0; r < kRows; ++r) step(0, q, Math::load(rows[r] + j), r);
-    j += Math::kStep;
+  for (int u = 0; u < kSums - 1; ++u) {
+    if (j + kStep > dim) break;
+    step(u, Math::load(query + j), Math::load(row + j));
+    j += kStep;
   }
   if (j < dim) {
-    const Vector q = load_tail<Math>(query + j, dim - j);
-    for (int r = 0; r < kRows; ++r) step(1, q, load_tail<Math>(rows[r] + j, dim - j), r);
+    step(kSums - 1, load_tail<Math>(query + j, dim - j), load_tail<Math>(row + j, dim - j));
   }
-  for (int r = 0; r < kRows; ++r) {
-    sums[r] = Math::total(Math::add(sum[r][0], sum[r][1]));
-    if constexpr (Op::kSquares) squares[r] = Math::total(Math::add(square[r][0], square[r][1]));
-  }
+  const auto total = [](const Vector* parts) {
+    return Math::total(Math::add(Math::add(parts[0], parts[1]), Math::add(parts[2], parts[3])));
+  };
+  *sum = total(sums);
+  if constexpr (Op::kSquares) *square = total(squares);
 }
 
+/// Rows are read one after another: sequential reads reach the memory's bandwidth by the hardware's
+/// own prefetching, where two or four rows side by side reached 0.6 to 0.8 of it, with software
+/// prefetching or without (AMD Milan, 200k rows of 128 and 384 float32).
 template <class Math, class Op>
-inline void one_to_many(const void* query_pointer, const void* const* rows, std::int64_t n,
+inline void one_to_many(const void* query, const void* const* rows, std::int64_t n,
                         std::int64_t dim, double* sums, double* squares) {
-  constexpr int kRows = Op::kSquares ? 2 : 4;
-  const auto* query = static_cast<const typename Math::Query*>(query_pointer);
-  std::int64_t i = 0;
-  for (; i + kRows <= n; i += kRows) {
-    some_rows<Math, Op, kRows>(query, rows + i, dim, sums + i, squares + i);
+  for (std::int64_t i = 0; i < n; ++i) {
+    one_row<Math, Op>(static_cast<const typename Math::Query*>(query),
+                      static_cast<const typename Math::Row*>(rows[i]), dim, sums + i, squares + i);
   }
-  for (; i < n; ++i) some_rows<Math, Op, 1>(query, rows + i, dim, sums + i, squares + i);
 }
 
 }  // namespace
