@@ -252,7 +252,7 @@ class Collection:
             k=check_k(k),
             recall=None if recall is None else check_recall(recall),
         )
-        return self._link.searcher.plan(request, timeout_s=QUERY_TIMEOUT_S)[0]
+        return self._link.searcher.explain(request, timeout_s=QUERY_TIMEOUT_S)
 
     def get(self, ids: Any, *, timeout_s: float = QUERY_TIMEOUT_S) -> list[Record | None]:
         """Return the records of these ids, None where there is none.

@@ -42,9 +42,7 @@ class CollectionLink:
         except ValueError as error:
             raise ActorGone(f"collection {settings.name!r} is not running") from error
         self.shards = RayShards(settings.name, actors)
-        self.searcher = Searcher(
-            self.shards, metric=settings.metric, dim=settings.dim, n_shards=settings.shards
-        )
+        self.searcher = Searcher(self.shards, settings)
         self.writer = Writer(
             settings,
             description.columns,

@@ -19,12 +19,7 @@ class RouterActor:
 
     def __init__(self, settings: CollectionSettings, namespace: str) -> None:
         actors = find_shards(settings.name, settings.shards, namespace=namespace)
-        self._searcher = Searcher(
-            RayShards(settings.name, actors),
-            metric=settings.metric,
-            dim=settings.dim,
-            n_shards=settings.shards,
-        )
+        self._searcher = Searcher(RayShards(settings.name, actors), settings)
 
     @ray.method(concurrency_group="search")
     def search(self, frame: bytes, timeout_s: float, also: tuple[int, ...]) -> bytes:

@@ -9,8 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
+from paradox.cluster.settings import CollectionSettings
 from paradox.cluster.summaries import SummaryCache, SummarySource
-from paradox.core.metric import Metric
 from paradox.core.types import Neighbors
 from paradox.memory.effort import DEFAULT_RECALL
 from paradox.routing import (
@@ -33,25 +33,22 @@ class Searcher:
 
     Args:
         port: the way to the shards.
-        metric: the collection's.
-        dim: the collection's.
-        n_shards: shards of the collection.
+        settings: of the collection.
         clock: seconds, monotonic.
     """
 
     def __init__(
         self,
         port: SearchablePort,
+        settings: CollectionSettings,
         *,
-        metric: Metric,
-        dim: int,
-        n_shards: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._port = port
-        self._planner = QueryPlanner(metric)
+        self._planner = QueryPlanner(settings.metric)
+        self._spread_evenly = not settings.has_directory
         self._clock = clock
-        self.summaries = SummaryCache(port, n_shards=n_shards, dim=dim, clock=clock)
+        self.summaries = SummaryCache(port, n_shards=settings.shards, dim=settings.dim, clock=clock)
 
     def search(
         self, request: SearchRequest, *, timeout_s: float, also: Iterable[int] = ()
@@ -66,25 +63,48 @@ class Searcher:
         deadline = self._clock() + timeout_s
         if request.recall is None and request.effort is None:
             request = replace(request, recall=DEFAULT_RECALL)
-        plan, summaries = self.plan(request, timeout_s=timeout_s, also=also)
+        unseen = self.summaries.unseen_writes()  # first: newer summaries may come in between
+        summaries = self.summaries.current(timeout_s=timeout_s)
+        plan = self._plan(request, summaries)
         return execute(
-            plan,
+            _asking(plan, {*also, *unseen}),
             request,
             self._port,
             summaries=summaries,
             timeout_s=max(deadline - self._clock(), 0.0),
         )
 
-    def plan(
-        self, request: SearchRequest, *, timeout_s: float, also: Iterable[int] = ()
-    ) -> tuple[QueryPlan, tuple[ShardSummary, ...]]:
-        """Return which shards a request would go to, and what that was decided from."""
+    def explain(self, request: SearchRequest, *, timeout_s: float) -> QueryPlan:
+        """Return which shards a request would go to, with the share expected of each."""
+        unseen = self.summaries.unseen_writes()
         summaries = self.summaries.current(timeout_s=timeout_s)
-        budget = QueryBudget(
-            recall=request.recall or DEFAULT_RECALL, every_shard=request.filter is not None
+        plan = self._planner.plan(summaries, request.queries, request.k, self._budget(request))
+        return _asking(plan, set(unseen))
+
+    def _plan(self, request: SearchRequest, summaries: tuple[ShardSummary, ...]) -> QueryPlan:
+        """Plan, without the planner where all shards must be asked anyway: it takes 0.5 ms."""
+        budget = self._budget(request)
+        if budget.share >= 1:
+            return _of_every_shard(summaries, len(request.queries))
+        return self._planner.plan(summaries, request.queries, request.k, budget)
+
+    def _budget(self, request: SearchRequest) -> QueryBudget:
+        return QueryBudget(
+            recall=request.recall or DEFAULT_RECALL,
+            every_shard=self._spread_evenly or request.filter is not None,
         )
-        plan = self._planner.plan(summaries, request.queries, request.k, budget)
-        return _asking(plan, {*also, *self.summaries.unseen_writes()}), summaries
+
+
+def _of_every_shard(summaries: tuple[ShardSummary, ...], n_queries: int) -> QueryPlan:
+    """Return the plan that asks every shard that holds records."""
+    every_row = np.arange(n_queries, dtype=np.int64)
+    n_live = np.array([summary.n_live for summary in summaries], np.float32)
+    return QueryPlan(
+        queries_by_shard={s.shard: every_row for s in summaries if s.n_live > 0},
+        shares=np.broadcast_to(n_live / max(n_live.sum(), 1), (n_queries, len(n_live))),
+        shards=tuple(summary.shard for summary in summaries),
+        complete=True,
+    )
 
 
 def _asking(plan: QueryPlan, shards: set[int]) -> QueryPlan:

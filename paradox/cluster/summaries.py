@@ -154,7 +154,8 @@ class SummaryCache:
 
     def unseen_writes(self) -> tuple[int, ...]:
         """Return the shards whose summary does not tell yet of what was written through here."""
-        return tuple(self._unseen)
+        with self._lock:  # not between a refresh's forgetting of a write and its new summaries
+            return tuple(self._unseen)
 
     def wrote(self, shard: int, seq: int) -> None:
         """Note a write to a shard, so that queries ask it until its summary tells of the write."""

@@ -109,12 +109,7 @@ class LocalCollection:
 
     def client(self) -> tuple[Writer, Searcher]:
         """Return the parts of one more client."""
-        searcher = Searcher(
-            self.shards,
-            metric=self.settings.metric,
-            dim=self.settings.dim,
-            n_shards=self.settings.shards,
-        )
+        searcher = Searcher(self.shards, self.settings)
         columns = self.supervisor.get(self.settings.name).columns
         writer = Writer(self.settings, columns, self.shards, self, searcher.summaries.wrote)
         return writer, searcher

@@ -34,6 +34,17 @@ def _recall(found, truth):
     return np.mean([len(np.intersect1d(f, t)) / len(t) for f, t in zip(found, truth, strict=True)])
 
 
+def _moved_far_from_its_kind(searcher, vectors):
+    """Return an id, and a (1, DIM) vector among records that another shard than its own holds."""
+    asked = {}
+    for n, vector in enumerate(vectors[:100]):
+        plan = searcher.explain(SearchRequest(vector[None], 2), timeout_s=T)
+        asked[n] = set(plan.shards_of(0))
+        if asked[0].isdisjoint(asked[n]):
+            return 0, vectors[n : n + 1]
+    raise AssertionError(f"expected two records that no shard is asked for both of; got {asked}")
+
+
 def test_few_shards_are_asked_and_the_recall_is_kept(clustered):
     _, _, searcher, vectors = clustered
     queries = vectors[::40] + np.float32(0.1)
@@ -79,11 +90,11 @@ def test_a_filter_knows_columns_that_only_other_shards_have_values_of(make_colle
 
 
 def test_a_client_finds_what_it_has_just_written(clustered):
-    _, writer, searcher, _ = clustered
-    far = np.full((1, DIM), 900, np.float32)  # where no summary says that anything is
-    searcher.search(SearchRequest(far, 1), timeout_s=T)
-    writer.add(Batch(far, np.array([77_777])), timeout_s=T)
-    assert searcher.search(SearchRequest(far, 1), timeout_s=T).ids[0, 0] == 77_777
+    _, writer, searcher, vectors = clustered
+    moved, to = _moved_far_from_its_kind(searcher, vectors)
+    assert moved not in searcher.search(SearchRequest(to, 2), timeout_s=T).ids
+    writer.add(Batch(to, np.array([moved])), timeout_s=T)
+    assert moved in searcher.search(SearchRequest(to, 2), timeout_s=T).ids
 
 
 def test_the_first_record_of_an_empty_collection_is_found_at_once(make_collection, rng):
@@ -126,3 +137,53 @@ def test_a_shard_down_since_before_the_first_query_is_missing_not_empty(clustere
     answer = searcher.search(SearchRequest(vectors[:1], 5), timeout_s=T)
     assert answer.shards_missing == (1,)
     assert 0 < answer.coverage < 1
+
+
+def test_a_write_told_of_between_plan_and_search_is_found_all_the_same(clustered, monkeypatch):
+    collection, writer, searcher, vectors = clustered
+    moved, to = _moved_far_from_its_kind(searcher, vectors)
+    writer.add(Batch(to, np.array([moved])), timeout_s=T)
+    current = searcher.summaries.current
+
+    def just_outdated(*, timeout_s):
+        summaries = current(timeout_s=timeout_s)
+        for shard in collection.shards.shards:
+            shard._summaries._remake()
+        searcher.summaries.refresh(timeout_s=T)
+        return summaries
+
+    monkeypatch.setattr(searcher.summaries, "current", just_outdated)
+    assert moved in searcher.search(SearchRequest(to, 2), timeout_s=T).ids
+    assert searcher.summaries.unseen_writes() == ()
+
+
+@pytest.mark.parametrize("partition", ["semantic", "hash"])
+def test_the_shards_explained_are_those_that_are_asked(make_collection, rng, partition):
+    writer, searcher = make_collection(shards=6, partition=partition).client()
+    vectors = rng.standard_normal((1200, DIM)).astype(np.float32)
+    writer.add(Batch(vectors), timeout_s=T)
+    searcher.summaries.refresh(timeout_s=T)
+    for query in vectors[:20]:
+        request = SearchRequest(query[None], 3, recall=0.6)
+        plan = searcher.explain(request, timeout_s=T)
+        assert searcher.search(request, timeout_s=T).shards_touched == len(plan.shards_of(0))
+        if partition == "hash":
+            assert len(plan.queries_by_shard) == 6
+
+
+def test_where_ids_decide_every_shard_is_asked_without_a_plan(make_collection, rng, monkeypatch):
+    writer, searcher = make_collection(shards=5, partition="hash").client()
+    vectors = rng.standard_normal((300, DIM)).astype(np.float32)
+    writer.add(Batch(vectors), timeout_s=T)
+    monkeypatch.setattr(searcher, "_planner", None)
+    answer = searcher.search(SearchRequest(vectors[:30], 4, recall=0.5), timeout_s=T)
+    assert (answer.shards_touched, answer.certified) == (5, True)
+    np.testing.assert_array_equal(answer.ids, _truth(vectors, vectors[:30], 4))
+
+
+def test_a_shard_measures_how_its_records_spread_and_tells_it(clustered):
+    collection, _, searcher, _ = clustered
+    summaries = searcher.summaries.current(timeout_s=T)
+    assert [s.shard for s in summaries] == [0, 1, 2, 3]
+    assert all(4 < s.effective_dim < 16 for s in summaries)  # 8 is the dimension of the clusters
+    assert sum(s.n_live for s in summaries) == collection.n_records()
