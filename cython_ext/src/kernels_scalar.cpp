@@ -29,10 +29,10 @@ struct Scalar {
     return each<Float>([&](int) { return value; });
   }
   static Float load(const float* p) {
-    return each<Float>([&](int i) { return p[i]; });
+    return each<Float>([&](int i) { return paradox::read(p + i); });
   }
   static Float load(const paradox::Half* p) {
-    return each<Float>([&](int i) { return paradox::to_float(p[i]); });
+    return each<Float>([&](int i) { return paradox::to_float(paradox::read(p + i)); });
   }
   static Float load(const std::int8_t* p) {
     return each<Float>([&](int i) { return static_cast<float>(p[i]); });

@@ -8,9 +8,9 @@
 namespace paradox {
 namespace {
 
-inline double to_double(float value) { return value; }
-inline double to_double(std::int8_t value) { return value; }
-inline double to_double(Half value) { return to_float(value); }
+inline double load(const float* p) { return read(p); }
+inline double load(const std::int8_t* p) { return *p; }
+inline double load(const Half* p) { return to_float(read(p)); }
 
 /// Sums term(j) over the dimension in eight interleaved parts.
 template <class Term>
@@ -27,8 +27,7 @@ double sum_of(std::int64_t dim, Term term) {
 
 template <class Row>
 double norm(const Row* row, std::int64_t dim) {
-  return std::sqrt(
-      sum_of(dim, [=](std::int64_t j) { return to_double(row[j]) * to_double(row[j]); }));
+  return std::sqrt(sum_of(dim, [=](std::int64_t j) { return load(row + j) * load(row + j); }));
 }
 
 template <class Query, class Row>
@@ -36,12 +35,11 @@ double distance(const Query* query, double query_norm, const Row* row, std::int6
                 Metric metric) {
   if (metric == Metric::l2) {
     return sum_of(dim, [=](std::int64_t j) {
-      const double difference = to_double(query[j]) - to_double(row[j]);
+      const double difference = load(query + j) - load(row + j);
       return difference * difference;
     });
   }
-  const double dot =
-      sum_of(dim, [=](std::int64_t j) { return to_double(query[j]) * to_double(row[j]); });
+  const double dot = sum_of(dim, [=](std::int64_t j) { return load(query + j) * load(row + j); });
   if (metric == Metric::ip) return -dot;
   const double norms = query_norm * norm(row, dim);
   return norms == 0.0 ? 1.0 : std::max(1.0 - dot / norms, 0.0);

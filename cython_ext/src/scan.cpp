@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -56,11 +57,14 @@ struct Block {
   /// Fills from `begin` and returns where to go on.
   std::int64_t fill(const Matrix& matrix, const std::uint8_t* allow, std::int64_t begin,
                     std::int64_t end) {
-    n = 0;
-    for (; begin < end && n < capacity_; ++begin) {
+    for (n = 0; begin < end && n < capacity_; ++begin) {
+      if (allow != nullptr) {
+        const void* next = std::memchr(allow + begin, 1, static_cast<std::size_t>(end - begin));
+        if (next == nullptr) return end;
+        begin = static_cast<const std::uint8_t*>(next) - allow;
+      }
       positions[n] = begin;
-      rows[n] = matrix.row(begin);
-      n += allow == nullptr || allow[begin] != 0;
+      rows[n++] = matrix.row(begin);
     }
     return begin;
   }
@@ -76,9 +80,9 @@ bool in_range(double squares) { return squares >= 0x1p-100 && squares <= 0x1p120
 /// direction.
 void rescale(const float* row, std::int64_t dim, float* out) {
   float greatest = 0.0f;
-  for (std::int64_t j = 0; j < dim; ++j) greatest = std::max(greatest, std::fabs(row[j]));
+  for (std::int64_t j = 0; j < dim; ++j) greatest = std::max(greatest, std::fabs(read(row + j)));
   const int exponent = std::isfinite(greatest) && greatest > 0.0f ? -std::ilogb(greatest) : 0;
-  for (std::int64_t j = 0; j < dim; ++j) out[j] = std::ldexp(row[j], exponent);
+  for (std::int64_t j = 0; j < dim; ++j) out[j] = std::ldexp(read(row + j), exponent);
 }
 
 /// The distance from what `OneToMany` returns; NaN becomes +inf.
@@ -164,7 +168,8 @@ class Scan {
       plan.n_groups = std::min(plan.n_groups, n_panels);
     }
     if (plan.n_groups < threads) {
-      const std::int64_t wanted = (4 * threads + plan.n_groups - 1) / plan.n_groups;
+      const std::int64_t tasks = 4 * static_cast<std::int64_t>(threads);
+      const std::int64_t wanted = (tasks + plan.n_groups - 1) / plan.n_groups;
       const std::int64_t least_rows = std::max<std::int64_t>(1024, 4 * k);
       plan.n_slices = std::clamp<std::int64_t>(rows_.n / least_rows, 1, wanted);
     }
@@ -293,8 +298,7 @@ class Scan {
   void prepare_rows(Block& block, std::int64_t n_rows, Scratch& scratch, FloatTile& job) const {
     const std::int64_t dim = rows_.dim;
     const bool in_place = rows_.dtype == DType::f32;
-    float* values =
-        at_least(scratch.float_values, in_place && metric_ != Metric::cosine ? 0 : n_rows * dim);
+    float* values = at_least(scratch.float_values, n_rows * dim);
     float* terms = at_least(scratch.float_terms, n_rows);
     for (std::int64_t r = 0; r < block.n; ++r) {
       float* wide = values + r * dim;

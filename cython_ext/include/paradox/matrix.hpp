@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 namespace paradox {
 
@@ -14,7 +15,20 @@ struct Half {
   std::uint16_t bits;
 };
 
-/// A borrowed (n, dim) matrix: each row is contiguous, the stride may be anything.
+namespace {  // each level its own copy, as in `one_to_many.hpp`
+
+/// A value from where it lies, aligned or not.
+template <class Value>
+inline Value read(const Value* p) {
+  Value value;
+  std::memcpy(&value, p, sizeof value);
+  return value;
+}
+
+}  // namespace
+
+/// A borrowed (n, dim) matrix: each row is contiguous, the stride may be anything, and neither it
+/// nor the first row need be aligned: values are read by `read` or by unaligned vector loads.
 struct Matrix {
   const void* data = nullptr;
   std::int64_t n = 0;

@@ -77,10 +77,13 @@ class QueryBatch {
     for (std::int64_t i = 0; i < n_; ++i) {
       const auto* query = static_cast<const Query*>(queries.row(i));
       double squares = 0.0;
-      for (std::int64_t j = 0; j < dim_; ++j) squares += static_cast<double>(query[j]) * query[j];
+      for (std::int64_t j = 0; j < dim_; ++j) {
+        const double value = read(query + j);
+        squares += value * value;
+      }
       const double inverse = inverse_norm(squares);
       for (std::int64_t j = 0; j < dim_; ++j) {
-        values_[i * dim_ + j] = Arithmetic::prepare(query[j], inverse, metric);
+        values_[i * dim_ + j] = Arithmetic::prepare(read(query + j), inverse, metric);
       }
       terms_[i] = Arithmetic::term(squares, metric);
     }

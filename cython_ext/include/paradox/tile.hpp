@@ -18,7 +18,7 @@ struct FloatCells {
   static constexpr int kValues = 1;
   static Vector zero() { return Simd::zero(); }
   static Vector load(const float* cells) { return Simd::load(cells); }
-  static Vector broadcast(const float* cell) { return Simd::broadcast(*cell); }
+  static Vector broadcast(const float* cell) { return Simd::broadcast(read(cell)); }
   static Vector multiply_add(Vector a, Vector b, Vector sum) { return Simd::fma(a, b, sum); }
   static Vector add(Vector a, const float* sums) { return Simd::add(a, Simd::load(sums)); }
 };
