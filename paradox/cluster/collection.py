@@ -25,7 +25,6 @@ from paradox.cluster.settings import CollectionSettings
 from paradox.cluster.supervisor import Description
 from paradox.cluster.writer import Batch
 from paradox.core.errors import (
-    CollectionNotFound,
     InvalidArgument,
     ShardUnavailable,
 )
@@ -141,6 +140,7 @@ class Collection:
         rows = None if payload is None else as_rows(payload, n)
         if texts is not None:
             rows = with_texts(self.settings, rows or [{}] * n, texts)
+        timeout_s = _check_timeout(timeout_s)
         moments = None if timestamps is None else as_microseconds(timestamps, n)
         batch = Batch(
             vectors=matrix,
@@ -151,7 +151,7 @@ class Collection:
             timestamps=None if moments is None else moments.view("datetime64[us]"),
             operation_id=operation_id,
         )
-        return self._with_actors(lambda link: link.writer.add(batch, timeout_s=timeout_s))
+        return self._link.writer.add(batch, timeout_s=timeout_s)
 
     def delete(
         self, ids: Any, *, operation_id: bytes | None = None, timeout_s: float = WRITE_TIMEOUT_S
@@ -162,10 +162,8 @@ class Collection:
             RetryableError: a shard stayed away; deleting the same ids again completes it.
             CollectionNotFound: the collection has been dropped.
         """
-        checked = as_ids(ids)
-        return self._with_actors(
-            lambda link: link.writer.delete(checked, operation_id=operation_id, timeout_s=timeout_s)
-        )
+        checked, timeout_s = as_ids(ids), _check_timeout(timeout_s)
+        return self._link.writer.delete(checked, operation_id=operation_id, timeout_s=timeout_s)
 
     def train(self, sample: Any) -> None:
         """Train the semantic partitioner on a sample of the vectors to come.
@@ -177,12 +175,12 @@ class Collection:
             sample: (m, dim) vectors, a thousand or more for each shard.
         """
         matrix = self._matrix(sample, None, "sample")
-        self._with_actors(lambda link: link.writer.placement.train(matrix))
+        self._link.writer.placement.train(matrix)
 
     @property
     def trained(self) -> bool:
         """Whether new ids are placed by their vectors yet; always under hash partitioning."""
-        return self._with_actors(lambda link: link.writer.placement.trained)
+        return self._link.writer.placement.trained
 
     # ---------------------------------------------------------------- reading
 
@@ -262,22 +260,19 @@ class Collection:
             RetryableError: a shard stayed away.
             CollectionNotFound: the collection has been dropped.
         """
-        checked = as_ids(ids)
+        checked, timeout_s = as_ids(ids), _check_timeout(timeout_s)
         records: list[Record | None] = [None] * len(checked)
-
-        def fetch(link: CollectionLink) -> None:
-            homes = link.writer.placement.find(checked, timeout_s=timeout_s)
-            rows = {home: at for home, at in rows_by_shard(homes) if home != NOWHERE}
-            calls = {home: (checked[at],) for home, at in rows.items()}
-            for home, found in link.shards.ask_all("get", calls, timeout_s=timeout_s).items():
-                for row, record in zip(rows[home].tolist(), found, strict=True):
-                    records[row] = record
-
-        self._with_actors(fetch)
+        homes = self._link.writer.placement.find(checked, timeout_s=timeout_s)
+        rows = {home: at for home, at in rows_by_shard(homes) if home != NOWHERE}
+        calls = {home: (checked[at],) for home, at in rows.items()}
+        for home, found in self._link.shards.ask_all("get", calls, timeout_s=timeout_s).items():
+            for row, record in zip(rows[home].tolist(), found, strict=True):
+                records[row] = record
         return records
 
     def stats(self, *, timeout_s: float = QUERY_TIMEOUT_S) -> CollectionStats:
         """Return the collection's figures, without those of shards that stay away."""
+        timeout_s = _check_timeout(timeout_s)
 
         def figures(link: CollectionLink) -> CollectionStats:
             replies = link.shards.ask(
@@ -387,16 +382,8 @@ class Collection:
         except ShardUnavailable:
             if not link.shards.gone:
                 raise
-        return action(self._reconnected())
-
-    def _reconnected(self) -> CollectionLink:
-        description = self.supervisor.ask("get", self.name)
-        if description.settings.uid != self.settings.uid:
-            raise CollectionNotFound(
-                f"collection {self.name!r} was dropped; there is a new one of that name"
-            )
-        self._link = CollectionLink(description, self.supervisor)
-        return self._link
+        link.revive()
+        return action(link)
 
 
 def with_texts(
@@ -441,4 +428,4 @@ def _check_filter(expression: Any) -> str | None:
 def _check_timeout(timeout_s: Any) -> float:
     if not isinstance(timeout_s, numbers.Real) or not float(timeout_s) > 0:
         raise InvalidArgument(f"timeout_s: expected a positive number; got {timeout_s!r}")
-    return float(timeout_s)
+    return min(float(timeout_s), UPKEEP_TIMEOUT_S)  # Ray takes neither infinity nor 1e300

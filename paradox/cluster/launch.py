@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,8 @@ class RayLauncher:
 
     def stage(self, settings: CollectionSettings, folder: Path) -> None:
         """Have the shards copy their engines while writes wait; see `Launcher.stage`."""
-        actors = find_shards(settings.name, settings.shards, namespace=self._namespace)
-        shards = RayShards(settings.name, actors)
+        find = partial(find_shards, settings.name, settings.shards, namespace=self._namespace)
+        shards = RayShards(settings.name, find(), revived=find)
         every = range(len(shards))
         shards.ask_all("checkpoint", dict.fromkeys(every, ()), timeout_s=_STAGE_S)
         try:

@@ -15,6 +15,7 @@ from paradox.cluster.shard_actor import find_shards
 from paradox.cluster.shards import RayShards
 from paradox.cluster.supervisor import Description
 from paradox.cluster.writer import Writer
+from paradox.core.errors import CollectionNotFound
 from paradox.core.types import Neighbors
 from paradox.routing import SearchRequest
 
@@ -35,13 +36,9 @@ class CollectionLink:
     def __init__(self, description: Description, supervisor: SupervisorLink) -> None:
         self.description = description
         settings = self.settings = description.settings
-        self._namespace = supervisor.namespace
+        self._supervisor = supervisor
         self._router: ActorHandle | None = None
-        try:
-            actors = find_shards(settings.name, settings.shards, namespace=self._namespace)
-        except ValueError as error:
-            raise ActorGone(f"collection {settings.name!r} is not running") from error
-        self.shards = RayShards(settings.name, actors)
+        self.shards = RayShards(settings.name, self._shard_actors(), revived=self._revived)
         self.searcher = Searcher(self.shards, settings)
         self.writer = Writer(
             settings,
@@ -50,6 +47,15 @@ class CollectionLink:
             supervisor,
             wrote=self.searcher.summaries.wrote,
         )
+
+    def revive(self) -> None:
+        """Have actors that are gone for good started again, and go on with those.
+
+        Raises:
+            CollectionNotFound: the collection has been dropped.
+        """
+        self.shards.revive()
+        self._router = None
 
     def search(self, request: SearchRequest, *, timeout_s: float, via_router: bool) -> Neighbors:
         """Answer a request, planned here or by the router; see `Searcher.search`."""
@@ -61,11 +67,25 @@ class CollectionLink:
         who = f"the router of {self.settings.name!r}"
         return wire.unpack_answer(call(ref, who, timeout_s=timeout_s + _ROUTER_SLACK_S))
 
+    def _shard_actors(self) -> list[ActorHandle]:
+        return find_shards(
+            self.settings.name, self.settings.shards, namespace=self._supervisor.namespace
+        )
+
+    def _revived(self) -> list[ActorHandle]:
+        """Return the shards after the supervisor has started those that are not running."""
+        now: Description = self._supervisor.ask("get", self.settings.name)
+        if now.settings.uid != self.settings.uid:
+            raise CollectionNotFound(
+                f"collection {self.settings.name!r} was dropped; there is a new one of that name"
+            )
+        return self._shard_actors()
+
     def _router_actor(self) -> Any:
         if self._router is None:
             name = names.router_actor(self.settings.name)
             try:
-                self._router = ray.get_actor(name, namespace=self._namespace)
+                self._router = ray.get_actor(name, namespace=self._supervisor.namespace)
             except ValueError as error:
                 raise ActorGone(f"collection {self.settings.name!r} has no router") from error
         return self._router

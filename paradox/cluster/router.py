@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import ray
 
 from paradox.cluster import names, wire
@@ -18,12 +20,19 @@ class RouterActor:
     """A `Searcher` in its own process, which does exactly what the client's own would."""
 
     def __init__(self, settings: CollectionSettings, namespace: str) -> None:
-        actors = find_shards(settings.name, settings.shards, namespace=namespace)
-        self._searcher = Searcher(RayShards(settings.name, actors), settings)
+        find = partial(find_shards, settings.name, settings.shards, namespace=namespace)
+        self._shards = RayShards(settings.name, find(), revived=find)
+        self._searcher = Searcher(self._shards, settings)
 
     @ray.method(concurrency_group="search")
     def search(self, frame: bytes, timeout_s: float, also: tuple[int, ...]) -> bytes:
-        """Answer a search, a frame of `paradox.cluster.wire`; see `Searcher.search`."""
+        """Answer a search, a frame of `paradox.cluster.wire`; see `Searcher.search`.
+
+        Raises:
+            ActorGone: a shard is gone, and the supervisor has not been asked yet to start it.
+        """
+        if self._shards.gone:
+            self._shards.revive()
         request = wire.unpack_search(frame)
         return wire.pack_answer(self._searcher.search(request, timeout_s=timeout_s, also=also))
 

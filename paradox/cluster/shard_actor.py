@@ -8,6 +8,7 @@ import ray
 
 from paradox.cluster import names, wire
 from paradox.cluster.actors import ActorHandle, actor_class
+from paradox.cluster.failures import ActorGone
 from paradox.cluster.shard import Shard, ShardConfig, Upserts, Written
 from paradox.core.types import I32Vector, I64Vector, Record
 from paradox.memory import EngineStats
@@ -123,9 +124,12 @@ def find_shards(collection: str, n_shards: int, *, namespace: str) -> list[Actor
     """Return the actors of a collection's shards, by number.
 
     Raises:
-        ValueError: one of them does not exist.
+        ActorGone: one of them does not exist (any more).
     """
-    return [
-        ray.get_actor(names.shard_actor(collection, number), namespace=namespace)
-        for number in range(n_shards)
-    ]
+    try:
+        return [
+            ray.get_actor(names.shard_actor(collection, number), namespace=namespace)
+            for number in range(n_shards)
+        ]
+    except ValueError as error:
+        raise ActorGone(f"collection {collection!r} is not running, or not all of it") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
 from typing import Any
@@ -30,21 +30,38 @@ class RayShards:
     A shard that did not answer a search is under suspicion: a call is sent after it, and until
     that comes back the shard counts as missing, so that only the first query waits in vain.
 
+    Attributes:
+        gone: whether an actor will not come back by itself; `revive` brings another.
+
     Args:
         collection: its name, for messages.
         actors: the shards' actors, by number.
+        revived: returns the actors again after some of them have gone for good, started anew if
+            it can have that done; raises `ActorGone` where they are not there.
     """
 
-    def __init__(self, collection: str, actors: Sequence[ActorHandle]) -> None:
+    def __init__(
+        self,
+        collection: str,
+        actors: Sequence[ActorHandle],
+        *,
+        revived: Callable[[], Sequence[ActorHandle]],
+    ) -> None:
         self._collection = collection
-        self._actors = list(actors)
-        self._search = [actor.search for actor in actors]  # making a bound method costs 20 us
-        self._suspects: dict[int, Ref] = {}
-        self.gone = False  # an actor will not come back by itself
+        self._revived = revived
         self._lock = Lock()
+        self._connect(actors)
 
     def __len__(self) -> int:
         return len(self._actors)
+
+    def revive(self) -> None:
+        """Go on with new actors in the place of those that are gone.
+
+        Raises:
+            ParadoxError: there are none, as `revived` says it.
+        """
+        self._connect(self._revived())
 
     def who(self, shard: int) -> str:
         """Return what a shard is called in messages."""
@@ -109,15 +126,19 @@ class RayShards:
                 refs[shard] = getattr(self._actors[shard], method).remote(*args)
             except RayError as error:
                 failed[shard] = translated(error, self.who(shard))
-        return failed | gather(refs, self.who, timeout_s=timeout_s)
+        replies = failed | gather(refs, self.who, timeout_s=timeout_s)
+        self.gone |= any(isinstance(reply, ActorGone) for reply in replies.values())
+        return replies
 
     def ask_all(
         self, method: str, arguments: Mapping[int, tuple[Any, ...]], *, timeout_s: float
     ) -> dict[int, Any]:
         """Call a method of several shards, again where a shard was not there, until all answered.
 
-        Only for calls that may run twice. Where some shards have refused, the others are waited
-        for all the same, so that nothing is under way any more when this returns or raises.
+        Only for calls that may run twice. What is repeated are the calls of the shards that
+        failed, as they were: a write keeps its operation id, whatever becomes of the shards. Where
+        some have refused, the others are waited for all the same, so that nothing is under way any
+        more when this returns or raises.
 
         Raises:
             ParadoxError: the first error that is not worth another try, or the last one there
@@ -135,13 +156,22 @@ class RayShards:
             if not failures:
                 return results
             for failure in failures.values():
-                if not isinstance(failure, RetryableError) or isinstance(failure, ActorGone):
+                if not isinstance(failure, RetryableError):
                     raise failure
+            if self.gone:
+                self.revive()
             if time.monotonic() + pause_s >= deadline:
                 raise next(iter(failures.values()))
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             open_calls = {shard: open_calls[shard] for shard in failures}
+
+    def _connect(self, actors: Sequence[ActorHandle]) -> None:
+        with self._lock:
+            self._actors = list(actors)
+            self._search = [actor.search for actor in actors]  # making a bound method costs 20 us
+            self._suspects: dict[int, Ref] = {}
+            self.gone = False
 
     def _suspect(self, shard: int) -> None:
         with self._lock:
@@ -161,7 +191,8 @@ class RayShards:
                 try:
                     ray.get(ping)
                     del self._suspects[shard]
-                except RayError:
+                except RayError as error:
+                    self.gone |= isinstance(translated(error, self.who(shard)), ActorGone)
                     self._ping(shard)
             return [shard for shard in pings if shard in self._suspects]
 
