@@ -142,11 +142,12 @@ class SummaryCache:
         """Return a summary of each shard; waits only where there is none at all yet.
 
         Args:
-            timeout_s: how long to wait for the first ones. A shard that has never told its
-                summary stands in as one that must be asked.
+            timeout_s: what the caller has in all. Half of it may go into waiting for the first
+                ones, so that a shard that hangs leaves time to ask the others. A shard that has
+                never told its summary stands in as one that must be asked.
         """
         if not self._all:
-            self.refresh(timeout_s=timeout_s)
+            self.refresh(timeout_s=timeout_s / 2)
         elif self._clock() - self._refreshed_at > MAX_AGE_S and not self._refreshing:
             self._refreshing = True
             Thread(target=self._refresh_aside, name="summaries", daemon=True).start()
