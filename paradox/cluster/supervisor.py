@@ -94,7 +94,8 @@ class _Shared:
 class Supervisor:
     """The collections of one Ray cluster.
 
-    Safe from many threads; what concerns one collection happens one after another.
+    Safe from many threads; what concerns one collection happens one after another. Making one
+    never fails: a damaged catalog is told by each call, until it is as it was.
 
     Args:
         root: folder of the catalog, and of collections without a storage of their own.
@@ -102,7 +103,9 @@ class Supervisor:
     """
 
     def __init__(self, root: Path, launcher: Launcher) -> None:
-        self._catalog = Catalog(root)
+        self._root = root
+        self._opened: Catalog | None = None
+        self._opening = Lock()
         self._launcher = launcher
         self._shared: dict[str, _Shared] = {}
         self._guard = Lock()
@@ -111,7 +114,15 @@ class Supervisor:
     @property
     def root(self) -> Path:
         """Folder of the catalog."""
-        return self._catalog.root
+        return self._root
+
+    @property
+    def _catalog(self) -> Catalog:
+        """The catalog; opened by the calls, because Ray buries an actor that cannot be made."""
+        with self._opening:
+            if self._opened is None:
+                self._opened = Catalog(self._root)
+            return self._opened
 
     def create(
         self, asked: CollectionSettings, storage: Path | None, *, unasked: AnyOf[str] = ()
