@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection as AnyOf
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -126,7 +128,7 @@ class Catalog:
             CollectionExists: it is there with other settings, or in another storage.
             InvalidArgument: the storage belongs to another collection, or holds other files.
         """
-        with self._lock:
+        with self._lock, _usable(storage):
             if asked.name in self._storages:
                 kept = self.get(asked.name)
                 differing = differences(kept.settings, asked, unasked)
@@ -188,6 +190,17 @@ def _settings_in(storage: Path) -> CollectionSettings | None:
             "written by a newer Paradox"
         )
     return settings
+
+
+@contextmanager
+def _usable(storage: Path | None) -> Iterator[None]:
+    """Turn what the system says of a path that can be no folder of ours into an error about it."""
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError, FileNotFoundError, PermissionError) as error:
+        raise InvalidArgument(
+            f"storage: expected a folder that can be made and written to; got '{storage}': {error}"
+        ) from error
 
 
 def _refuse(name: str, differing: list[str]) -> None:

@@ -34,11 +34,13 @@ def translated(error: BaseException, who: str) -> BaseException:
         who: whom it was asked of, for the message: "shard 3 of 'papers'".
 
     Returns:
-        A `ParadoxError` raised by the actor's own code, as it was; `ActorGone`,
-        `ShardUnavailable`, `DeadlineExceeded` or `StorageUnavailable` for Ray's own errors; any
-        other error unchanged.
+        A `ParadoxError` raised by the actor's own code, as it was; `StorageUnavailable` for what
+        its disk refused; `ActorGone`, `ShardUnavailable`, `DeadlineExceeded` or
+        `StorageUnavailable` for Ray's own errors; any other error unchanged.
     """
     if isinstance(error, RayTaskError):
+        if isinstance(error.cause, OSError):
+            return StorageUnavailable(f"{who}: {error.cause}")
         return error.cause if isinstance(error.cause, ParadoxError) else error
     if isinstance(error, GetTimeoutError):
         return DeadlineExceeded(f"{who}: no answer in time")
