@@ -152,7 +152,9 @@ class Shard:
     def delete(self, ids: I64Vector, operation_id: bytes) -> Written:
         """Delete records, ignoring unknown ids; durable when it returns."""
         engine = self._engine
-        return Written(deleted=engine.delete(ids, operation_id=operation_id), seq=engine.last_seq)
+        with self._gate.passing():
+            deleted = engine.delete(ids, operation_id=operation_id)
+        return Written(deleted=deleted, seq=engine.last_seq)
 
     def get(self, ids: I64Vector) -> list[Record | None]:
         """Return records by id, None where there is none."""
