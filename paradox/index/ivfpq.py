@@ -83,17 +83,17 @@ class IvfpqIndex(ProposingIndex):
     def _must_rebuild(self) -> bool:
         n = len(self._rows)
         if not self._ready:
-            return n >= self._least_rows
+            return n >= max(self._least_rows, 2 * self._n_trained_for)
         grown = self._factory is None and n >= _REGROWTH * self._n_trained_for
         return grown or self._labels.n_stale > max(_MIN_STALE, n)
 
     def _rebuild(self) -> None:
-        n = len(self._rows)
-        self._index = None
+        slots = self._showable(self._rows.live_slots())
+        n = len(slots)
+        self._index, self._n_trained_for = None, n
         if n < self._least_rows:
             return
         index = self._untrained(n)
-        slots = self._rows.live_slots()
         if n > self._train_rows:
             picked = np.random.default_rng(0).choice(n, self._train_rows, replace=False)
             slots = slots[np.sort(picked)]
@@ -105,7 +105,7 @@ class IvfpqIndex(ProposingIndex):
                 f"index option 'factory': faiss cannot train {self._factory!r} "
                 f"on {len(slots)} rows: {_short(error)}"
             ) from error
-        self._index, self._n_trained_for = index, n
+        self._index = index
 
     def _propose(self, points: F32Matrix, n: int, effort: int, threads: int) -> I64Matrix | None:
         faiss.omp_set_num_threads(threads)

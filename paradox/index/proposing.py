@@ -28,6 +28,8 @@ from paradox.index.tune import smallest_effort
 
 CALL_ROWS = 1_000
 """Rows scanned in the time that a search spends outside of the library, some 100 µs."""
+_LARGEST_NORM = 1e15
+"""Where squares, and sums of a million of them, are far from overflowing float32."""
 _MARGIN = 1.5
 """How many more candidates a filtered search takes than it should need on average."""
 
@@ -37,6 +39,9 @@ class ProposingIndex(ABC):
 
     Where a search would cost more than a scan of the rows it may return, it is a scan, and its
     answer certified. Effort therefore has an upper end, at which every answer is exact.
+
+    Rows so long that float32 may overflow are not shown to the library (faiss ends the process
+    over them), and while there are any, or a query is that long, a search is a scan too.
 
     Attributes:
         name: under which the registry knows it.
@@ -127,7 +132,7 @@ class ProposingIndex(ABC):
         if self._must_rebuild():
             self._build_anew()
         elif self._ready:
-            self._take_in(self._labels.give(slots), self._points(vectors))
+            self._show(slots)
 
     def remove(self, ids: I64Vector) -> int:
         """Remove vectors by id; return how many there were.
@@ -152,7 +157,7 @@ class ProposingIndex(ABC):
         """Return the k nearest vectors of each query; see `IndexBackend.search`."""
         effort = self._effort_or_default() if effort is None else check_effort(effort)
         slots = None if allow is None else self._rows.find_allowed(allow)
-        if self._scan_is_cheaper(k, effort, slots):
+        if self._scan_is_cheaper(k, effort, slots) or self._may_overflow(queries):
             found = scan.nearest(self._rows, queries, k, self._metric, slots=slots, threads=threads)
             return scan.neighbors(self._rows, *found, certified=True, effort=effort)
         nearest, distances = self._nearest_proposed(queries, k, effort, slots, threads)
@@ -247,9 +252,26 @@ class ProposingIndex(ABC):
             self._rows = self._rows.compacted()
         self._labels = Labels()
         self._rebuild()
-        if self._ready and len(self._rows):
-            slots = self._rows.live_slots()
+        if self._ready:
+            self._show(self._rows.live_slots())
+
+    def _show(self, slots: I64Vector) -> None:
+        slots = self._showable(slots)
+        if len(slots):
             self._take_in(self._labels.give(slots), self._points(self._rows.matrix[slots]))
+
+    def _showable(self, slots: I64Vector) -> I64Vector:
+        """Return those of the slots whose rows the library may see."""
+        if self._metric == "cosine":
+            return slots
+        return slots[self._rows.norms[slots] <= _LARGEST_NORM]
+
+    def _may_overflow(self, queries: F32Matrix) -> bool:
+        """Tell whether the library has not seen all rows, or must not see these queries."""
+        if self._metric == "cosine":
+            return False
+        too_long = kernels.row_norms(queries).max(initial=0) > _LARGEST_NORM
+        return bool(too_long) or self._labels.n_live < len(self._rows)
 
     def _effort_or_default(self) -> int:
         return self.default_effort if self._effort is None else self._effort

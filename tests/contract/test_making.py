@@ -1,0 +1,115 @@
+"""How a backend is chosen and refused."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from paradox import index
+from paradox.core.errors import InvalidArgument, NonFiniteVector, UnknownBackend, ZeroVector
+from paradox.memory import LatentMemoryEngine
+from tests.contract.backends import MAKES, ids_of, vectors
+
+
+def test_every_registered_backend_is_in_the_suite():
+    assert {make.backend for make in MAKES.values()} == set(index.backends())
+
+
+def test_an_unknown_backend_names_those_there_are():
+    with pytest.raises(UnknownBackend, match=r"exact.*got 'annoy'"):
+        index.create("annoy", dim=4, metric="l2")
+
+
+def test_a_missing_package_says_what_to_install(monkeypatch):
+    monkeypatch.delitem(sys.modules, "paradox.index.ivfpq", raising=False)
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(UnknownBackend, match=r"pip install 'paradox\[cpu\]'"):
+        index.create("ivfpq", dim=4, metric="l2")
+
+
+@pytest.mark.parametrize("dim", [0, -1, 65_537, 2.0, True, None])
+def test_a_dimension_that_cannot_be(make, dim):
+    with pytest.raises(InvalidArgument, match="dim"):
+        make(dim=dim)
+
+
+def test_a_metric_that_cannot_be(make):
+    with pytest.raises(InvalidArgument, match="metric"):
+        make(metric="hamming")
+
+
+def test_an_unknown_option_names_the_known(make):
+    with pytest.raises(InvalidArgument, match="got 'colour'"):
+        index.create(make.backend, dim=4, metric="l2", colour=1)
+
+
+@pytest.mark.parametrize(
+    ("backend", "options", "message"),
+    [
+        ("exact", {"dtype": "float8"}, "dtype"),
+        ("hnsw", {"M": 1}, "M: expected 2 to 512; got 1"),
+        ("hnsw", {"ef_construction": "many"}, "ef_construction"),
+        ("hnsw", {"seed": -1}, "seed"),
+        ("ivfpq", {"factory": "IVF,PQ"}, "factory"),
+        ("ivfpq", {"factory": "PQ5"}, "factory"),
+        ("ivfpq", {"factory": 7}, "factory"),
+        ("ivfpq", {"train_rows": 0}, "train_rows"),
+        ("auto", {"exact_below": 0}, "exact_below"),
+    ],
+)
+def test_options_that_cannot_be(backend, options, message):
+    with pytest.raises(InvalidArgument, match=message):
+        index.create(backend, dim=16, metric="l2", **options)
+
+
+def test_the_engine_keeps_bad_vectors_from_every_backend(make):
+    engine = LatentMemoryEngine(16, metric="cosine", index=make.backend, index_options=make.options)
+    engine.add(vectors()[:10], ids=ids_of(10))
+    bad = vectors()[:2].copy()
+    for value, error in ((np.nan, NonFiniteVector), (np.inf, NonFiniteVector)):
+        bad[1, 3] = value
+        with pytest.raises(error, match="row 1, column 3"):
+            engine.add(bad)
+        with pytest.raises(error):
+            engine.query(bad)
+    bad[1] = 0
+    with pytest.raises(ZeroVector, match="row 1"):
+        engine.add(bad)
+    with pytest.raises(InvalidArgument, match="expected dimension 16; got 5"):
+        engine.add(np.ones((3, 5), np.float32))
+    with pytest.raises(InvalidArgument, match="expected dimension 16; got 5"):
+        engine.query(np.ones(5, np.float32))
+    for k in (0, -1, 10_001, 1.5):
+        with pytest.raises(InvalidArgument, match="k: expected"):
+            engine.query(vectors()[:1], k=k)
+    assert len(engine) == 10
+    assert engine.last_seq == 10
+
+
+def test_values_that_a_dtype_cannot_keep_change_nothing():
+    small = index.create("exact", dim=2, metric="l2", dtype="int8")
+    half = index.create("exact", dim=2, metric="cosine", dtype="float16")
+    for made, row, message in (
+        (small, [1.5, 0], "whole numbers"),
+        (small, [200, 0], "whole numbers"),
+        (half, [1e6, 0], "65504"),
+        (half, [1e-9, 0], "rounds row 1 to zero"),
+    ):
+        with pytest.raises(InvalidArgument, match=message):
+            made.add(np.array([1, 2]), np.array([[1, 1], row], np.float32))
+        assert len(made) == 0
+
+
+def test_auto_goes_to_a_graph_and_back():
+    made = index.create("auto", dim=16, metric="l2", exact_below=1_000)
+    made.add(ids_of()[:999], vectors()[:999])
+    assert made.stats().backend == "exact"
+    assert made.search(vectors()[:1], 1).certified
+    made.add(ids_of()[999:3_000], vectors()[999:3_000])
+    assert made.stats().backend == "hnsw"
+    made.remove(ids_of()[400:3_000])
+    assert made.stats().backend == "exact"
+    assert len(made) == 400
+    assert made.search(vectors()[:1], 1).ids[0, 0] == ids_of()[0]
