@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -134,7 +135,6 @@ def ingest(
         way=recipe.way(collection.settings.encoder_id),
         batch_size=batch_size,
         concurrency=concurrency or logical_cpus(),
-        repeatable=id_column is not None or not is_dataset,
     )
     with _streaming():
         if isinstance(source, ray.data.Dataset):
@@ -242,7 +242,9 @@ def _streaming() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        with ray.data.DataContext.current(context):
+        with ray.data.DataContext.current(context), warnings.catch_warnings():
+            # what has fewer batches than a stage could work on at once
+            warnings.filterwarnings("ignore", "The maximum number of concurrent tasks")
             yield
     finally:
         logger.setLevel(level)

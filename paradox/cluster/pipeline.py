@@ -39,7 +39,6 @@ class Plan:
         way: digest of the recipe and the encoder, for the ledger.
         batch_size: records a batch.
         concurrency: batches that each stage works on at once.
-        repeatable: whether writing a batch twice is the same as writing it once.
     """
 
     collection: Collection
@@ -47,7 +46,6 @@ class Plan:
     way: str
     batch_size: int
     concurrency: int
-    repeatable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +87,9 @@ def of_pieces(pieces: list[Piece], plan: Plan) -> ray.data.Dataset:
 
 
 def of_dataset(source: ray.data.Dataset, plan: Plan) -> ray.data.Dataset:
-    """Return the batches of any Ray dataset."""
+    """Return the batches of any Ray dataset; with ids, where they do not bring their own."""
     return source.map_batches(
-        _wrap,
+        partial(_wrap, plan=plan),
         batch_size=plan.batch_size,
         batch_format="pyarrow",
         compute=ray.data.TaskPoolStrategy(size=plan.concurrency),
@@ -117,7 +115,6 @@ def written(batches: ray.data.Dataset, plan: Plan) -> ray.data.Dataset:
         batch_size=1,
         compute=ray.data.TaskPoolStrategy(size=plan.concurrency),
         num_cpus=0.25,
-        max_retries=3 if plan.repeatable else 0,
     )
 
 
@@ -145,8 +142,12 @@ def _read(batches: Batches, plan: Plan) -> Iterator[Batches]:
             yield _batch(table, file.path, piece["key"], piece["first_id"], row)
 
 
-def _wrap(table: pa.Table) -> Batches:
-    return _batch(table, ANY_DATASET, "", _NONE, 0)
+def _wrap(table: pa.Table, plan: Plan) -> Batches:
+    first_id = _NONE
+    if plan.recipe.id is None:  # here, so that Ray may run the stage that writes again
+        name, n = plan.collection.name, table.num_rows
+        first_id = plan.collection.supervisor.ask("assign_ids", name, n)
+    return _batch(table, ANY_DATASET, "", first_id, 0)
 
 
 class _Embed:
