@@ -1,0 +1,230 @@
+"""Files and datasets into a collection: every format, resumed after a kill, in bounded memory."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+import ray
+from processes import driver, shard_process, wait_until
+
+from paradox.cluster.ingest import ingest
+from paradox.core.errors import InvalidArgument, PayloadError, SourceError
+
+pytestmark = [
+    pytest.mark.ray,
+    # Ray Data's own, at the making of any of its contexts
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context"),
+]
+
+DIM = 16
+
+
+def table_of(numbers, seed=3):
+    """Return rows of these numbers; the vector of a number is the same in every table."""
+    rng = np.random.default_rng(seed)
+    vectors = rng.standard_normal((max(numbers) + 1, DIM), dtype=np.float32)[list(numbers)]
+    return pa.table(
+        {
+            "vector": pa.array(list(vectors), pa.list_(pa.float32())),
+            "n": pa.array(numbers, pa.int64()),
+            "title": [f"title {n}" for n in numbers],
+        }
+    )
+
+
+def fill(folder):
+    """Write a folder of four files in four formats, 100 rows each."""
+    pq.write_table(table_of(range(100)), folder / "a.parquet", row_group_size=30)
+    table = table_of(range(100, 200))
+    texts = pa.array([json.dumps(vector) for vector in table["vector"].to_pylist()])
+    pyarrow.csv.write_csv(table.set_column(0, "vector", texts), folder / "b.csv")
+    lines = (json.dumps(row) for row in table_of(range(200, 300)).to_pylist())
+    (folder / "c.jsonl").write_text("\n".join(lines))
+    (folder / "d.json").write_text(json.dumps(table_of(range(300, 400)).to_pylist()))
+
+
+def numbers_in(collection):
+    """Return the column `n` of all records, sorted."""
+    n_records = len(collection)
+    found = collection.query(np.zeros(DIM), k=n_records, recall=1.0)
+    return sorted(record.payload["n"] for record in found.records())
+
+
+def test_every_format_goes_in_and_only_what_is_new_goes_in_again(make, tmp_path):
+    fill(tmp_path)
+    collection = make()
+    report = ingest(collection, str(tmp_path), batch_size=40, progress=False)
+    assert (report.files, report.rows, report.inserted, report.rows_before) == (4, 400, 400, 0)
+    assert numbers_in(collection) == list(range(400))
+    vectors = np.array(table_of(range(400))["vector"].to_pylist(), np.float32)
+    found = collection.query(vectors, k=1, recall=1.0)
+    np.testing.assert_allclose(found.distances[:, 0], 0, atol=1e-6)
+    assert [r[0].payload["title"] for r in found.records()] == [f"title {n}" for n in range(400)]
+
+    again = ingest(collection, str(tmp_path), batch_size=40, progress=False)
+    assert (again.rows, again.rows_before) == (0, 400)
+    pq.write_table(table_of(range(400, 420)), tmp_path / "e.parquet")
+    more = ingest(collection, str(tmp_path), batch_size=40, progress=False)
+    assert (more.rows, more.inserted, more.rows_before) == (20, 20, 400)
+    anew = ingest(collection, str(tmp_path / "a.parquet"), resume=False, progress=False)
+    assert (anew.rows, anew.replaced) == (100, 100)
+    assert numbers_in(collection) == list(range(420))
+
+
+def test_a_dataset_goes_in_by_its_ids(make):
+    collection = make()
+    dataset = ray.data.from_arrow(table_of(range(150)))
+    with pytest.raises(InvalidArgument, match="id_column"):
+        ingest(collection, dataset, progress=False)
+    for inserted, replaced in ((150, 0), (0, 150)):
+        report = ingest(collection, dataset, id_column="n", progress=False)
+        assert (report.inserted, report.replaced) == (inserted, replaced)
+    assert [record.id for record in collection.get(range(150))] == list(range(150))
+    for _ in range(2):
+        assert ingest(collection, dataset, resume=False, progress=False).inserted == 150
+    assert len(collection) == 450
+
+
+def test_texts_are_encoded_on_the_way(make, tmp_path):
+    texts = ["parse a date from a string", "open a file", "sort a list in place", "sum numbers"]
+    path = tmp_path / "texts.parquet"
+    pq.write_table(pa.table({"body": texts * 6, "n": range(24)}), path)
+    collection = make(encoder="use-multilingual-v3", dim=None, shards=1)
+    report = ingest(collection, str(path), text_column="body", batch_size=10, progress=False)
+    assert report.inserted == 24
+    found = collection.query(text="how do I read a timestamp?", k=1).records()[0]
+    assert found.payload["text"] == texts[0]
+    assert found.encoder_id == collection.settings.encoder_id
+    np.testing.assert_allclose(
+        collection.get([found.id])[0].vector,
+        collection.encoder().encode(texts[:1])[0],
+        atol=1e-5,
+    )
+
+
+def _ragged():
+    table = table_of(range(50))
+    vectors = table["vector"].to_pylist()
+    vectors[37] = vectors[37][:3]
+    return table.set_column(0, "vector", pa.array(vectors, pa.list_(pa.float32())))
+
+
+def _not_finite():
+    table = table_of(range(50))
+    vectors = table["vector"].to_pylist()
+    vectors[12][5] = float("nan")
+    return table.set_column(0, "vector", pa.array(vectors, pa.list_(pa.float32())))
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        (_ragged, SourceError, r"z\.parquet, row 37: .*expected 16 values; got 3"),
+        (
+            _not_finite,
+            SourceError,
+            r"z\.parquet, row 12: .*expected finite float32 values; got nan",
+        ),
+        (b"not parquet at all", SourceError, r"z\.parquet"),
+        (
+            lambda: table_of(range(5)).append_column("title2", pa.array([{"a": 1}] * 5)),
+            SourceError,
+            r"z\.parquet: column 'title2'.*struct",
+        ),
+        (
+            lambda: table_of(range(5)).set_column(1, "n", pa.array(list("abcde"))),
+            PayloadError,
+            r"z\.parquet: column 'n': expected int; got str",
+        ),
+        (
+            lambda: table_of(range(5)).rename_columns(["v", "n", "title"]),
+            SourceError,
+            r"z\.parquet: expected a column 'vector'; it has v, n, title",
+        ),
+    ],
+)
+def test_a_bad_file_is_named_and_nothing_of_the_source_goes_in(
+    empty, tmp_path, bad, error, message
+):
+    fill(tmp_path)
+    path = tmp_path / "z.parquet"
+    if isinstance(bad, bytes):
+        path.write_bytes(bad)
+    else:
+        pq.write_table(bad(), path)
+    with pytest.raises(error, match=message):
+        ingest(empty, str(tmp_path), progress=False)
+    assert len(empty) == 0
+
+
+@pytest.fixture(scope="module")
+def empty(client):
+    """A collection that stays empty."""
+    return client.create("empty", dim=DIM, index="exact", shards=1)
+
+
+INGEST = """
+    from paradox.cluster.ingest import ingest
+    ingest(client.get(sys.argv[1]), sys.argv[2], batch_size=20, progress=False)
+"""
+
+
+def test_an_ingest_whose_driver_is_killed_is_completed_by_running_it_again(make, tmp_path):
+    path, log = tmp_path / "a.parquet", tmp_path / "driver.log"
+    n_rows = 1_500
+    pq.write_table(table_of(range(n_rows)), path, row_group_size=500)
+    collection = make()
+    with log.open("wb") as output:
+        process = driver(INGEST, collection.name, path, output=output)
+        wait_until(lambda: len(collection) > 100 or process.poll() is not None)
+        process.kill()
+        assert process.wait() == -9, log.read_text()
+    report = ingest(collection, str(path), batch_size=20, progress=False)
+    assert report.rows + report.rows_before == n_rows
+    assert min(report.rows, report.rows_before) > 0
+    assert numbers_in(collection) == list(range(n_rows))
+    assert ingest(collection, str(path), batch_size=20, progress=False).rows == 0
+
+
+HUGE = """
+    import ray
+    from paradox.cluster.ingest import ingest
+
+    produced = sys.argv[2]
+
+    def produce(batch):
+        with open(produced, "ab") as file:
+            file.write(b".")
+        return {"n": batch["id"], "vector": np.ones((len(batch["id"]), 65_536), np.float32)}
+
+    source = ray.data.range(4_000, override_num_blocks=500).map_batches(produce)
+    ingest(client.get(sys.argv[1]), source, id_column="n", batch_size=8, progress=False)
+"""
+
+
+def test_what_waits_for_a_slow_shard_is_bounded(make, tmp_path):
+    """A halted shard halts the source: of 1 GB in batches of 2 MB, less than the store's 128 MB."""
+    produced, log = tmp_path / "produced", tmp_path / "driver.log"
+    produced.touch()
+    collection = make(dim=65_536, shards=1)
+    process = shard_process(collection, 0)
+    process.suspend()
+    try:
+        with log.open("wb") as output:
+            source = driver(HUGE, collection.name, produced, output=output)
+        seen = [0]
+        while not (seen[-1] and seen[-25:] == [seen[-1]] * 25):  # nothing more for a while
+            assert source.poll() is None, log.read_text()
+            time.sleep(0.1)
+            seen.append(produced.stat().st_size)
+        source.kill()
+        source.wait()
+        assert 2 * seen[-1] < 128
+    finally:
+        process.resume()
