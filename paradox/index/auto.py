@@ -65,6 +65,10 @@ class AutoIndex:
     def __len__(self) -> int:
         return len(self._inner)
 
+    def check(self, vectors: F32Matrix) -> None:
+        """Refuse vectors that the index in use cannot keep."""
+        self._inner.check(vectors)
+
     def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
         """Insert vectors, replacing those whose id is known; may change the index."""
         self._inner.add(ids, vectors)

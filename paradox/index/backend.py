@@ -22,7 +22,7 @@ class IndexStats:
     """Figures of one index.
 
     Attributes:
-        backend: name under which the registry knows it.
+        backend: name under which the registry knows it; under `auto`, that of the index in use.
         n_live: vectors that can be found.
         n_deleted: tombstones still taking up space.
         resident_bytes: memory held.
@@ -60,12 +60,23 @@ class IndexBackend(Protocol):
         """Number of live vectors."""
         ...
 
+    def check(self, vectors: F32Matrix) -> None:
+        """Refuse vectors that `add` could not keep; called before they are made durable.
+
+        Args:
+            vectors: (n, dim) float32.
+
+        Raises:
+            InvalidArgument: names the first such row.
+        """
+        ...
+
     def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
         """Insert vectors, replacing those whose id is known.
 
         Args:
             ids: (n,) int64, no two equal.
-            vectors: (n, dim) float32.
+            vectors: (n, dim) float32, such as `check` lets pass.
         """
         ...
 
@@ -109,9 +120,9 @@ class IndexBackend(Protocol):
     def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:
         """Set the smallest effort that reaches `recall`@k on `queries`, and return it.
 
-        The truth is an exact scan of the vectors the index holds. Where the recall cannot be
-        reached, the greatest effort is set and a warning names the recall it gives. A backend
-        that is always exact returns None.
+        The truth is an exact scan of the vectors the index holds. A recall is reached when the
+        mean over the queries exceeds it by two standard errors. A backend that is always exact
+        returns None.
         """
         ...
 

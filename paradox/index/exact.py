@@ -60,14 +60,19 @@ class ExactIndex:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
-        """Insert vectors, replacing those whose id is known.
+    def check(self, vectors: F32Matrix) -> None:
+        """Refuse vectors that the dtype cannot keep.
 
         Raises:
             InvalidArgument: under "int8" not whole numbers from -128 to 127, under "float16"
-                beyond its range; nothing was inserted.
+                beyond its range.
             ZeroVector: under the cosine metric, a vector that float16 rounds to zero.
         """
+        if self._dtype != "float32":
+            self._narrowed(vectors)
+
+    def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
+        """Insert vectors, replacing those whose id is known; raises as `check` does."""
         self._rows.put(ids, self._narrowed(vectors))
 
     def remove(self, ids: I64Vector) -> int:

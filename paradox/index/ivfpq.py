@@ -8,6 +8,7 @@ everywhere it widens the choice of candidates that are measured.
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import Any
 
@@ -21,6 +22,8 @@ from paradox.index.options import check_int
 from paradox.index.proposing import CALL_ROWS, ProposingIndex
 
 faiss: Any = import_module("faiss")  # its stubs lack half of what it has
+
+_LOG = logging.getLogger(__name__)
 
 _LEAST_ROWS = 5_000
 _ROWS_A_LIST = 39  # that faiss wants to learn a centroid from
@@ -100,11 +103,15 @@ class IvfpqIndex(ProposingIndex):
         faiss.omp_set_num_threads(1)
         try:
             index.train(self._points(self._rows.matrix[slots]))
-        except RuntimeError as error:
-            raise InvalidArgument(
-                f"index option 'factory': faiss cannot train {self._factory!r} "
-                f"on {len(slots)} rows: {_short(error)}"
-            ) from error
+        except RuntimeError as error:  # what was added must stay, and a scan finds it
+            _LOG.warning(
+                "faiss cannot train %r on %d rows, which are scanned until there are twice as "
+                "many: %s",
+                self._factory,
+                len(slots),
+                _short(error),
+            )
+            return
         self._index = index
 
     def _propose(self, points: F32Matrix, n: int, effort: int, threads: int) -> I64Matrix | None:

@@ -124,6 +124,9 @@ class ProposingIndex(ABC):
     def __len__(self) -> int:
         return len(self._rows)
 
+    def check(self, vectors: F32Matrix) -> None:  # noqa: B027, there is nothing to refuse
+        """Do nothing: every vector can be kept."""
+
     def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
         """Insert vectors, replacing those whose id is known."""
         known = self._rows.find(ids)

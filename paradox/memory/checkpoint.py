@@ -57,7 +57,10 @@ def save(folder: Path, derived: Derived) -> None:
 
 
 def load(folder: Path) -> Derived | None:
-    """Return the newest checkpoint that is whole, or None; warns of each damaged one."""
+    """Return the newest checkpoint that is whole, or None.
+
+    Warns of each damaged one, and removes it, so that the next takes its place.
+    """
     for path in _newest_first(folder):
         try:
             index = indexes.load(path / _INDEX)
@@ -65,7 +68,9 @@ def load(folder: Path) -> Derived | None:
             payload = PayloadFrame.load(sections["frame"])
             return Derived(index, payload, int(header["seq"]))
         except (CorruptionError, OSError) as error:
-            _LOG.warning("checkpoint left out, the index is made again from records: %s", error)
+            _LOG.warning("a checkpoint is left out, what it held is made again: %s", error)
+            if isinstance(error, CorruptionError | FileNotFoundError):
+                shutil.rmtree(path, ignore_errors=True)
     return None
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
-import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,9 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from readerwriterlock import rwlock
 
-from paradox import index as indexes
 from paradox.core import config
 from paradox.core.errors import CorruptionError, InvalidArgument
 from paradox.core.metric import Metric
@@ -31,14 +27,13 @@ from paradox.core.types import (
 )
 from paradox.core.vectors import as_ids, as_matrix, check_directions, check_k, check_recall
 from paradox.index import IndexStats
-from paradox.memory import checkpoint, settings
+from paradox.memory import settings
 from paradox.memory.checkpoint import Derived
+from paradox.memory.derived import DerivedData, nothing
 from paradox.memory.effort import DEFAULT_RECALL, EffortBook
 from paradox.memory.settings import EngineSettings
 from paradox.store import (
-    ChangeBlock,
     ColumnType,
-    PayloadFrame,
     RecordBlock,
     RecordStore,
     Schema,
@@ -48,10 +43,7 @@ from paradox.store import (
 )
 from paradox.store.snapshot import restore_snapshot, take_snapshot
 
-_LOG = logging.getLogger(__name__)
-
-_RECORDS, _CHECKPOINTS = "records", "checkpoints"
-_CHECKPOINT_EVERY = 50_000
+_RECORDS = "records"
 _TUNING_SAMPLE = 2_000
 _REMEDY = "restore a snapshot"
 
@@ -85,8 +77,8 @@ class LatentMemoryEngine:
     """A memory of vectors with their meaning, in this process.
 
     Any number of threads may read while others write. A write is durable, where the engine is,
-    and visible to every later read before its call returns; a reader sees a write whole or not
-    at all.
+    and visible to every later read before its call returns; a query sees a write whole or not at
+    all. `get` and `contains` may see one a moment before queries do.
 
     Args:
         dim: dimension of the vectors, 1 to 65,536.
@@ -113,9 +105,7 @@ class LatentMemoryEngine:
         threads: int | None = None,
     ) -> None:
         made = settings.make(dim, metric, index, index_options)
-        derived = _nothing(made)  # first, so that options that cannot be change nothing
         self._start(made, RecordStore.volatile(dim=made.dim, schema=schema), None, threads)
-        self._adopt(derived)
 
     @classmethod
     def open(
@@ -151,7 +141,7 @@ class LatentMemoryEngine:
             if dim is None:
                 raise InvalidArgument(f"dim: expected the dimension of a new engine at {folder}")
             made = settings.make(dim, metric or "l2", index or "auto", index_options)
-            _nothing(made)
+            nothing(made)  # first, so that options that cannot be change nothing
             folder.mkdir(parents=True, exist_ok=True)
             store = RecordStore.open(folder / _RECORDS, dim=made.dim, schema=schema)
             settings.write(folder, made)
@@ -164,7 +154,6 @@ class LatentMemoryEngine:
         engine = cls.__new__(cls)
         try:
             engine._start(made, store, folder, threads)
-            engine._recover(folder)
         except BaseException:
             store.close()
             raise
@@ -181,9 +170,7 @@ class LatentMemoryEngine:
         self._store = store
         self._folder = folder
         self._threads = threads or config.threads()
-        self._lock = rwlock.RWLockFair()
-        self._checkpointing = threading.Lock()
-        self._checkpoint_seq = 0
+        self._derived = DerivedData(kept, store, folder)
         self._efforts = EffortBook()
         self._closed = False
 
@@ -210,20 +197,20 @@ class LatentMemoryEngine:
         return self._store.last_seq
 
     def __len__(self) -> int:
-        with self._reading():
-            return len(self._index)
+        with self._reading() as derived:
+            return len(derived.index)
 
     def stats(self) -> EngineStats:
         """Return the engine's figures."""
-        with self._reading():
+        with self._reading() as derived:
             return EngineStats(
-                n_records=len(self._index),
+                n_records=len(derived.index),
                 dim=self.dim,
                 metric=self.metric,
                 columns=dict(self.schema.columns),
-                last_seq=self._applied_seq,
-                checkpoint_seq=self._checkpoint_seq,
-                index=self._index.stats(),
+                last_seq=derived.seq,
+                checkpoint_seq=self._derived.checkpoint_seq,
+                index=derived.index.stats(),
                 store=self._store.stats(),
             )
 
@@ -262,6 +249,7 @@ class LatentMemoryEngine:
         matrix = as_matrix(vectors, self.dim)
         if self.metric == "cosine":
             check_directions(matrix)
+        self._derived.check(matrix)
         done = self._write(
             WriteBatch(
                 vectors=matrix,
@@ -347,11 +335,11 @@ class LatentMemoryEngine:
         if self.metric == "cosine":
             check_directions(queries, where="queries")
         recall = DEFAULT_RECALL if recall is None else check_recall(recall)
-        with self._reading():
-            allow = None if filter is None else self._payload.select(filter, self.schema)
+        with self._reading() as derived:
+            allow = None if filter is None else derived.payload.select(filter, self.schema)
             if effort is None:
-                effort = self._efforts.effort_for(self._index, k, recall, self._tuning_sample)
-            found = self._index.search(
+                effort = self._efforts.effort_for(derived.index, k, recall, self._tuning_sample)
+            found = derived.index.search(
                 queries, k, effort=effort, allow=allow, threads=self._threads
             )
         self._efforts.note(queries)
@@ -397,15 +385,7 @@ class LatentMemoryEngine:
 
         Does nothing for a volatile engine. Reads go on meanwhile, writes wait.
         """
-        if self._folder is None:
-            return
-        folder = self._folder / _CHECKPOINTS
-        with self._checkpointing:
-            with self._reading():
-                derived = Derived(self._index, self._payload, self._applied_seq)
-                checkpoint.save(folder, derived)
-            self._checkpoint_seq = derived.seq
-            self._store.prune_changes(checkpoint.oldest_seq(folder))
+        self._derived.checkpoint()
 
     def snapshot(self, uri: str) -> None:
         """Copy the engine, as it is at this moment, to a folder or object store.
@@ -425,10 +405,7 @@ class LatentMemoryEngine:
         self._check_open()
         folder.mkdir(parents=True)
         settings.write(folder, self._settings)
-        if self._folder is not None:
-            self.checkpoint()
-            with self._checkpointing:
-                checkpoint.link_newest(self._folder / _CHECKPOINTS, folder / _CHECKPOINTS)
+        self._derived.stage(folder)
         self._store.checkpoint(folder / _RECORDS)  # last: never older than the checkpoint
 
     @classmethod
@@ -452,7 +429,7 @@ class LatentMemoryEngine:
             return
         if checkpoint:
             self.checkpoint()
-        with self._lock.gen_wlock():
+        with self._derived.changing():
             self._closed = True
         self._store.close()
 
@@ -471,72 +448,19 @@ class LatentMemoryEngine:
 
     def _write(self, batch: WriteBatch) -> WriteReport:
         done = self._store.write(batch)
-        self._catch_up(done.last_seq)
-        if self._applied_seq - self._checkpoint_seq >= max(_CHECKPOINT_EVERY, len(self) // 4):
-            self.checkpoint()
+        self._derived.catch_up(done.last_seq)
+        self._derived.checkpoint_if_due()
         return done
-
-    def _catch_up(self, seq: int) -> int:
-        """Bring the derived data to `seq` at least; return how many changes that took.
-
-        Concurrent writers become durable together, and one of them applies what all have written,
-        in the order of their seqs.
-        """
-        if self._applied_seq >= seq:
-            return 0
-        with self._lock.gen_wlock():
-            before = self._applied_seq
-            for block in self._store.changes(before):
-                self._apply(block)
-            return self._applied_seq - before
-
-    def _apply(self, block: ChangeBlock) -> None:
-        if len(block.deletes):
-            self._index.remove(block.deletes)
-            self._payload.remove(block.deletes)
-        if len(block.upserts):
-            self._insert(block.upserts)
-        self._applied_seq = block.last_seq
-
-    def _insert(self, block: RecordBlock) -> None:
-        self._index.add(block.ids, block.vectors)
-        self._payload.upsert(block.ids, block.payloads)
-
-    def _recover(self, folder: Path) -> None:
-        """Take the derived data from the newest checkpoint, or make them again from records."""
-        kept = checkpoint.load(folder / _CHECKPOINTS)
-        oldest, newest = self._store.stats().oldest_change, self._store.last_seq
-        if kept is not None and oldest <= kept.seq <= newest:
-            self._adopt(kept)
-            self._checkpoint_seq = kept.seq
-            _LOG.info("%s: replayed %d changes", folder, self._catch_up(newest))
-            if len(self._index) == len(self._store):
-                return
-            _LOG.warning("%s: the checkpoint does not fit, made again from records", folder)
-        self._adopt(replace(_nothing(self._settings), seq=newest))
-        for block in self._store.scan():
-            self._insert(block)
-
-    def _adopt(self, derived: Derived) -> None:
-        self._index = derived.index
-        self._payload = derived.payload
-        self._applied_seq = derived.seq
 
     def _tuning_sample(self) -> F32Matrix:
         return self.sample(_TUNING_SAMPLE)[1]
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
-        with self._lock.gen_rlock():
+    def _reading(self) -> Iterator[Derived]:
+        with self._derived.reading() as derived:
             self._check_open()
-            yield
+            yield derived
 
     def _check_open(self) -> None:
         if self._closed:
             raise InvalidArgument("the engine is closed")
-
-
-def _nothing(made: EngineSettings) -> Derived:
-    """Return the derived data of no records."""
-    index = indexes.create(made.index, dim=made.dim, metric=made.metric, **made.index_options)
-    return Derived(index, PayloadFrame(), 0)

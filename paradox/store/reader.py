@@ -24,7 +24,7 @@ from paradox.store.codec import (
     unpack_heads,
 )
 from paradox.store.digest import KeyRangeDigests, describe
-from paradox.store.keyspace import Cursor, Keyspace
+from paradox.store.keyspace import Cursor, Family, Keyspace
 from paradox.store.state import StoreState
 
 _BLOCK = 1_024
@@ -45,18 +45,11 @@ class Reader:
         Raises:
             RecordCorrupt: names the record that cannot be read or is missing.
         """
-        keys = id_keys(ids)
-        try:
-            values = self._keyspace.get("records", keys)
-        except RecordCorrupt:
-            for record_id, key in zip(ids.tolist(), keys, strict=True):
-                self._value(record_id, key)  # raises for the one that is damaged
-            raise
-        absent = [position for position, value in enumerate(values) if value is None]
-        heads = self._keyspace.get("heads", [keys[position] for position in absent])
-        for position, head in zip(absent, heads, strict=True):
+        values = self._get("records", ids)
+        absent = np.array([at for at, value in enumerate(values) if value is None], np.int64)
+        for position, head in zip(absent, self._get("heads", ids[absent]), strict=True):
             if head is not None:  # lost, or written between the two reads
-                values[position] = self._written_meanwhile(int(ids[position]), keys[position])
+                values[position] = self._written_meanwhile(ids[position : position + 1])
         return values
 
     def scan(self, cursor: Cursor, expected: KeyRangeDigests) -> Iterator[RecordBlock]:
@@ -141,17 +134,24 @@ class Reader:
                 f"expected {expected} operation ids; found {n_reports}", self._path, None, _LOST
             )
 
-    def _value(self, record_id: int, key: bytes) -> bytes | None:
-        try:
-            return self._keyspace.get("records", [key])[0]
-        except RecordCorrupt as error:
-            raise self._unreadable(record_id, error) from error
-
-    def _written_meanwhile(self, record_id: int, key: bytes) -> bytes | None:
-        value = self._value(record_id, key)
-        if value is None and self._keyspace.get("heads", [key])[0] is not None:
-            raise self._missing_record(record_id)
+    def _written_meanwhile(self, ids: I64Vector) -> bytes | None:
+        [value], [head] = self._get("records", ids), self._get("heads", ids)
+        if value is None and head is not None:
+            raise self._missing_record(int(ids[0]))
         return value
+
+    def _get(self, family: Family, ids: I64Vector) -> list[bytes | None]:
+        """Return what a family has of each id; an error names the id that cannot be read."""
+        keys = id_keys(ids)
+        try:
+            return self._keyspace.get(family, keys)
+        except RecordCorrupt:
+            for record_id, key in zip(ids.tolist(), keys, strict=True):
+                try:
+                    self._keyspace.get(family, [key])
+                except RecordCorrupt as error:
+                    raise self._unreadable(record_id, error) from error
+            raise
 
     def _next_pairs(self, cursor: Cursor, last_key: bytes) -> list[tuple[bytes, bytes]]:
         pairs: list[tuple[bytes, bytes]] = []

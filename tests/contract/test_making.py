@@ -10,7 +10,7 @@ import pytest
 from paradox import index
 from paradox.core.errors import InvalidArgument, NonFiniteVector, UnknownBackend, ZeroVector
 from paradox.memory import LatentMemoryEngine
-from tests.contract.backends import MAKES, ids_of, vectors
+from tests.contract.backends import MAKES, ids_of, truth, vectors
 
 
 def test_every_registered_backend_is_in_the_suite():
@@ -97,9 +97,25 @@ def test_values_that_a_dtype_cannot_keep_change_nothing():
         (half, [1e6, 0], "65504"),
         (half, [1e-9, 0], "rounds row 1 to zero"),
     ):
+        rows = np.array([[1, 1], row], np.float32)
         with pytest.raises(InvalidArgument, match=message):
-            made.add(np.array([1, 2]), np.array([[1, 1], row], np.float32))
+            made.check(rows)
+        with pytest.raises(InvalidArgument, match=message):
+            made.add(np.array([1, 2]), rows)
         assert len(made) == 0
+
+
+def test_rows_that_faiss_cannot_train_on_are_scanned(caplog):
+    """13 bits make 8,192 centroids, which is more than there are rows."""
+    made = index.create("ivfpq", dim=16, metric="l2", factory="PQ8x13")
+    with caplog.at_level("WARNING", logger="paradox.index"):
+        made.add(ids_of()[:5_500], vectors()[:5_500])
+        made.add(ids_of()[5_500:], vectors()[5_500:])
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "'PQ8x13' on 5500 rows" in caplog.text
+    hits = made.search(vectors()[-2:], 3)
+    assert hits.certified
+    np.testing.assert_array_equal(hits.ids, truth(vectors()[-2:], ids_of(), vectors(), 3, "l2")[0])
 
 
 def test_auto_goes_to_a_graph_and_back():

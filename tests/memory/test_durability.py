@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import numpy as np
 import pytest
 
 from paradox.core.errors import CorruptionError, InvalidArgument
-from paradox.memory import LatentMemoryEngine
+from paradox.memory import LatentMemoryEngine, checkpoint
 
 DIM = 8
 
@@ -65,7 +66,7 @@ def test_only_what_follows_the_checkpoint_is_replayed(folder, rng, caplog):
     engine.checkpoint()
     engine.add(vectors_of(rng, 7))
     engine.close(checkpoint=False)
-    with caplog.at_level(logging.INFO, logger="paradox.memory.engine"):
+    with caplog.at_level(logging.INFO, logger="paradox.memory.derived"):
         LatentMemoryEngine.open(folder).close()
     assert "7 changes" in caplog.text
 
@@ -87,7 +88,58 @@ def test_a_damaged_checkpoint_is_left_out_and_said(folder, rng, caplog, damage):
         LatentMemoryEngine.open(folder) as again,
     ):
         assert again.query(vectors[5], k=1, filter="n = 5").ids.tolist() == [5]
-    assert "made again from records" in caplog.text
+    assert "a checkpoint is left out" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, logger="paradox.memory"):
+        LatentMemoryEngine.open(folder).close()
+    assert not caplog.text  # the damage was mended
+
+
+def test_reads_go_on_while_a_checkpoint_is_made_and_a_write_waits(folder, rng, monkeypatch):
+    vectors = vectors_of(rng, 50)
+    engine = LatentMemoryEngine.open(folder, dim=DIM)
+    engine.add(vectors)
+    saving, go_on = threading.Event(), threading.Event()
+    save = checkpoint.save
+
+    def slowly(*arguments):
+        saving.set()
+        assert go_on.wait(60)
+        save(*arguments)
+
+    monkeypatch.setattr("paradox.memory.checkpoint.save", slowly)
+    keeper = threading.Thread(target=engine.checkpoint)
+    keeper.start()
+    assert saving.wait(60)
+    writer = threading.Thread(target=engine.add, args=(vectors,))
+    writer.start()
+    writer.join(0.2)
+    answers = []
+    reader = threading.Thread(target=lambda: answers.append(engine.query(vectors[7], k=1)))
+    reader.start()
+    reader.join(60)
+    assert answers[0].ids.tolist() == [7]
+    assert writer.is_alive()
+    go_on.set()
+    keeper.join()
+    writer.join()
+    assert len(engine) == 100
+    engine.close()
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float16"])
+def test_a_vector_the_index_cannot_keep_is_refused_before_it_is_stored(folder, rng, dtype):
+    options = {"index": "exact", "index_options": {"dtype": dtype}}
+    with LatentMemoryEngine.open(folder, dim=DIM, **options) as engine:
+        engine.add(np.ones((1, DIM)), ids=[1])
+        bad = np.ones((2, DIM))
+        bad[1, 2] = 1e5
+        with pytest.raises(InvalidArgument, match="row 1, column 2"):
+            engine.add(bad, ids=[1, 2])
+        assert engine.last_seq == 1
+        engine.add(np.full((1, DIM), 3.0), ids=[3])
+    with LatentMemoryEngine.open(folder) as again:
+        assert again.query(np.full(DIM, 3.0), k=2).ids.tolist() == [3, 1]
 
 
 def test_damaged_settings_are_an_error(folder, rng):
@@ -124,7 +176,7 @@ def test_a_closed_engine_says_so(folder, rng):
 
 
 def test_checkpoints_are_made_along_the_way_and_old_ones_go(folder, rng, monkeypatch):
-    monkeypatch.setattr("paradox.memory.engine._CHECKPOINT_EVERY", 50)
+    monkeypatch.setattr("paradox.memory.derived._CHECKPOINT_EVERY", 50)
     engine = LatentMemoryEngine.open(folder, dim=DIM)
     for _ in range(20):
         engine.add(vectors_of(rng, 20))
@@ -137,7 +189,7 @@ def test_checkpoints_are_made_along_the_way_and_old_ones_go(folder, rng, monkeyp
 WRITER = """
     import sys
     import numpy as np
-    from paradox.memory import LatentMemoryEngine
+    from paradox.memory import LatentMemoryEngine, checkpoint
 
     rng = np.random.default_rng(int(sys.argv[2]))
     with LatentMemoryEngine.open(sys.argv[1], dim=8, metric="l2", index="auto") as engine:

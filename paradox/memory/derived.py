@@ -1,0 +1,156 @@
+"""What is made from the records, and follows them: the index and the payload columns."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from readerwriterlock import rwlock
+
+from paradox import index as indexes
+from paradox.core.types import F32Matrix
+from paradox.memory import checkpoint
+from paradox.memory.checkpoint import Derived
+from paradox.memory.settings import EngineSettings
+from paradox.store import ChangeBlock, PayloadFrame, RecordBlock, RecordStore
+
+_LOG = logging.getLogger(__name__)
+
+_FOLDER = "checkpoints"
+_CHECKPOINT_EVERY = 50_000
+
+
+class DerivedData:
+    """Index and payload columns that follow the change log of a store.
+
+    While running and after a crash it is the same code that brings them up to date. Readers run
+    side by side; what they see is the state between two writes.
+
+    Args:
+        made: the engine's settings.
+        store: whose records they are made from.
+        folder: the engine's folder, or None where nothing is kept.
+    """
+
+    def __init__(self, made: EngineSettings, store: RecordStore, folder: Path | None) -> None:
+        self._store = store
+        self._checkpoints = None if folder is None else folder / _FOLDER
+        self._lock = rwlock.RWLockFair()
+        # Held by whoever writes or keeps what is derived. A writer takes it before the other lock:
+        # that one lets no reader pass a writer that waits, as one would while a checkpoint is made.
+        self._changing = threading.Lock()
+        self._now = nothing(made)
+        self.checkpoint_seq = 0
+        if folder is not None:
+            self._recover(folder)
+
+    @property
+    def seq(self) -> int:
+        """The last write that is reflected."""
+        return self._now.seq
+
+    @contextmanager
+    def reading(self) -> Iterator[Derived]:
+        """Hold what is derived as it is."""
+        with self._lock.gen_rlock():
+            yield self._now
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Hold what is derived alone."""
+        with self._changing, self._lock.gen_wlock():
+            yield
+
+    def check(self, vectors: F32Matrix) -> None:
+        """Refuse vectors that the index cannot keep, before anything is changed.
+
+        Raises:
+            InvalidArgument: names the first such row.
+        """
+        self._now.index.check(vectors)
+
+    def catch_up(self, seq: int) -> int:
+        """Reflect the writes up to `seq` at least; return how many that were.
+
+        Concurrent writers become durable together, and one of them applies what all have written,
+        in the order of their seqs.
+        """
+        if self._now.seq >= seq:
+            return 0
+        with self.changing():
+            before = self._now.seq
+            for block in self._store.changes(before):
+                self._apply(block)
+            return self._now.seq - before
+
+    def checkpoint(self) -> None:
+        """Keep what is derived, so that the next opening replays only what comes after.
+
+        Does nothing where nothing is kept. Reads go on meanwhile, writes wait.
+        """
+        if self._checkpoints is None:
+            return
+        with self._changing:
+            self._keep(self._checkpoints)
+
+    def checkpoint_if_due(self) -> None:
+        """Make a checkpoint if as many writes came as a quarter of the records, 50,000 at least."""
+        if self._now.seq - self.checkpoint_seq >= max(_CHECKPOINT_EVERY, len(self._now.index) // 4):
+            self.checkpoint()
+
+    def stage(self, folder: Path) -> None:
+        """Make a checkpoint, and hard-link it below another engine's folder."""
+        if self._checkpoints is None:
+            return
+        with self._changing:
+            self._keep(self._checkpoints)
+            checkpoint.link_newest(self._checkpoints, folder / _FOLDER)
+
+    def _keep(self, folder: Path) -> None:
+        checkpoint.save(folder, self._now)
+        self.checkpoint_seq = self._now.seq
+        self._store.prune_changes(checkpoint.oldest_seq(folder))
+
+    def _apply(self, block: ChangeBlock) -> None:
+        if len(block.deletes):
+            self._now.index.remove(block.deletes)
+            self._now.payload.remove(block.deletes)
+        if len(block.upserts):
+            self._insert(block.upserts)
+        self._now = replace(self._now, seq=block.last_seq)
+
+    def _insert(self, block: RecordBlock) -> None:
+        self._now.index.add(block.ids, block.vectors)
+        self._now.payload.upsert(block.ids, block.payloads)
+
+    def _recover(self, folder: Path) -> None:
+        """Begin with the newest checkpoint, or make all of it again from the records."""
+        empty = self._now
+        kept = checkpoint.load(folder / _FOLDER)
+        oldest, newest = self._store.stats().oldest_change, self._store.last_seq
+        if kept is not None and oldest <= kept.seq <= newest:
+            self._now = kept
+            self.checkpoint_seq = kept.seq
+            _LOG.info("%s: replayed %d changes", folder, self.catch_up(newest))
+            if len(self._now.index) == len(self._store):
+                return
+            _LOG.warning("%s: the checkpoint does not fit, made again from records", folder)
+        self._now = replace(empty, seq=newest)
+        self.checkpoint_seq = 0
+        for block in self._store.scan():
+            self._insert(block)
+
+
+def nothing(made: EngineSettings) -> Derived:
+    """Return what is derived from no records.
+
+    Raises:
+        InvalidArgument: an option that the index does not take.
+        UnknownBackend: there is no such index, or its package is not installed.
+    """
+    index = indexes.create(made.index, dim=made.dim, metric=made.metric, **made.index_options)
+    return Derived(index, PayloadFrame(), 0)
