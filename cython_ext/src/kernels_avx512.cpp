@@ -1,12 +1,7 @@
 // AVX-512 (F and BW): sixteen lanes, thirty-two registers, so a tile of 3 vectors by 8 rows.
-#if defined(__x86_64__) || defined(_M_X64) || defined(PARADOX_SIMDE)
+#if defined(__x86_64__) || defined(_M_X64)
 
-#ifdef PARADOX_SIMDE  // emulated, so that its logic runs in the tests of a machine without AVX-512
-#define SIMDE_ENABLE_NATIVE_ALIASES
-#include <simde/x86/avx512.h>
-#else
 #include <immintrin.h>
-#endif
 
 #include <cstdint>
 

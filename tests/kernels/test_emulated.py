@@ -1,0 +1,194 @@
+"""The kernels in a program of their own: NEON and AVX-512 emulated, and under the sanitizers."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from driven import Case, run
+from kernel_cases import (
+    DIMS,
+    PAIRS,
+    check_distances,
+    check_selection,
+    draw_pair,
+    special_rows,
+)
+
+from paradox import kernels
+from paradox.core.metric import METRICS
+
+pytestmark = pytest.mark.slow
+
+HERE = Path(__file__).parent
+NATIVE = HERE.parent.parent / "cython_ext"
+FLAGS = ["-std=c++17", "-ffp-contract=off", "-pthread", "-Wall", "-Wextra", "-Werror"]
+AVX2 = ["-mavx2", "-mfma", "-mf16c"]
+SIMDE = [*AVX2, "-include", f"{HERE}/avx512_by_simde.hpp", "-Wno-psabi"]
+SHARED = ["scan", "refine", "thread_pool"]
+
+
+@dataclass(frozen=True)
+class Program:
+    """How to build `drive.cpp`.
+
+    Attributes:
+        sources: source files of `cython_ext/src`, each with flags of its own.
+        flags: flags of all files and of the linker.
+        runner: emulator to run it by.
+        needs: Debian packages of what it takes, for the reason of a skip.
+    """
+
+    compiler: str
+    sources: dict[str, list[str]]
+    flags: list[str]
+    needs: str
+    runner: tuple[str, ...] = ()
+
+    def build(self, folder: Path) -> list[str]:
+        """Return the command that runs it; skips the test where something is missing."""
+        missing = [tool for tool in (self.compiler, *self.runner) if shutil.which(tool) is None]
+        if missing:
+            pytest.skip(f"needs {self.needs}: no {', '.join(missing)}")
+        self._probe(folder)
+        objects = []
+        for source, flags in self.sources.items():
+            objects.append(f"{folder}/{source}.o")
+            self._compile([*FLAGS, *flags, "-c", f"{NATIVE}/src/{source}.cpp", "-o", objects[-1]])
+        program = f"{folder}/drive"
+        self._compile([*FLAGS, f"{HERE}/drive.cpp", *objects, "-o", program])
+        return [*self.runner, program]
+
+    def _probe(self, folder: Path) -> None:
+        """Skip where a program that does nothing cannot be built or run with the same flags."""
+        source = folder / "probe.cpp"
+        source.write_text("int main() { return 0; }\n")
+        flags = [flag for flags in self.sources.values() for flag in flags]
+        command = [self.compiler, *self.flags, *flags, str(source), "-o", f"{folder}/probe"]
+        for step in (command, [*self.runner, f"{folder}/probe"]):
+            done = subprocess.run(step, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                pytest.skip(f"needs {self.needs}: {(done.stdout + done.stderr)[:300]}")
+
+    def _compile(self, arguments: list[str]) -> None:
+        command = [self.compiler, f"-I{NATIVE}/include", *self.flags, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def of(*names: str, **own_flags: list[str]) -> dict[str, list[str]]:
+    """Return sources with the flags of some."""
+    return {name: own_flags.get(name, []) for name in (*SHARED, *names)}
+
+
+NEON = Program(
+    "aarch64-linux-gnu-g++",
+    of("kernel_table", "kernels_neon", "kernels_scalar", "kernels_avx2", "kernels_avx512"),
+    ["-O3", "-static"],
+    "g++-aarch64-linux-gnu and qemu-user",
+    ("qemu-aarch64",),
+)
+AVX512 = Program(
+    "g++",
+    of("kernels_avx512", kernels_avx512=SIMDE),
+    ["-O1", "-DPARADOX_TABLES=kernels_avx512"],
+    "libsimde-dev, and AVX2",
+)
+X86 = of("kernels_avx2", "kernels_scalar", kernels_avx2=AVX2)
+TABLES = "-DPARADOX_TABLES=kernels_avx2,kernels_scalar"
+ADDRESS = Program(
+    "g++",
+    X86,
+    ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", TABLES],
+    "the address and undefined-behaviour sanitizers of GCC, and AVX2",
+)
+THREAD = Program(
+    "g++", X86, ["-O1", "-g", "-fsanitize=thread", TABLES], "GCC's thread sanitizer, and AVX2"
+)
+
+RUNS = {
+    "neon": (NEON, "neon"),
+    "neon-scalar": (NEON, "scalar"),
+    "avx512": (AVX512, "avx512"),
+    "address-avx2": (ADDRESS, "avx2"),
+    "address-scalar": (ADDRESS, "scalar"),
+    "thread": (THREAD, "avx2"),
+}
+
+
+@pytest.fixture(scope="module")
+def built() -> dict[int, list[str]]:
+    return {}
+
+
+@pytest.fixture(scope="module", params=RUNS)
+def command(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    built: dict[int, list[str]],
+) -> list[str]:
+    """Build a program, once, and return how to run one of its levels."""
+    program, isa = RUNS[request.param]
+    if id(program) not in built:
+        built[id(program)] = program.build(tmp_path_factory.mktemp("drive"))
+    return [*built[id(program)], isa]
+
+
+def test_every_shape_and_value_is_within_the_budget(command):
+    singles, manys = [], []
+    for dim in DIMS:
+        for dtypes in PAIRS:
+            queries, rows = draw_pair(1, 5, 15, dim, dtypes)
+            rows = np.concatenate([rows, special_rows(dim, dtypes[1])])
+            queries = np.concatenate([queries, special_rows(dim, dtypes[0])[::3]])
+            for metric in METRICS:
+                singles += [Case("distances", q[np.newaxis], rows, metric) for q in queries[::4]]
+                manys.append(Case("top_k", queries, rows, metric, m=len(rows)))
+    found = run(command, singles + manys)
+    for case, distances in zip(singles, found[: len(singles)], strict=True):
+        check_distances(distances[np.newaxis], case.queries, case.rows, case.metric)
+        if case.queries.dtype == np.int8:
+            same = kernels.distances(case.queries[0], case.rows, case.metric)
+            np.testing.assert_array_equal(distances, same)
+    for case, (positions, nearest) in zip(manys, found[len(singles) :], strict=True):
+        distances = np.empty_like(nearest)
+        np.put_along_axis(distances, positions, nearest, axis=1)
+        check_distances(distances, case.queries, case.rows, case.metric)
+        check_selection((positions, nearest), distances, case.m, np.ones(case.m, np.bool_))
+        if case.queries.dtype == np.int8:
+            same = kernels.top_k(case.queries, case.rows, case.m, case.metric)
+            np.testing.assert_array_equal((positions, nearest), same)
+
+
+@pytest.mark.parametrize("dtypes", PAIRS[1::2], ids="-".join)
+def test_the_nearest_are_found_by_many_threads(command, dtypes):
+    allow = np.random.default_rng(2).random(5000) < 0.3
+    for n_queries in (1, 5, 65):
+        queries, rows = draw_pair(3, n_queries, 5000, 7, dtypes)
+        rows[4000:] = rows[:1000]
+        every = Case("top_k", queries, rows, "l2", m=5000)
+        some = Case("top_k", queries, rows, "l2", m=30, threads=4, allow=allow)
+        (positions, nearest), found = run(command, [every, some])
+        distances = np.empty_like(nearest)
+        np.put_along_axis(distances, positions, nearest, axis=1)
+        check_selection(found, distances, 30, allow)
+
+
+def test_refinement_has_the_same_bits_as_here(command):
+    refined, measured = [], []
+    for dim in DIMS:
+        for dtypes in PAIRS:
+            queries, rows = special_rows(dim, dtypes[0]), special_rows(dim, dtypes[1])
+            positions = np.random.default_rng(4).integers(-1, len(rows), (len(queries), 9))
+            refined += [Case("refine", queries, rows, m, positions=positions) for m in METRICS]
+            measured.append(Case("row_norms", queries, rows))
+    found = run(command, refined + measured)
+    for case, distances in zip(refined, found[: len(refined)], strict=True):
+        same = kernels.refine(case.queries, case.rows, case.positions, case.metric)
+        np.testing.assert_array_equal(distances, same)
+    for case, norms in zip(measured, found[len(refined) :], strict=True):
+        np.testing.assert_array_equal(norms, kernels.row_norms(case.rows))
