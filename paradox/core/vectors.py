@@ -126,8 +126,8 @@ def as_ids(ids: Any, n: int | None = None, *, where: str = "ids") -> I64Vector:
         array = array.astype(np.int64)
     if array.ndim != 1:
         raise InvalidArgument(f"{where}: expected one dimension; got shape {array.shape}")
-    if array.dtype.kind == "O" and all(
-        isinstance(i, numbers.Integral) and not isinstance(i, bool) for i in array
+    if array.dtype.kind in "Of" and all(  # NumPy makes floats of a list with 1 and 2**63
+        isinstance(i, numbers.Integral) and not isinstance(i, bool) for i in ids
     ):
         raise InvalidArgument(f"{where}: expected int64; got an integer beyond it")
     if array.dtype.kind not in "iu":

@@ -93,6 +93,7 @@ def test_ids_keep_the_whole_of_int64():
         ([-1], "expected int64 other than -1.*row 0"),
         ([2**63], "beyond|other than"),
         ([2**70], "beyond"),
+        ([1, 2**63], "beyond"),
         (np.array([2**64 - 1], np.uint64), "row 0"),
         ([1.5], "expected integers; got float64"),
         ([True], "expected integers; got bool"),
