@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import ray
+from processes import NAMESPACE, start_ray
 
 import paradox
 from paradox.cluster.client import Client
 from paradox.cluster.collection import Collection
 
-NAMESPACE = "tests"
 DIM = 16
 
 
@@ -55,23 +54,3 @@ def rng() -> np.random.Generator:
 
 
 _NUMBERS = itertools.count()
-
-
-def start_ray(attempts: int = 3) -> None:
-    """Start a Ray of two CPUs in this process, again where a loaded machine was too slow."""
-    for attempt in range(attempts):
-        try:
-            ray.init(
-                address="local",
-                num_cpus=2,
-                include_dashboard=False,
-                object_store_memory=128 * 2**20,
-                namespace=NAMESPACE,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-            return
-        except Exception as error:
-            if "timed out during startup" not in str(error) or attempt == attempts - 1:
-                raise
-            ray.shutdown()
