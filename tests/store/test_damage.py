@@ -170,6 +170,7 @@ def test_a_flipped_bit_anywhere_in_the_log(killed: tuple[Path, Truth], tmp_path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_200)
 def test_a_flipped_bit_in_every_byte_of_the_end_of_the_log(
     killed: tuple[Path, Truth], tmp_path: Path
 ) -> None:
