@@ -56,7 +56,8 @@ class Backend:
 
     def build(self, base: F32Matrix, threads: int) -> None:
         """See `Contestant`."""
-        self._index = index.create(self._name, dim=base.shape[1], metric=self._metric)
+        dim = base.shape[1]
+        self._index = index.create(self._name, dim=dim, metric=self._metric, build_threads=threads)
         self._index.add(np.arange(len(base)), np.ascontiguousarray(base))
 
     def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:
@@ -79,7 +80,10 @@ class Engine:
     def build(self, base: F32Matrix, threads: int) -> None:
         """See `Contestant`."""
         dim = base.shape[1]
-        self._engine = LatentMemoryEngine(dim, metric=self._metric, index=self._backend)
+        options = {"build_threads": threads}
+        self._engine = LatentMemoryEngine(
+            dim, metric=self._metric, index=self._backend, index_options=options
+        )
         self._engine.add(base, ids=np.arange(len(base)))
 
     def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:

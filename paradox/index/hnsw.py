@@ -18,7 +18,7 @@ import numpy.typing as npt
 from paradox.core import config
 from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, I64Matrix, I64Vector
-from paradox.index.options import check_int
+from paradox.index.options import check_int, check_threads
 from paradox.index.proposing import CALL_ROWS, ProposingIndex
 
 _GROWTH = 1.5
@@ -62,9 +62,7 @@ class HnswIndex(ProposingIndex):
         self._m = check_int("M", M, 2, 512)
         self._ef_construction = check_int("ef_construction", ef_construction, 1, 10_000)
         self._seed = check_int("seed", seed, 0, 2**31 - 1)
-        self._build_threads = (
-            None if build_threads is None else check_int("build_threads", build_threads, 1, 1_024)
-        )
+        self._build_threads = check_threads("build_threads", build_threads)
         self._use(self._empty_graph())
 
     def _options(self) -> dict[str, Any]:

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from paradox.core import config
 from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, I64Matrix, I64Vector
-from paradox.index.options import check_int
+from paradox.index.options import check_int, check_threads
 from paradox.index.proposing import CALL_ROWS, ProposingIndex
 
 faiss: Any = import_module("faiss")  # its stubs lack half of what it has
@@ -47,6 +48,7 @@ class IvfpqIndex(ProposingIndex):
             inverted lists in a number that grows with the rows, of product-quantised codes of two
             bits a dimension (one byte a dimension where it is odd or below eight).
         train_rows: rows to train on at most.
+        build_threads: threads that train and insert. None takes `PARADOX_THREADS`, or 1.
 
     Raises:
         InvalidArgument: faiss cannot make such an index of this dimension.
@@ -62,22 +64,29 @@ class IvfpqIndex(ProposingIndex):
         *,
         factory: str | None = None,
         train_rows: int = _MOST_TRAINING_ROWS,
+        build_threads: int | None = None,
     ) -> None:
         super().__init__(dim, metric)
         self._factory = factory
+        self._build_threads = check_threads("build_threads", build_threads)
         self._train_rows = check_int("train_rows", train_rows, 1, 10_000_000)
         self._index: Any = None
         self._n_trained_for = 0
         self._least_rows = max(_LEAST_ROWS, _ROWS_A_LIST * _n_lists(self._untrained(_LEAST_ROWS)))
 
     def _options(self) -> dict[str, Any]:
-        return {"factory": self._factory, "train_rows": self._train_rows}
+        return {
+            "factory": self._factory,
+            "train_rows": self._train_rows,
+            "build_threads": self._build_threads,
+        }
 
     @property
     def _ready(self) -> bool:
         return self._index is not None
 
     def _take_in(self, labels: I64Vector, points: F32Matrix) -> None:
+        faiss.omp_set_num_threads(self._build_threads or config.threads())
         self._index.add(points)  # faiss numbers them as we do: from 0, in the order they come
 
     def _let_go(self, labels: I64Vector) -> None:
@@ -100,7 +109,7 @@ class IvfpqIndex(ProposingIndex):
         if n > self._train_rows:
             picked = np.random.default_rng(0).choice(n, self._train_rows, replace=False)
             slots = slots[np.sort(picked)]
-        faiss.omp_set_num_threads(1)
+        faiss.omp_set_num_threads(self._build_threads or config.threads())
         try:
             index.train(self._points(self._rows.matrix[slots]))
         except RuntimeError as error:  # what was added must stay, and a scan finds it

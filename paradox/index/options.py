@@ -54,6 +54,15 @@ def check_choice(name: str, value: object, choices: Collection[str]) -> str:
     return value
 
 
+def check_threads(name: str, threads: object) -> int | None:
+    """Return `threads` as an int of 1 or more, or None if it is.
+
+    Raises:
+        InvalidArgument: it is neither.
+    """
+    return None if threads is None else check_int(name, threads, 1, 1_024)
+
+
 def check_effort(effort: object) -> int:
     """Return `effort` as an int of 1 or more.
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from paradox._native.kernels import Kernels
-from paradox._native.kernels import available as _available
+from paradox._native import kernels as native
 from paradox.core import config
 from paradox.core.errors import InvalidArgument
 
 
 def available() -> tuple[str, ...]:
     """Return the levels this machine can run, the best first; "scalar" is always there."""
-    return _available()
+    return native.available()
 
 
 def isa() -> str:
@@ -18,7 +17,7 @@ def isa() -> str:
     return chosen.isa
 
 
-def choose(name: str | None) -> Kernels:
+def choose(name: str | None) -> native.Kernels:
     """Return the kernels of a level, or of the best one.
 
     Raises:
@@ -31,7 +30,7 @@ def choose(name: str | None) -> Kernels:
         raise InvalidArgument(
             f"PARADOX_ISA: expected a level this machine has, {', '.join(levels)}; got {name!r}"
         )
-    return Kernels(name)
+    return native.Kernels(name)
 
 
 chosen = choose(config.isa())
