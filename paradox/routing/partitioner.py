@@ -12,11 +12,12 @@ import numpy.typing as npt
 from paradox.core.errors import CorruptionError, InvalidArgument
 from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, F64Matrix, I64Vector
-from paradox.routing.clustering import in_cell_space, kmeans, nearest
+from paradox.routing.clustering import NearestCells, in_cell_space, kmeans
 from paradox.routing.grouping import group_cells
 
 _CELLS_A_SHARD = 64
 _MEMBERS_A_CELL = 8
+_CELLS_AT_MOST = 4_096  # however many shards: the affinity of so many takes 134 MB
 _MAGIC = b"PDXPART1"
 _DIGEST_BYTES = 16
 
@@ -91,6 +92,7 @@ class SemanticPartitioner:
         self.metric = metric
         self.cells = cells
         self.shard_of_cell = shard_of_cell
+        self._nearest = NearestCells(cells)
 
     @classmethod
     def train(cls, sample: F32Matrix, n_shards: int, *, metric: Metric, seed: int = 0) -> Self:
@@ -108,7 +110,8 @@ class SemanticPartitioner:
         _check_n_shards(n_shards)
         if len(sample) == 0:
             raise InvalidArgument("sample: expected at least one vector; got none")
-        n_cells = min(_CELLS_A_SHARD * n_shards, max(n_shards, len(sample) // _MEMBERS_A_CELL))
+        n_cells = min(_CELLS_A_SHARD * n_shards, len(sample) // _MEMBERS_A_CELL, _CELLS_AT_MOST)
+        n_cells = max(n_cells, n_shards)
         cells = kmeans(sample, n_cells, metric=metric, seed=seed)
         affinity = _affinity(in_cell_space(sample, metric), cells.centroids)
         groups = group_cells(cells.centroids, cells.counts, affinity, n_shards)
@@ -116,8 +119,7 @@ class SemanticPartitioner:
 
     def place(self, ids: I64Vector, vectors: F32Matrix) -> npt.NDArray[np.int32]:
         """Return the shard of each record, (n,) int32, by the cell nearest to its vector."""
-        cells = nearest(in_cell_space(vectors, self.metric), self.cells)[:, 0]
-        return self.shard_of_cell[cells]
+        return self.shard_of_cell[self._nearest.of(in_cell_space(vectors, self.metric))[:, 0]]
 
     def to_bytes(self) -> bytes:
         """Return what `partitioner_from_bytes` makes the same partitioner from."""
@@ -185,7 +187,7 @@ def _digest(body: bytes) -> bytes:
 def _affinity(points: F32Matrix, cells: F32Matrix) -> F64Matrix:
     """Return (c, c) float64: how often two cells are near the same point."""
     n_cells = len(cells)
-    ranked = nearest(points, cells, rank=min(4, n_cells))
+    ranked = NearestCells(cells).of(points, rank=min(4, n_cells))
     affinity = np.zeros((n_cells, n_cells))
     for other in range(1, ranked.shape[1]):
         np.add.at(affinity, (ranked[:, 0], ranked[:, other]), 1.0 / other)

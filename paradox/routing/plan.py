@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from paradox.core.errors import InvalidArgument
 from paradox.core.types import F32Matrix, I64Vector
@@ -95,9 +96,9 @@ class QueryPlan:
         return "\n".join(lines)
 
 
-def rows_asked(plan: QueryPlan) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+def rows_asked(plan: QueryPlan) -> npt.NDArray[np.bool_]:
     """Return (n_queries, n_shards) bool: which query goes to which column of `plan.shards`."""
-    asked = np.zeros(plan.shares.shape, np.bool_)
+    asked: npt.NDArray[np.bool_] = np.zeros(plan.shares.shape, np.bool_)
     for column, shard in enumerate(plan.shards):
         if shard in plan.queries_by_shard:
             asked[plan.queries_by_shard[shard], column] = True

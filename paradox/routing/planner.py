@@ -1,10 +1,8 @@
-"""Which shards may hold the answer of a query: a soft vote of the published centroids.
+"""Which shards may hold the answer of a query, told from what the shards publish.
 
-Around each published centroid the squared distance of a query to the members is taken as normally
-distributed: its mean and spread follow from the query's distance to the centroid and the radius of
-the members. From counts, means and spreads follow how far the k-th neighbour should be, and how
-many of the k nearest lie around each centroid; their sum over a shard's centroids is the share of
-the answer that the shard holds.
+The centroids of all shards are laid side by side; `distance_model` says how far their members
+should be from a query, and `vote` how many of the k nearest each shard should hold. A plan asks
+the fewest shards that together hold as much as the budget wants.
 """
 
 from __future__ import annotations
@@ -16,29 +14,39 @@ import numpy as np
 import numpy.typing as npt
 
 from paradox.core.metric import Metric
-from paradox.core.types import F32Matrix, F32Vector, I64Vector
+from paradox.core.types import BoolMask, F32Matrix, F32Vector, I64Vector
 from paradox.routing.clustering import in_cell_space
+from paradox.routing.distance_model import DistanceModel
 from paradox.routing.plan import QueryBudget, QueryPlan
 from paradox.routing.summary import ShardSummary
+from paradox.routing.vote import vote
 
-_BISECTIONS = 14
-_INTRINSIC_DIM = 12.0
+# Numbers to reckon with: the squares of smaller ones vanish in float32, and the sum of the squares
+# of 65,536 components overflows with larger ones.
+_SMALLEST, _LARGEST = 1e-12, 1e16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Landscape:
-    """The centroids of all shards in one stack, ready for queries."""
+    """All cells of all shards side by side, ready for queries.
+
+    Attributes:
+        summaries: what it was made from.
+        shards: shard numbers, ascending; columns and arrays below are in their order.
+        n_live: (n_shards,) int64.
+        opaque: (n_shards,) bool: holds records, and tells nothing of them that could be used.
+        model: distances to the members of the cells.
+        counts: (c,) float32, records of each cell.
+        columns: (c,) int64, whose cell it is.
+    """
 
     summaries: tuple[ShardSummary, ...]
     shards: tuple[int, ...]
-    centroids: F32Matrix  # (c, dim)
-    norms: F32Vector  # (c,) squared
-    radii: F32Vector  # (c,) squared
-    counts: F32Vector  # (c,)
-    starts: I64Vector  # first centroid of each shard that has any
-    described: I64Vector  # columns of the shards that have any
-    n_live: npt.NDArray[np.int64]  # (n_shards,)
-    unknown: npt.NDArray[np.bool_]  # (n_shards,) holds records, but publishes nothing usable
+    n_live: I64Vector
+    opaque: BoolMask
+    model: DistanceModel
+    counts: F32Vector
+    columns: I64Vector
 
 
 class QueryPlanner:
@@ -46,13 +54,10 @@ class QueryPlanner:
 
     Args:
         metric: the collection's.
-        intrinsic_dim: degrees of freedom of the vectors around a centroid; the lower, the wider
-            the plans.
     """
 
-    def __init__(self, metric: Metric, *, intrinsic_dim: float = _INTRINSIC_DIM) -> None:
+    def __init__(self, metric: Metric) -> None:
         self._metric = metric
-        self._intrinsic_dim = intrinsic_dim
         self._landscape: _Landscape | None = None  # of the summaries last planned with
 
     def plan(
@@ -66,8 +71,9 @@ class QueryPlanner:
 
         The smallest set of shards whose predicted share of the k nearest reaches what the budget
         asks. A shard that holds no records is never asked; one whose summary cannot be used (no
-        centroids, or not finite) always is. Health does not matter here: a shard that may hold
-        the answer is asked, or reported missing.
+        centroids, or such as have no squares in float32) always is, as far as the budget goes.
+        Health does not matter here: a shard that may hold the answer is asked, or reported
+        missing.
 
         Args:
             summaries: one for each shard of the collection, in any order.
@@ -77,15 +83,18 @@ class QueryPlanner:
         """
         budget = budget or QueryBudget()
         landscape = self._landscape_of(tuple(summaries))
-        live = landscape.n_live > 0
+        live: BoolMask = landscape.n_live > 0
         shares = self._shares(landscape, queries, k)
         if budget.share >= 1 or k >= landscape.n_live.sum():
             asked = np.broadcast_to(live, shares.shape).copy()
         else:
-            asked = _smallest_sets(shares, np.float32(budget.share), landscape)
-        if budget.max_shards is not None and budget.max_shards < len(live):
-            keen = np.where(landscape.unknown, np.float32(2), shares)
-            rank = np.argsort(np.argsort(-keen, axis=1, kind="stable"), axis=1, kind="stable")
+            # What the opaque hold is anyone's guess, so the others alone must reach the share.
+            visible = np.where(landscape.opaque, np.float32(0), shares)
+            asked = _smallest_sets(visible, budget.share) | landscape.opaque
+        if budget.max_shards is not None:
+            # The opaque first, for all that is known they hold the answer; the empty never.
+            merit = np.where(landscape.opaque, np.float32(2), np.where(live, shares, -1))
+            rank = np.argsort(np.argsort(-merit, axis=1, kind="stable"), axis=1)
             asked &= rank < budget.max_shards
         rows = {
             shard: np.flatnonzero(asked[:, column])
@@ -96,101 +105,73 @@ class QueryPlanner:
 
     def _landscape_of(self, summaries: tuple[ShardSummary, ...]) -> _Landscape:
         kept = self._landscape
-        if (
-            kept is None
-            or len(kept.summaries) != len(summaries)
-            or any(a is not b for a, b in zip(kept.summaries, summaries, strict=True))
-        ):
-            kept = self._landscape = _landscape(summaries)
+        if kept is None or list(map(id, kept.summaries)) != list(map(id, summaries)):
+            kept = self._landscape = _landscape(summaries, self._metric)
         return kept
 
     def _shares(self, landscape: _Landscape, queries: F32Matrix, k: int) -> F32Matrix:
         """Return (n_queries, n_shards) float32, the predicted share of each shard."""
         total = max(int(landscape.n_live.sum()), 1)
-        prior = landscape.n_live.astype(np.float32) / np.float32(total)
+        prior = (landscape.n_live / total).astype(np.float32)
         shares = np.broadcast_to(prior, (len(queries), len(prior))).copy()
-        if not len(landscape.counts):
+        if len(landscape.counts) == 0:
             return shares
-        known = 1 - prior[landscape.unknown].sum()
         with np.errstate(over="ignore", invalid="ignore"):
-            mean, spread = self._distances(landscape, in_cell_space(queries, self._metric))
-            near = _counts_within(mean, spread, landscape.counts, k)
-            votes = np.add.reduceat(near, landscape.starts, axis=1)
-            votes *= known / votes.sum(axis=1, keepdims=True)
-        usable = np.isfinite(votes).all(axis=1)
-        shares[np.ix_(usable, landscape.described)] = votes[usable]
+            mean, deviation = landscape.model.expect(in_cell_space(queries, self._metric))
+            votes = vote(mean, deviation, landscape.counts, landscape.columns, len(prior), k)
+            votes *= (1 - prior[landscape.opaque].sum()) / votes.sum(axis=1, keepdims=True)
+        # Where a query's squares overflow there are no votes, and the prior asks shards by size.
+        usable = np.isfinite(votes).all(axis=1, keepdims=True)
+        np.copyto(shares, votes, where=usable & ~landscape.opaque)
         return shares
 
-    def _distances(self, landscape: _Landscape, queries: F32Matrix) -> tuple[F32Matrix, F32Matrix]:
-        """Return mean and spread of the distance of each query to each centroid's members."""
-        products = queries @ landscape.centroids.T
-        norms = np.einsum("qd,qd->q", queries, queries)[:, np.newaxis]
-        freedom = np.float32(self._intrinsic_dim)
-        if self._metric == "ip":
-            return -products, np.sqrt(norms * (landscape.radii / freedom))
-        squared = np.maximum(norms + landscape.norms - 2 * products, 0)
-        variance = (4 * squared + 2 * landscape.radii) * (landscape.radii / freedom)
-        return squared + landscape.radii, np.sqrt(variance)
 
-
-def _landscape(summaries: tuple[ShardSummary, ...]) -> _Landscape:
+def _landscape(summaries: tuple[ShardSummary, ...], metric: Metric) -> _Landscape:
     order = sorted(summaries, key=lambda summary: summary.shard)
+    usable = [_usable(summary) for summary in order]
+    cells = [
+        (column, summary)
+        for column, (summary, use) in enumerate(zip(order, usable, strict=True))
+        if use
+    ]
+    dim = len(order[0].centroid) if order else 0
+    sizes = [len(summary.counts) for _, summary in cells]
     n_live = np.array([summary.n_live for summary in order], np.int64)
-    usable = np.array([_usable(summary) for summary in order], np.bool_)
-    described = [s for s, known in zip(order, usable, strict=True) if known]
-    sizes = [len(summary.centroids) for summary in described]
-    dim = order[0].centroid.shape[0] if order else 0
-    centroids = np.concatenate([np.zeros((0, dim), np.float32), *(s.centroids for s in described)])
-    radii = np.concatenate([np.zeros(0, np.float32), *(s.radii for s in described)])
-    counts = np.concatenate([np.zeros(0, np.int64), *(s.counts for s in described)])
+    radii = np.concatenate([np.zeros(0, np.float32), *(s.radii for _, s in cells)])
+    dims = np.repeat(np.array([s.effective_dim for _, s in cells], np.float32), sizes)
+    centroids = np.concatenate([np.zeros((0, dim), np.float32), *(s.centroids for _, s in cells)])
+    counts = np.concatenate([np.zeros(0, np.float32), *(_current_counts(s) for _, s in cells)])
     return _Landscape(
         summaries=summaries,
         shards=tuple(summary.shard for summary in order),
-        centroids=centroids,
-        norms=np.einsum("cd,cd->c", centroids, centroids),
-        radii=radii * radii,
-        counts=counts.astype(np.float32),
-        starts=np.cumsum([0, *sizes[:-1]], dtype=np.int64) if sizes else np.zeros(0, np.int64),
-        described=np.flatnonzero(usable),
         n_live=n_live,
-        unknown=(n_live > 0) & ~usable,
+        opaque=(n_live > 0) & ~np.array(usable, np.bool_),
+        model=DistanceModel(centroids, radii * radii, dims, metric),
+        counts=counts,
+        columns=np.repeat(np.array([column for column, _ in cells], np.int64), sizes),
     )
 
 
 def _usable(summary: ShardSummary) -> bool:
-    return (
-        summary.n_live > 0
-        and len(summary.centroids) > 0
-        and bool(np.isfinite(summary.centroids).all() and np.isfinite(summary.radii).all())
-    )
+    """Tell whether a summary says where its records are, in numbers that can be reckoned with."""
+    if summary.n_live == 0 or len(summary.centroids) == 0:
+        return False
+    size = float(np.abs(summary.centroids).max()) + float(summary.radii.max())
+    in_range = size == 0 or _SMALLEST < size < _LARGEST
+    return in_range and 0 < summary.effective_dim < np.inf
 
 
-def _counts_within(mean: F32Matrix, spread: F32Matrix, counts: F32Vector, k: int) -> F32Matrix:
-    """Return how many of the k nearest to expect around each centroid."""
-    spread = np.maximum(spread, np.float32(1e-6) * np.abs(mean) + np.float32(1e-30))
-    low = (mean - 8 * spread).min(axis=1, keepdims=True)
-    high = (mean + 8 * spread).max(axis=1, keepdims=True)
-    wanted = min(k, float(counts.sum()))
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        within = (counts * _below((middle - mean) / spread)).sum(axis=1, keepdims=True)
-        low, high = np.where(within < wanted, middle, low), np.where(within < wanted, high, middle)
-    return counts * _below((high - mean) / spread)
+def _current_counts(summary: ShardSummary) -> F32Vector:
+    """Return the counts at the scale of `n_live`, which is often newer than they are."""
+    counts: F32Vector = (summary.counts / summary.counts.sum() * summary.n_live).astype(np.float32)
+    return counts
 
 
-def _below(z: F32Matrix) -> F32Matrix:
-    """Approximate the standard normal distribution function (Page 1977), to 1.4e-4."""
-    argument = np.float32(-2 * 0.7988) * z * (1 + np.float32(0.04417) * z * z)
-    return 1 / (1 + np.exp(np.clip(argument, -80, 80)))
-
-
-def _smallest_sets(
-    shares: F32Matrix, wanted: np.float32, landscape: _Landscape
-) -> npt.NDArray[np.bool_]:
-    """Return (n_queries, n_shards) bool: the fewest shards whose shares add up to `wanted`."""
+def _smallest_sets(shares: F32Matrix, share: float) -> npt.NDArray[np.bool_]:
+    """Return (n_queries, n_shards) bool: the fewest shards that hold `share` of a row's sum."""
     order = np.argsort(-shares, axis=1, kind="stable")
     ranked = np.take_along_axis(shares, order, 1)
-    before = np.cumsum(ranked, axis=1) - ranked
+    up_to = np.cumsum(ranked, axis=1)
     asked = np.empty(shares.shape, np.bool_)
-    np.put_along_axis(asked, order, before < wanted, 1)
-    return (asked | landscape.unknown) & (landscape.n_live > 0)
+    np.put_along_axis(asked, order, up_to - ranked < share * up_to[:, -1:], 1)
+    return asked

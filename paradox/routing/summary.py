@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, F32Vector, I64Vector
-from paradox.routing.clustering import distances_to_own, in_cell_space, kmeans
+from paradox.routing.clustering import in_cell_space, kmeans
+from paradox.routing.distance_model import DEFAULT_EFFECTIVE_DIM, effective_dim
 
 MAX_CENTROIDS = 256
 _MEMBERS_A_CENTROID = 8  # fewer sampled members tell too little about a cell's count and radius
@@ -33,6 +34,8 @@ class ShardSummary:
         radii: (c,) float32, root mean square distance of the sampled members to their centroid.
         load: calls in flight.
         healthy: False once it is known not to answer.
+        effective_dim: in how many directions the members of a centroid spread; see
+            `distance_model`.
     """
 
     shard: int
@@ -46,6 +49,7 @@ class ShardSummary:
     radii: F32Vector
     load: float
     healthy: bool
+    effective_dim: float = DEFAULT_EFFECTIVE_DIM
 
 
 def summarize(
@@ -81,15 +85,16 @@ def summarize(
         centroid = np.zeros(dim, np.float32)
         centroids = np.zeros((0, dim), np.float32)
         counts, radii = np.zeros(0, np.int64), np.zeros(0, np.float32)
+        freedom = DEFAULT_EFFECTIVE_DIM
     else:
         n_clusters = max(1, min(max_centroids, m // _MEMBERS_A_CENTROID))
         cells = kmeans(vectors, n_clusters, metric=metric, seed=seed)
         points = in_cell_space(vectors, metric)
-        squared = distances_to_own(points, cells.centroids, cells.labels)
         centroid = points.mean(axis=0, dtype=np.float64).astype(np.float32)
         centroids = cells.centroids
         counts = _apportioned(cells.counts, n_live)
-        radii = np.sqrt(np.bincount(cells.labels, squared) / cells.counts).astype(np.float32)
+        radii = np.sqrt(cells.squared_radii)
+        freedom = effective_dim(points, cells, metric, seed=seed)
     return ShardSummary(
         shard=shard,
         seq=seq,
@@ -102,13 +107,14 @@ def summarize(
         radii=radii,
         load=load,
         healthy=True,
+        effective_dim=freedom,
     )
 
 
 def _apportioned(members: npt.NDArray[np.int64], n_live: int) -> I64Vector:
     """Share `n_live` records out in proportion to the sampled members, by largest remainder."""
     quotas = members * (n_live / members.sum())
-    counts = np.floor(quotas).astype(np.int64)
+    counts: I64Vector = np.floor(quotas).astype(np.int64)
     missing = n_live - int(counts.sum())
     counts[np.argsort(counts - quotas, kind="stable")[:missing]] += 1
     return counts
