@@ -78,8 +78,9 @@ class Searcher:
         """Return which shards a request would go to, with the share expected of each."""
         unseen = self.summaries.unseen_writes()
         summaries = self.summaries.current(timeout_s=timeout_s)
-        plan = self._planner.plan(summaries, request.queries, request.k, self._budget(request))
-        return _asking(plan, set(unseen))
+        budget = self._budget(request)
+        plan = self._planner.plan(summaries, request.queries, request.k, budget)
+        return _asking(plan, {*unseen, *(plan.shards if budget.share >= 1 else ())})
 
     def _plan(self, request: SearchRequest, summaries: tuple[ShardSummary, ...]) -> QueryPlan:
         """Plan, without the planner where all shards must be asked anyway: it takes 0.5 ms."""
@@ -96,11 +97,11 @@ class Searcher:
 
 
 def _of_every_shard(summaries: tuple[ShardSummary, ...], n_queries: int) -> QueryPlan:
-    """Return the plan that asks every shard that holds records."""
+    """Return the plan that asks every shard: those known as empty may have got records since."""
     every_row = np.arange(n_queries, dtype=np.int64)
     n_live = np.array([summary.n_live for summary in summaries], np.float32)
     return QueryPlan(
-        queries_by_shard={s.shard: every_row for s in summaries if s.n_live > 0},
+        queries_by_shard={summary.shard: every_row for summary in summaries},
         shares=np.broadcast_to(n_live / max(n_live.sum(), 1), (n_queries, len(n_live))),
         shards=tuple(summary.shard for summary in summaries),
         complete=True,

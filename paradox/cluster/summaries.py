@@ -20,6 +20,9 @@ _LOG = logging.getLogger(__name__)
 MAX_AGE_S = 1.5
 """A searcher asks for newer summaries when its own are older than this."""
 
+TOO_OLD_S = 4 * MAX_AGE_S
+"""Older ones are not used while newer ones can be had: a query after a pause waits for these."""
+
 SAMPLE = 16_000
 """Vectors a summary is made from."""
 
@@ -108,8 +111,8 @@ class SummarySource(Protocol):
 class SummaryCache:
     """The summaries of all shards of a collection, as one searcher knows them.
 
-    They are at most `MAX_AGE_S` old when used, plus what a refresh takes: it goes on beside the
-    queries. A shard written to through this client is always asked until its summary tells of the
+    Once they are `MAX_AGE_S` old newer ones are fetched beside the queries, and once they are
+    `TOO_OLD_S` old, as after a pause, a query fetches them first. A shard written to through this client is always asked until its summary tells of the
     write: a client finds what it wrote.
 
     Args:
@@ -139,16 +142,20 @@ class SummaryCache:
         self._refreshing = False
 
     def current(self, *, timeout_s: float) -> tuple[ShardSummary, ...]:
-        """Return a summary of each shard; waits only where there is none at all yet.
+        """Return a summary of each shard; waits only where there is none yet, or none of late.
 
         Args:
-            timeout_s: what the caller has in all. Half of it may go into waiting for the first
-                ones, so that a shard that hangs leaves time to ask the others. A shard that has
-                never told its summary stands in as one that must be asked.
+            timeout_s: what the caller has in all. Half of it may go into waiting for summaries,
+                so that a shard that hangs leaves time to ask the others. A shard that has never
+                told its summary stands in as one that must be asked.
         """
+        age_s = self._clock() - self._refreshed_at
         if not self._all:
             self.refresh(timeout_s=timeout_s / 2)
-        elif self._clock() - self._refreshed_at > MAX_AGE_S and not self._refreshing:
+        elif age_s > MAX_AGE_S and not self._refreshing:
+            if age_s > TOO_OLD_S:
+                self.refresh(timeout_s=min(timeout_s / 2, _PATIENCE_S))
+                return self._all
             self._refreshing = True
             Thread(target=self._refresh_aside, name="summaries", daemon=True).start()
         return self._all

@@ -68,6 +68,21 @@ def test_recall_one_asks_every_shard_and_is_exact(clustered):
     np.testing.assert_allclose(answer.distances, exact, rtol=1e-3, atol=0.02)
 
 
+@pytest.mark.parametrize("partition", ["semantic", "hash"])
+def test_recall_one_asks_shards_that_were_empty_when_they_last_told(
+    make_collection, rng, partition
+):
+    collection = make_collection(shards=3, partition=partition)
+    _, searcher = collection.client()
+    searcher.summaries.refresh(timeout_s=T)
+    other, _ = collection.client()
+    vectors = rng.standard_normal((5, DIM)).astype(np.float32)
+    other.add(Batch(vectors, np.arange(5), None), timeout_s=T)
+    answer = searcher.search(SearchRequest(vectors[:1], 5, recall=1.0), timeout_s=T)
+    assert sorted(answer.ids[0].tolist()) == [0, 1, 2, 3, 4]
+    assert answer.certified
+
+
 def test_a_filter_asks_every_shard(clustered):
     _, _, searcher, vectors = clustered
     answer = searcher.search(SearchRequest(vectors[:1], 3, filter="n % 500 = 7"), timeout_s=T)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import lance
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
@@ -55,7 +56,7 @@ def write(table, path):
     elif path.suffix == ".json":
         path.write_text(json.dumps(table.to_pylist()))
     elif path.suffix == ".lance":
-        pytest.importorskip("lance").write_dataset(table, path, max_rows_per_file=300)
+        lance.write_dataset(table, path, max_rows_per_file=300)
     return SourceFile(str(path), find_files(str(path))[0].format)
 
 

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from paradox.cluster.summaries import MAX_AGE_S, SummaryCache, SummaryKeeper
+from paradox.cluster.summaries import MAX_AGE_S, TOO_OLD_S, SummaryCache, SummaryKeeper
 from paradox.core.errors import ShardUnavailable
 from paradox.routing import summarize
 
@@ -101,6 +101,16 @@ def test_the_first_query_waits_for_summaries_and_later_ones_do_not(clock):
     assert cache.current(timeout_s=1)[0].seq in (1, 5)  # the newer one comes beside the query
     _settled(cache)
     assert cache.current(timeout_s=1)[0].seq == 5
+    assert source.times == 2
+
+
+def test_after_a_pause_a_query_waits_for_newer_summaries(clock):
+    source = Source(summary(0, seq=1), summary(1, seq=1))
+    cache = SummaryCache(source, n_shards=2, dim=4, clock=clock)
+    cache.current(timeout_s=1)
+    source.replies[1] = summary(1, seq=8)  # another client wrote
+    clock.now += TOO_OLD_S + 1
+    assert cache.current(timeout_s=1)[1].seq == 8
     assert source.times == 2
 
 
