@@ -62,6 +62,15 @@ class Placement:
         self._owners = HashPartitioner(settings.shards)
         self._trained: Partitioner | None = None
 
+    def prepare(self, batch: F32Matrix) -> None:
+        """Train the semantic partitioner on a batch to be added, if it is the first big enough.
+
+        Args:
+            batch: (n, dim) float32, all that one call adds.
+        """
+        if len(batch) >= TRAINING_ROWS_A_SHARD * self._settings.shards and not self.trained:
+            self.train(batch)
+
     def settle(self, ids: I64Vector, vectors: F32Matrix, *, timeout_s: float) -> I32Vector:
         """Return the home of each id, (n,) int32, choosing one for those that have none.
 
@@ -76,7 +85,8 @@ class Placement:
         """
         if not self._settings.has_directory:
             return self._owners.place(ids, vectors)
-        proposed = self._proposing(vectors).place(ids, vectors)
+        decides = self._trained if self.trained and self._trained else self._owners
+        proposed = decides.place(ids, vectors)
         return self._directory("assign_homes", ids, proposed, timeout_s=timeout_s)
 
     def find(self, ids: I64Vector, *, timeout_s: float) -> I32Vector:
@@ -109,12 +119,6 @@ class Placement:
             stored = self._supervisor.ask("partitioner", self._settings.name)
             self._trained = None if stored is None else partitioner_from_bytes(stored)
         return self._trained is not None
-
-    def _proposing(self, vectors: F32Matrix) -> Partitioner:
-        """Return what proposes homes for a batch; trains on it if it is the first big enough."""
-        if not self.trained and len(vectors) >= TRAINING_ROWS_A_SHARD * self._settings.shards:
-            self.train(vectors)
-        return self._trained or self._owners
 
     def _directory(self, method: str, ids: I64Vector, *columns: Any, timeout_s: float) -> I32Vector:
         """Ask the owner of each id; return the homes they tell, in the order of `ids`."""

@@ -112,8 +112,8 @@ class SummaryCache:
     """The summaries of all shards of a collection, as one searcher knows them.
 
     Once they are `MAX_AGE_S` old newer ones are fetched beside the queries, and once they are
-    `TOO_OLD_S` old, as after a pause, a query fetches them first. A shard written to through this client is always asked until its summary tells of the
-    write: a client finds what it wrote.
+    `TOO_OLD_S` old, as after a pause, a query fetches them first. A shard written to through this
+    client is always asked until its summary tells of the write: a client finds what it wrote.
 
     Args:
         source: where summaries come from.

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from paradox import index
 from paradox.cluster.placement import (
     NOWHERE,
     Placement,
@@ -22,9 +23,10 @@ from paradox.cluster.placement import (
 )
 from paradox.cluster.settings import CollectionSettings, Columns
 from paradox.cluster.shard import Upserts, Written
-from paradox.core.errors import InvalidArgument
+from paradox.core.errors import InvalidArgument, UnknownBackend
 from paradox.core.types import AddReport, F32Matrix, I64Vector, Payload
 from paradox.core.vectors import last_of_each
+from paradox.index import IndexBackend
 from paradox.store import Schema
 
 _BYTES_AT_ONCE = 8 * 2**20  # of vectors in one round to the shards
@@ -81,6 +83,7 @@ class Writer:
         self._supervisor = supervisor
         self._wrote = wrote
         self._schema = Schema(columns, closed=settings.schema is not None)
+        self._like_the_shards = _index_of(settings)
         self._next_id = 0
         self._lock = Lock()
         self.placement = Placement(settings, shards, supervisor)
@@ -90,11 +93,14 @@ class Writer:
 
         Raises:
             PayloadError: a payload does not fit the declared columns; nothing was written.
-            InvalidArgument: an operation id without ids, or no ids are left to assign.
+            InvalidArgument: an operation id without ids, no ids are left to assign, or a vector
+                that the index cannot keep; nothing was written.
             RetryableError: a shard stayed away; the records of the others are written.
         """
         if batch.operation_id is not None and batch.ids is None:
             raise InvalidArgument("operation_id: expected ids with it, or a repeat gets new ones")
+        if self._like_the_shards is not None:
+            self._like_the_shards.check(batch.vectors)
         n = len(batch.vectors)
         payloads = None if batch.rows is None else self._admitted(batch.rows)
         ids = self._chosen(batch.ids) if batch.ids is not None else self._assigned(n)
@@ -108,6 +114,7 @@ class Writer:
         deadline = monotonic() + timeout_s
         inserted = replaced = 0
         operation = batch.operation_id or secrets.token_bytes(16)
+        self.placement.prepare(batch.vectors)
         for round_number, rows in enumerate(self._rounds(kept)):
             calls = self._calls(batch, ids, payloads, rows, (operation, round_number), deadline)
             for written in self._carry("add", calls, deadline):
@@ -191,6 +198,16 @@ class Writer:
     def _assigned(self, n: int) -> I64Vector:
         first = self._supervisor.ask("assign_ids", self._settings.name, n)
         return np.arange(first, first + n, dtype=np.int64)
+
+
+def _index_of(settings: CollectionSettings) -> IndexBackend | None:
+    """Return an empty index as the shards have, or None where this process lacks its package."""
+    try:
+        return index.create(
+            settings.index, dim=settings.dim, metric=settings.metric, **settings.index_options
+        )
+    except UnknownBackend:
+        return None
 
 
 def _operation_of(operation: bytes, round_number: int, shard: int) -> bytes:

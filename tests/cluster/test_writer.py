@@ -262,3 +262,24 @@ def _dies_after(shards, die):
         return results
 
     return ask_all
+
+
+def test_a_batch_of_many_small_rounds_trains_too(make_collection, rng, monkeypatch):
+    monkeypatch.setattr("paradox.cluster.writer._BYTES_AT_ONCE", 4 * DIM * 10)
+    collection = make_collection()
+    writer, _ = collection.client()
+    writer.add(batch(rng, 64 * 3, ids=range(192)), timeout_s=T)
+    assert writer.placement.trained
+    assert collection.n_records() == 192
+
+
+def test_a_vector_that_no_shard_can_keep_is_refused_before_anything_is_written(
+    make_collection, rng
+):
+    collection = make_collection(index_options={"dtype": "int8"})
+    writer, _ = collection.client()
+    vectors = rng.integers(-100, 100, (300, DIM)).astype(np.float32)
+    vectors[250, 3] = 0.5
+    with pytest.raises(InvalidArgument, match=r"whole numbers.*row 250, column 3"):
+        writer.add(Batch(vectors, np.arange(300)), timeout_s=T)
+    assert collection.n_records() == 0
