@@ -242,13 +242,20 @@ class Collection:
         return found.first_row() if single else found
 
     def explain(
-        self, vectors: Any = None, k: int = 10, *, text: Any = None, recall: float | None = None
+        self,
+        vectors: Any = None,
+        k: int = 10,
+        *,
+        text: str | Sequence[str] | None = None,
+        recall: float | None = None,
+        filter: str | None = None,
     ) -> QueryPlan:
         """Return which shards `query` would ask, without asking them."""
         request = SearchRequest(
             queries=self._matrix(vectors, text, "queries"),
             k=check_k(k),
             recall=None if recall is None else check_recall(recall),
+            filter=_check_filter(filter),
         )
         return self._link.searcher.explain(request, timeout_s=QUERY_TIMEOUT_S)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -117,6 +118,8 @@ class Shard:
         self._epoch = time.time_ns()
         self._gate = WriteGate(clock)
         self._opening = Lock()
+        self._counting = Lock()
+        self._n_searching = 0
         self._open: LatentMemoryEngine | None = None
         self._summaries = SummaryKeeper(
             self._summarize,
@@ -127,12 +130,13 @@ class Shard:
 
     def search(self, request: SearchRequest) -> Neighbors:
         """Return the nearest records of this shard, with arrays of two axes."""
-        try:
-            return self._query(request)
-        except FilterError:
-            if not self._learn_columns():
-                raise
-            return self._query(request)
+        with self._counted():
+            try:
+                return self._query(request)
+            except FilterError:
+                if not self._learn_columns():
+                    raise
+                return self._query(request)
 
     def add(self, upserts: Upserts) -> Written:
         """Insert or replace records; durable when it returns."""
@@ -235,6 +239,16 @@ class Shard:
                 _LOG.info("%s: %s; waiting", config, error)
                 self._sleep(_RETRY_S)
 
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._counting:
+            self._n_searching += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._n_searching -= 1
+
     def _query(self, request: SearchRequest) -> Neighbors:
         return self._engine.query(
             request.queries,
@@ -266,6 +280,7 @@ class Shard:
             seq=seq,
             epoch=self._epoch,
             resident_bytes=engine.stats().index.resident_bytes,
+            load=self._n_searching,
         )
 
 

@@ -28,7 +28,8 @@ class RayShards:
     """Carries searches to shards (a `ShardPort`), and every other call.
 
     A shard that did not answer a search is under suspicion: a call is sent after it, and until
-    that comes back the shard counts as missing, so that only the first query waits in vain.
+    that comes back the shard counts as missing, so that only the first query waits its whole time
+    in vain; later ones wait 50 ms for that call.
 
     Attributes:
         gone: whether an actor will not come back by itself; `revive` brings another.

@@ -1,7 +1,7 @@
 """Who knows the collections: makes, finds and drops them, and decides what their shards must share.
 
 Nothing here is on a query's path, and of a write only what is new to the whole collection is: a
-column never seen, ids to assign, the first batch big enough to train the partitioner.
+column never seen, ids to assign, and until the partitioner is trained whether it is by now.
 """
 
 from __future__ import annotations

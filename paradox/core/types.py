@@ -40,7 +40,7 @@ class Record:
 
     Attributes:
         id: chosen by the caller, or assigned.
-        vector: (dim,) float32, as it was given.
+        vector: (dim,) what was given, in float32.
         payload: column to value; absent columns were not given.
         encoder_id: identity of the encoder that made the vector, "" if it was not told.
         version: version of the encoder, 0 if it was not told.

@@ -69,8 +69,8 @@ class HashPartitioner:
 class SemanticPartitioner:
     """Keeps like vectors together: k-means cells, grouped into shards of like size.
 
-    A record whose vector changes may change its shard, so whoever replaces it removes it from the
-    others.
+    A record whose vector changes may be placed elsewhere, so whoever wants an id to have one record
+    remembers where it was placed first; `cluster/placement.py` does.
 
     Attributes:
         metric: of the collection.

@@ -32,8 +32,8 @@ class ShardSummary:
         centroids: (c, dim) float32, c <= 256; c = 0 when empty.
         counts: (c,) int64, estimated live records around each centroid; they add up to `n_live`.
         radii: (c,) float32, root mean square distance of the sampled members to their centroid.
-        load: calls in flight.
-        healthy: False once it is known not to answer.
+        load: searches under way when it was made.
+        healthy: False where it stands in for a shard that has not told one yet.
         effective_dim: in how many directions the members of a centroid spread; see
             `distance_model`.
     """
@@ -76,7 +76,7 @@ def summarize(
         seq: its last write.
         epoch: its life.
         resident_bytes: memory its index holds.
-        load: calls in flight.
+        load: searches under way.
         max_centroids: at most this many are published.
         seed: of the clustering; the same sample and seed give the same summary.
     """

@@ -21,7 +21,8 @@ class GroupCommitter:
 
     There is no committing thread and no timer. The first caller in commits what is queued; those
     who come while it waits for the disk queue up, and the first of them commits for all. A single
-    caller never waits for company, and no caller waits for more than the commit under way.
+    caller never waits for company; a caller waits for the commit under way and then for its own,
+    which takes up to `MAX_GROUP` operations.
     """
 
     def __init__(self, begin: Callable[[], Commit], finish: Callable[[Commit], None]) -> None:

@@ -34,7 +34,7 @@ BATCH_TOKENS = 2_048
 
 
 class MiniLm:
-    """The encoder of the benchmarks' real text, and the target of the demo's upgrade."""
+    """The encoder of the benchmarks' real text."""
 
     name = "minilm-l6-v2"
     dim = 384
