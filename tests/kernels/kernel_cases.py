@@ -76,6 +76,26 @@ def special_rows(dim: int, dtype: str) -> Array:
     return np.stack(rows).astype(dtype)
 
 
+def drifting(dim: int) -> list[tuple[Array, Array]]:
+    """Return queries (1, dim) and rows to each whose sums are rounded one way, time after time.
+
+    Equal terms drift while the sum stays between two powers of two. Worse are small terms, each a
+    little more than half the last place of the sum, after one in every place that begins a sum:
+    the first 4 to 64 of one query to many, every 256th of the tile.
+    """
+    rng = np.random.default_rng([1, dim])
+    size = (1 + rng.random((40, 1))).astype(np.float32)
+    equal = np.repeat(size, dim, axis=1)
+    ragged = (equal * (1 + 2.0**-22 * rng.integers(0, 4, (40, dim)))).astype(np.float32)
+    pairs = [(np.full((1, dim), 1.3, np.float32), np.concatenate([equal, ragged]))]
+    for period, width in ((256, 1), *((dim, width) for width in (4, 8, 16, 32, 64))):
+        small = np.nextafter(np.float32(2.0**-12), np.float32(1))
+        row = np.full((1, dim), small, np.float32)
+        row[:, np.arange(dim) % period < width] = 1
+        pairs.append((row, row))
+    return pairs
+
+
 def every_distance(queries: Array, rows: Array, metric: Metric, **options: Any) -> Array:
     """Return all distances (n_queries, n) as `top_k` finds them."""
     positions, found = kernels.top_k(queries, rows, len(rows), metric, **options)
@@ -93,6 +113,7 @@ def check_distances(found: Array, queries: Array, rows: Array, metric: Metric) -
     truth = oracle.distances(queries, rows, metric)
     bound = _bound(queries, rows, metric)
     assert not np.isnan(found).any()
+    assert metric == "ip" or (found >= 0).all()
     with np.errstate(invalid="ignore"):
         error = np.abs(found - truth)
     wrong = np.isfinite(bound) & ~(error <= bound)

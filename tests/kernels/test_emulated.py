@@ -16,6 +16,7 @@ from kernel_cases import (
     check_distances,
     check_selection,
     draw_pair,
+    drifting,
     special_rows,
 )
 
@@ -162,6 +163,20 @@ def test_every_shape_and_value_is_within_the_budget(command):
         if case.queries.dtype == np.int8:
             same = kernels.top_k(case.queries, case.rows, case.m, case.metric)
             np.testing.assert_array_equal((positions, nearest), same)
+
+
+def test_roundings_that_add_up_stay_within_the_bound(command):
+    cases = []
+    for dim in (17, 257, 3072, 65_536):
+        for metric in METRICS:
+            for query, rows in drifting(dim):
+                asked = -query if metric == "l2" else query
+                tiled = np.repeat(asked, 4, axis=0)
+                cases.append(Case("distances", asked, rows, metric))
+                cases.append(Case("top_k", tiled, rows[:1], metric, m=1))
+    for case, found in zip(cases, run(command, cases), strict=True):
+        distances = found[np.newaxis] if case.operation == "distances" else found[1]
+        check_distances(distances, case.queries, case.rows, case.metric)
 
 
 @pytest.mark.parametrize("dtypes", PAIRS[1::2], ids="-".join)

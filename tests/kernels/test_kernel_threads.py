@@ -107,17 +107,23 @@ def test_another_thread_runs_during_a_scan(scan):
         ticker.join()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
 def test_a_forked_child_makes_a_pool_of_its_own():
     script = """
 import os, signal
 import numpy as np
 from paradox import kernels
 
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
 rows = np.random.default_rng(7).standard_normal((8000, 16)).astype(np.float32)
 expected = kernels.top_k(rows[:9], rows, 5, "l2", threads=4)
 child = os.fork()
 signal.alarm(100)  # a call that never returns fails, too
+before = threads()
 found = kernels.top_k(rows[:9], rows, 5, "l2", threads=4)
+assert child != 0 or threads() == before + 3
 np.testing.assert_array_equal(found, expected)
 if child == 0:
     os._exit(0)
