@@ -2,70 +2,107 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from paradox.core.errors import CallerError, CorruptionError, InvalidArgument, ParadoxError
+from paradox.core.errors import (
+    CollectionExists,
+    CollectionNotFound,
+    CorruptionError,
+    InvalidArgument,
+    ParadoxError,
+    RetryableError,
+)
+from paradox.printing import (
+    as_answer,
+    end_with,
+    print_hits,
+    print_json,
+    print_stats,
+    program,
+    progress,
+    reporting,
+    say,
+    told,
+)
 
 if TYPE_CHECKING:
     from paradox.cluster.client import Client
-    from paradox.cluster.collection import Collection, CollectionStats
-    from paradox.core.types import Neighbors
+    from paradox.cluster.collection import Collection
+
+T = TypeVar("T")
 
 app = typer.Typer(
     name="paradox",
     help="A latent memory on Ray: vectors with their meaning, found again.",
+    epilog="Ends with 0; 1 if it was not confirmed; 2 if the request is wrong; 3 if it may succeed "
+    "when tried again; 4 if stored data are damaged; 130 if interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Name = Annotated[
-    str | None,
-    typer.Option("--collection", "-c", help="The collection; needless where there is only one."),
-]
+CollectionName = Annotated[str, typer.Argument(help="The collection.")]
 Address = Annotated[
     str | None,
-    typer.Option(help="Ray cluster to join; RAY_ADDRESS or this machine's if not."),
+    typer.Option(
+        help="Ray cluster to join, host:port. If not given: that of RAY_ADDRESS, else the one that "
+        "`paradox up` or `ray start` started here, else one that ends with this command."
+    ),
 ]
 
 
 @app.command()
 def up(
-    num_cpus: Annotated[int | None, typer.Option(help="Logical CPUs to offer Ray.")] = None,
+    num_cpus: Annotated[
+        int | None,
+        typer.Option(
+            help="Logical CPUs to offer Ray; those of the machine if not given. Ignored if the "
+            "cluster runs already."
+        ),
+    ] = None,
     dashboard: Annotated[bool, typer.Option(help="Start the Ray dashboard too.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Start a Ray cluster on this machine, with the collections that live here."""
+    """Start a Ray cluster on this machine, with the collections of PARADOX_HOME's catalog.
+
+    It outlives this command, and asks for this user's Ray token, which is made if there is none.
+    """
     from paradox.cluster import local
 
-    with _reporting(as_json):
-        cluster = local.start(num_cpus=num_cpus, dashboard=dashboard)
-        with _client(None) as client:
+    with reporting(as_json):
+        already = local.running() is not None
+        with progress("starting Ray", as_json):
+            cluster = local.start(num_cpus=num_cpus, dashboard=dashboard)
+        with _client(cluster.address) as client:
             names = client.list()
-            for name in names:
-                client.get(name)
+            _, failed = _each(names, lambda name: client.get(name), "opening", as_json)
         if as_json:
-            _print_json(cluster, collections=names)
-            return
-        where = f", its dashboard at {cluster.dashboard_url}" if cluster.dashboard_url else ""
-        print(f"Ray runs at {cluster.address}{where}. Collections: {', '.join(names) or 'none'}.")
-        if cluster.dashboard_url:
-            submit = f"RAY_AUTH_MODE=token ray job submit --address {cluster.dashboard_url}"
-            print(f"Submit jobs with `{submit} --working-dir . -- python jobs/…`.")
-        print("`paradox ingest` fills a collection, `paradox query` asks, `paradox down` ends it.")
+            print_json(cluster, collections=names, failed=told(failed))
+        else:
+            print(f"Ray runs {'already ' if already else ''}at {cluster.address}.")
+            print(f"Collections: {', '.join(names) or 'none'}.")
+            if cluster.dashboard_url:
+                asks = ", which asks for what `ray get-auth-token` prints"
+                print(f"Dashboard: {cluster.dashboard_url}{asks if cluster.with_token else ''}.")
+                mode = "RAY_AUTH_MODE=token " if cluster.with_token else ""
+                print("A job, from a checkout of the sources:")
+                print(
+                    f"  {mode}{program('ray')} job submit --address {cluster.dashboard_url} "
+                    f"--working-dir . -- {program('python')} jobs/query.py …"
+                )
+            print(
+                "`paradox ingest` fills a collection, `paradox query` asks, `paradox down` ends it."
+            )
+        end_with(failed, as_json)
 
 
 @app.command()
@@ -73,53 +110,102 @@ def down(as_json: AsJson = False) -> None:
     """End the Ray cluster that `paradox up` started; the data stay."""
     from paradox.cluster import local
 
-    with _reporting(as_json):
-        cluster = local.running()
-        local.stop()
-        if as_json:
-            _print_json({"stopped": cluster.address if cluster else None})
-        else:
-            print(f"ended {cluster.address}" if cluster else "nothing runs that `up` started")
+    with reporting(as_json):
+        with progress("ending Ray", as_json):
+            cluster = local.stop()
+        say(
+            {"stopped": cluster.address if cluster else None},
+            f"ended {cluster.address}" if cluster else "nothing runs that `paradox up` started",
+            as_json,
+        )
 
 
 @app.command()
 def ingest(
-    source: Annotated[list[str], typer.Argument(help="Parquet, CSV, JSON or Lance; paths, URIs.")],
-    name: Annotated[str, typer.Option("--collection", "-c", help="Made if it is not there.")],
-    text_column: Annotated[str | None, typer.Option(help="Column of texts to embed.")] = None,
-    vector_column: Annotated[str | None, typer.Option(help="Column of vectors.")] = None,
+    source: Annotated[
+        list[str],
+        typer.Argument(help="Parquet, CSV, JSON or Lance: files, folders, globs, URIs."),
+    ],
+    name: Annotated[
+        str,
+        typer.Option(
+            "--collection", "-c", help="Where to; made if it is not there, with --dim or --encoder."
+        ),
+    ],
+    text_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of texts to embed; `text` if not given, and the collection has an encoder."
+        ),
+    ] = None,
+    vector_column: Annotated[
+        str | None,
+        typer.Option(help="Column of vectors; `vector` if not given, and there is no encoder."),
+    ] = None,
     id_column: Annotated[
-        str | None, typer.Option(help="Column of ids; from file and row if not given.")
+        str | None,
+        typer.Option(
+            help="Column of integer ids; a known id replaces its record. If not given, each row "
+            "gets an id, and the same one when the same file is read again."
+        ),
     ] = None,
     payload_columns: Annotated[
         str | None, typer.Option(help="Columns to keep, comma-separated; all others if not given.")
     ] = None,
-    encoder: Annotated[str | None, typer.Option(help="Encoder of a new collection.")] = None,
-    dim: Annotated[int | None, typer.Option(help="Dimension of a new collection.")] = None,
-    metric: Annotated[str | None, typer.Option(help="Metric: l2, ip or cosine.")] = None,
-    index: Annotated[str, typer.Option(help="Index backend of a new collection.")] = "auto",
-    shards: Annotated[int | None, typer.Option(help="Shards of a new collection.")] = None,
-    storage: Annotated[Path | None, typer.Option(help="Folder of a new collection.")] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="Encoder of a new collection: use-multilingual-v3 or minilm-l6-v2."),
+    ] = None,
+    dim: Annotated[
+        int | None, typer.Option(help="Dimension of a new collection without an encoder.")
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="Metric of a new collection: l2, ip or cosine; cosine with an encoder, else l2, "
+            "if not given."
+        ),
+    ] = None,
+    index: Annotated[
+        str | None,
+        typer.Option(
+            help="Index of a new collection: auto, exact, hnsw or ivfpq; auto if not given."
+        ),
+    ] = None,
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            help="Shards of a new collection; one for each CPU of the cluster, up to 16, if not "
+            "given."
+        ),
+    ] = None,
+    storage: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a new collection, which every node must see; collections/NAME in "
+            "PARADOX_HOME if not given."
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Leave out what an earlier run finished.")] = True,
     address: Address = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read files into a collection; run again after a crash, it goes on where it was."""
+    """Read files into a collection; run again after a crash, it goes on where it was.
+
+    Settings given for a collection that is there must be those it has.
+    """
     from paradox.cluster.ingest import ingest as run
 
-    with _reporting(as_json), _client(address) as client:
-        if encoder is None and dim is None:
-            collection = client.get(name)
-        else:
-            collection = client.create(
-                name,
-                dim=dim,
-                metric=metric,
-                index=index,
-                shards=shards,
-                storage=storage,
-                encoder=encoder,
-            )
+    with reporting(as_json), _client(address) as client:
+        asked = {
+            "encoder": encoder,
+            "dim": dim,
+            "metric": metric,
+            "index": index,
+            "shards": shards,
+            "storage": storage,
+        }
+        collection = _to_fill(client, name, asked)
         report = run(
             collection,
             source,
@@ -131,7 +217,7 @@ def ingest(
             progress=not as_json,
         )
         if as_json:
-            _print_json(report)
+            print_json(report)
         else:
             print(f"{report}. {name} holds {len(collection):,} records.")
 
@@ -140,106 +226,146 @@ def ingest(
 def query(
     text: Annotated[str | None, typer.Argument(help="What to look for, in words.")] = None,
     vector: Annotated[str | None, typer.Option(help="A vector instead, as a JSON list.")] = None,
-    name: Name = None,
-    k: Annotated[int, typer.Option("-k", help="How many to find.")] = 5,
+    name: Annotated[
+        str | None,
+        typer.Option("--collection", "-c", help="The collection; needless if there is only one."),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="How many to find, 1 to 10,000.")] = 5,
     recall: Annotated[
         float | None, typer.Option(help="Recall to reach, 0.95 if not given.")
     ] = None,
-    filter: Annotated[str | None, typer.Option(help='SQL, such as "year >= 2020".')] = None,
-    explain: Annotated[bool, typer.Option(help="Tell which shards are asked, and why.")] = False,
+    filter: Annotated[
+        str | None, typer.Option(help='SQL over payload columns, such as "year >= 2020".')
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option(help="Tell first which shards are asked, and why.")
+    ] = False,
     address: Address = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the nearest records of a text or a vector."""
-    with _reporting(as_json):
+    with reporting(as_json):
         if (text is None) == (vector is None):
             raise InvalidArgument("query: expected a text or --vector, and not both")
         asked: dict[str, Any] = {"text": text} if vector is None else {"vectors": _parsed(vector)}
-    with _reporting(as_json), _client(address) as client:
-        collection = _collection(client, name)
-        plan = collection.explain(k=k, recall=recall, **asked).explain() if explain else None
+    with reporting(as_json), _client(address) as client:
+        collection = _only(client) if name is None else client.get(name)
+        plan = None
+        if explain:  # a filter asks every shard that holds records, as a recall of 1 does
+            planned = collection.explain(k=k, recall=1.0 if filter else recall, **asked)
+            plan = planned.explain()
         hits = collection.query(k=k, recall=recall, filter=filter, **asked)
         if as_json:
-            _print_json(_answer(hits), collection=collection.name, plan=plan)
+            print_json(as_answer(hits), collection=collection.name, plan=plan)
             return
         if plan is not None:
             print(plan)
-        _print_hits(hits, collection.settings.shards)
+        print_hits(hits, collection.settings.shards)
 
 
 @app.command()
-def status(name: Name = None, address: Address = None, as_json: AsJson = False) -> None:
-    """Show the collections, their shards and their balance."""
-    with _reporting(as_json), _client(address) as client:
-        names = client.list() if name is None else [name]
-        figures = {n: client.get(n).stats() for n in names}
+def status(
+    name: Annotated[
+        str | None,
+        typer.Option("--collection", "-c", help="Only this collection; all if not given."),
+    ] = None,
+    address: Address = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the collections, their shards and their balance; starts those that do not run."""
+    with reporting(as_json), _client(address) as client:
+        names = client.list() if name is None else [client.get(name).name]
+        figures, failed = _each(names, lambda n: client.get(n).stats(), "asking", as_json)
         if as_json:
-            _print_json({"storage_root": client.storage_root, "collections": figures})
-            return
-        if not figures:
+            print_json(
+                {
+                    "storage_root": client.storage_root,
+                    "collections": figures,
+                    "failed": told(failed),
+                }
+            )
+        elif not names:
             print("no collections yet: `paradox ingest` makes one")
-        for collection_name, stats in figures.items():
-            _print_stats(collection_name, stats)
+        else:
+            for collection_name, stats in figures.items():
+                print_stats(collection_name, stats)
+        end_with(failed, as_json)
 
 
 @app.command()
 def snapshot(
-    name: Annotated[str, typer.Argument(help="The collection.")],
+    name: CollectionName,
     uri: Annotated[str, typer.Argument(help="A new folder, or anything fsspec speaks.")],
     address: Address = None,
     as_json: AsJson = False,
 ) -> None:
-    """Copy a collection, as it is, to a folder or object store."""
-    with _reporting(as_json), _client(address) as client:
-        with _waiting(f"copying {name}", as_json):
+    """Copy a collection, as it is, to a folder or object store; writes go on meanwhile."""
+    with reporting(as_json), _client(address) as client:
+        with progress(f"copying {name}", as_json):
             client.get(name).snapshot(uri)
-        _say({"collection": name, "snapshot": uri}, f"{name} is copied to {uri}", as_json)
+        say({"collection": name, "snapshot": uri}, f"{name} is copied to {uri}", as_json)
 
 
 @app.command()
 def restore(
     name: Annotated[str, typer.Argument(help="What to call the new collection.")],
     uri: Annotated[str, typer.Argument(help="Where `paradox snapshot` put it.")],
-    shards: Annotated[int | None, typer.Option(help="Another number of shards.")] = None,
-    storage: Annotated[Path | None, typer.Option(help="Folder of its data.")] = None,
+    shards: Annotated[
+        int | None, typer.Option(help="Number of shards; the snapshot's if not given.")
+    ] = None,
+    storage: Annotated[
+        Path | None,
+        typer.Option(
+            help="A new folder for its data, which every node must see; collections/NAME in "
+            "PARADOX_HOME if not given."
+        ),
+    ] = None,
     address: Address = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a new collection from a snapshot, on another number of shards too."""
-    with _reporting(as_json), _client(address) as client:
-        with _waiting(f"restoring {name}", as_json):
+    with reporting(as_json), _client(address) as client:
+        with progress(f"restoring {name}", as_json):
             collection = client.restore(name, uri, shards=shards, storage=storage)
             n_records = len(collection)
-        _say(
-            {"collection": name, "n_records": n_records}, f"{name}: {n_records:,} records", as_json
-        )
+        say({"collection": name, "n_records": n_records}, f"{name}: {n_records:,} records", as_json)
 
 
 @app.command()
 def drop(
-    name: Annotated[str, typer.Argument(help="The collection.")],
-    keep_data: Annotated[bool, typer.Option(help="Forget it, but leave its data.")] = False,
+    name: CollectionName,
+    keep_data: Annotated[
+        bool,
+        typer.Option(
+            help="Forget it, but leave its data; `paradox ingest` with its settings and its folder "
+            "as --storage, or `client.create`, brings it back."
+        ),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     address: Address = None,
     as_json: AsJson = False,
 ) -> None:
-    """End a collection and delete its data."""
-    with _reporting(as_json), _client(address) as client:
-        collection = client.get(name)
+    """End a collection and delete its data; one whose settings are damaged, too."""
+    with reporting(as_json), _client(address) as client:
         if not yes and not keep_data:
-            typer.confirm(f"delete {name} and its {len(collection):,} records?", abort=True)
+            typer.confirm(f"delete {name} and its {_size(client, name)}?", abort=True, err=True)
         client.drop(name, keep_data=keep_data)
-        _say({"dropped": name}, f"{name} is dropped", as_json)
+        say({"dropped": name}, f"{name} is dropped", as_json)
 
 
 @app.command()
 def bench(
     name: Annotated[str, typer.Argument(help="exact, index or overhead.")],
-    quick: Annotated[bool, typer.Option(help="End within a minute.")] = False,
+    quick: Annotated[
+        bool, typer.Option(help="End within a minute, and leave docs/results/ as it is.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a benchmark beside its peers, from a checkout of the sources."""
-    with _reporting(as_json):
+    """Run a benchmark beside its peers, from a checkout of the sources.
+
+    A full run replaces docs/results/NAME.json.
+    """
+    with reporting(as_json):
         if not Path("benchmarks", f"{name}.py").is_file():
             raise InvalidArgument(
                 f"bench: expected a benchmark of a checkout; got {name!r}, and there is no "
@@ -251,20 +377,6 @@ def bench(
 
 
 @contextmanager
-def _reporting(as_json: bool) -> Iterator[None]:
-    """Turn our errors into a message and an exit code: 2 caller's, 3 try again, 4 corrupt."""
-    try:
-        yield
-    except ParadoxError as error:
-        if as_json:
-            print(json.dumps({"error": type(error).__name__, "message": str(error)}))
-        else:
-            Console(stderr=True).print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)
-        code = 2 if isinstance(error, CallerError) else 3
-        raise typer.Exit(4 if isinstance(error, CorruptionError) else code) from error
-
-
-@contextmanager
 def _client(address: str | None) -> Iterator[Client]:
     from paradox.cluster.client import connect
 
@@ -272,23 +384,63 @@ def _client(address: str | None) -> Iterator[Client]:
         yield client
 
 
-@contextmanager
-def _waiting(what: str, as_json: bool) -> Iterator[None]:
-    if as_json:
-        yield
-    else:
-        with Console(stderr=True).status(what):
-            yield
+def _each(
+    names: Iterable[str], ask: Callable[[str], T], doing: str, as_json: bool
+) -> tuple[dict[str, T], dict[str, ParadoxError]]:
+    """Ask for each collection; return the answers, and the errors of those that have none."""
+    answers: dict[str, T] = {}
+    failed: dict[str, ParadoxError] = {}
+    names = list(names)
+    with progress(f"{doing} collections", as_json, total=len(names)) as advance:
+        for name in names:
+            try:
+                answers[name] = ask(name)
+            except ParadoxError as error:
+                failed[name] = error
+            advance()
+    return answers, failed
 
 
-def _collection(client: Client, name: str | None) -> Collection:
-    if name is None:
-        names = client.list()
-        if len(names) != 1:
-            known = ", ".join(names) or "there is none"
-            raise InvalidArgument(f"--collection: expected one of: {known}")
-        name = names[0]
-    return client.get(name)
+def _only(client: Client) -> Collection:
+    names = client.list()
+    if len(names) != 1:
+        known = ", ".join(names) or "there is none"
+        raise InvalidArgument(f"--collection: expected one of: {known}")
+    return client.get(names[0])
+
+
+def _to_fill(client: Client, name: str, asked: dict[str, Any]) -> Collection:
+    """Return a collection that has the settings asked for, where any are; made if need be."""
+    if name not in client.list():
+        if asked["encoder"] is None and asked["dim"] is None:
+            raise CollectionNotFound(
+                f"collection {name!r} is not there: expected --dim or --encoder, to make it"
+            )
+        return client.create(name, **{**asked, "index": asked["index"] or "auto"})
+    collection = client.get(name)
+    kept: dict[str, Any] = msgspec.structs.asdict(collection.settings)
+    given = {setting: value for setting, value in asked.items() if value is not None}
+    if "storage" in given:
+        given["storage"] = str(given["storage"].expanduser().absolute())
+        kept["storage"] = collection.stats().storage
+    differing = [
+        f"{setting}: it has {kept[setting]!r}, asked for {value!r}"
+        for setting, value in given.items()
+        if kept[setting] != value
+    ]
+    if differing:
+        raise CollectionExists(
+            f"collection {name!r} exists with other settings: {'; '.join(differing)}"
+        )
+    return collection
+
+
+def _size(client: Client, name: str) -> str:
+    """Return how much a collection holds, in words; no count where it cannot be opened."""
+    try:
+        return f"{len(client.get(name)):,} records"
+    except (CorruptionError, RetryableError):
+        return "data, which cannot be counted"
 
 
 def _parsed(vector: str) -> list[float]:
@@ -296,68 +448,3 @@ def _parsed(vector: str) -> list[float]:
         return msgspec.json.decode(vector, type=list[float])
     except msgspec.MsgspecError as error:
         raise InvalidArgument(f"--vector: expected a JSON list of numbers: {error}") from error
-
-
-def _answer(hits: Neighbors) -> dict[str, Any]:
-    distance_of = dict(zip(hits.ids.tolist(), hits.distances.tolist(), strict=True))
-    return {
-        "hits": [
-            {"id": record.id, "distance": distance_of[record.id], "payload": record.payload}
-            for record in hits.records()
-        ],
-        "certified": hits.certified,
-        "shards_touched": hits.shards_touched,
-        "shards_missing": hits.shards_missing,
-        "coverage": hits.coverage,
-    }
-
-
-def _print_hits(hits: Neighbors, n_shards: int) -> None:
-    answer = _answer(hits)
-    columns = list(dict.fromkeys(column for hit in answer["hits"] for column in hit["payload"]))
-    table = Table("distance", "id", *columns)
-    for hit in answer["hits"]:
-        cells = (str(hit["payload"].get(column, "")) for column in columns)
-        table.add_row(f"{hit['distance']:.4f}", str(hit["id"]), *cells)
-    Console().print(table)
-    print(f"{hits.shards_touched} of {n_shards} shards asked", end="")
-    missing = ", ".join(map(str, hits.shards_missing))
-    print(f"; PARTIAL: shards {missing} did not answer" if missing else "")
-
-
-def _print_stats(name: str, stats: CollectionStats) -> None:
-    settings = stats.settings
-    table = Table("shard", "records", "share", "index", "memory MB", "disk MB", "last write")
-    for number in range(settings.shards):
-        engine = stats.shards.get(number)
-        if engine is None:
-            table.add_row(str(number), "does not answer", style="red")
-            continue
-        table.add_row(
-            str(number),
-            f"{engine.n_records:,}",
-            f"{engine.n_records / max(stats.n_records, 1):.0%}",
-            engine.index.backend,
-            f"{engine.index.resident_bytes / 2**20:,.1f}",
-            f"{engine.store.disk_bytes / 2**20:,.1f}",
-            str(engine.last_seq),
-        )
-    made_by = f", encoder {settings.encoder}" if settings.encoder else ""
-    table.title = f"{name}: {stats.n_records:,} x {settings.dim}, {settings.metric}{made_by}"
-    table.caption = f"{settings.partition} partition, {stats.storage}"
-    Console().print(table)
-
-
-def _say(figures: dict[str, Any], sentence: str, as_json: bool) -> None:
-    if as_json:
-        _print_json(figures)
-    else:
-        print(sentence)
-
-
-def _print_json(value: Any, **more: Any) -> None:
-    print(msgspec.json.encode({**msgspec.to_builtins(value, enc_hook=_plain), **more}).decode())
-
-
-def _plain(value: Any) -> Any:
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)

@@ -1,17 +1,26 @@
-"""The command line as a user has it: a process for each command, a real Ray underneath."""
+"""The command line as a user has it: a process for each command, a real Ray underneath.
+
+`HOME` is new, so Ray's token is not there yet: what a fresh machine has.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+import paradox.index
+from paradox.adapt import encoders
 
 ROOT = Path(__file__).parent.parent
 PARADOX = Path(sys.executable).with_name("paradox")
@@ -36,7 +45,7 @@ def run(home):
             cwd=ROOT,
             check=False,
             timeout=240,
-            env={**environment, "PARADOX_HOME": str(home), **extra},
+            env={**environment, "HOME": str(home), "PARADOX_HOME": str(home / "data"), **extra},
         )
         return done.returncode, done.stdout, done.stderr
 
@@ -53,6 +62,7 @@ def source(tmp_path_factory):
         "embedding": list(vectors),
         "key": np.arange(600) * 3,
         "year": [2000 + i % 20 for i in range(600)],
+        "title": [f"[bold]{i}[/x] list[str] \x1b[31m" for i in range(600)],
     }
     pq.write_table(pa.table(columns), path)
     return path, vectors
@@ -63,19 +73,24 @@ def cluster(run, home):
     """A cluster that `paradox up` started."""
     code, said, complaint = run(PARADOX, "up", "--num-cpus", 2, "--json")
     assert code == 0, complaint
-    yield json.loads(said)
+    started = json.loads(said)
+    code, said, complaint = run(PARADOX, "up", "--num-cpus", 1)
+    assert code == 0, complaint
+    assert f"already at {started['address']}" in said
+    yield started
     code, said, complaint = run(PARADOX, "down", "--json")
     assert code == 0, complaint
     assert json.loads(said)["stopped"]
-    assert run(PARADOX, "down")[1] == "nothing runs that `up` started\n"
+    assert run(PARADOX, "down")[1] == "nothing runs that `paradox up` started\n"
 
 
 @pytest.fixture(scope="module")
 def papers(run, cluster, source):
     """A collection that `paradox ingest` filled."""
-    ingest = (PARADOX, "ingest", source[0], "-c", "papers", "--dim", DIM, "--shards", 2)
+    ingest = (PARADOX, "ingest", source[0], "-c", "papers", "--dim", DIM)
+    made = ("--shards", 2, "--index", "exact")
     columns = ("--vector-column", "embedding", "--id-column", "key", "--json")
-    code, said, complaint = run(*ingest, *columns)
+    code, said, complaint = run(*ingest, *made, *columns)
     assert code == 0, complaint
     assert json.loads(said)["inserted"] == 600
     code, said, complaint = run(*ingest, *columns)
@@ -85,11 +100,42 @@ def papers(run, cluster, source):
     return "papers"
 
 
-def test_without_a_cluster_help_is_quick_and_whole(run):
+def test_help_tells_commands_and_exit_codes(run):
     code, said, _ = run(PARADOX, "--help")
     assert code == 0
     for command in ("up", "down", "ingest", "query", "status", "snapshot", "restore", "bench"):
         assert f" {command} " in said
+    for exit_code in ("2 if", "3 if", "4 if"):
+        assert exit_code in said
+
+
+def test_help_of_ingest_names_every_index_and_encoder(run):
+    code, said, _ = run(PARADOX, "ingest", "--help", COLUMNS="500")
+    assert code == 0
+    for name in (*paradox.index.backends(), *encoders.names(), "l2", "ip", "cosine"):
+        assert name in said
+
+
+@pytest.mark.ray
+def test_up_makes_a_token_that_nobody_else_reads(cluster, home):
+    token = home / ".ray" / "auth_token"
+    assert cluster["with_token"]
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+
+
+@pytest.mark.ray
+def test_who_has_no_token_is_refused(cluster):
+    with pytest.raises(HTTPError, match="401"):
+        urlopen(f"{cluster['dashboard_url']}/api/jobs/", timeout=30)
+
+
+@pytest.mark.ray
+def test_a_program_of_its_own_finds_the_cluster(run, papers):
+    code, said, complaint = run(
+        *(sys.executable, "-c"), "import paradox; print(paradox.connect().list())"
+    )
+    assert code == 0, complaint
+    assert said == "['papers']\n"
 
 
 @pytest.mark.ray
@@ -101,14 +147,16 @@ def test_what_was_ingested_is_found(run, papers, source):
     assert code == 0, complaint
     answer = json.loads(said)
     assert answer["collection"] == papers
-    assert answer["hits"][0] == {"id": 21, "distance": 0.0, "payload": {"year": 2007}}
+    found = {"year": 2007, "title": "[bold]7[/x] list[str] \x1b[31m"}
+    assert answer["hits"][0] == {"id": 21, "distance": 0.0, "payload": found}
     assert len(answer["hits"]) == 3
     assert answer["coverage"] == 1.0
-    assert "shards" in answer["plan"]
+    assert "2.00 shards asked a query" in answer["plan"]  # a filter asks them all
     code, said, _ = run(*query)
     assert code == 0
-    assert "2007" in said
-    assert "of 2 shards asked" in said
+    assert "year   2007" in said
+    assert "[bold]7[/x] list[str] \N{REPLACEMENT CHARACTER}[31m" in said
+    assert "2 of 2 shards asked" in said
 
 
 @pytest.mark.ray
@@ -138,6 +186,23 @@ def test_a_snapshot_comes_back_on_another_number_of_shards(run, papers, tmp_path
 
 
 @pytest.mark.ray
+def test_a_collection_without_settings_is_told_of_and_can_be_dropped(run, papers, source, home):
+    ingest = (PARADOX, "ingest", source[0], "-c", "hurt", "--vector-column", "embedding")
+    code, _, complaint = run(*ingest, "--dim", DIM, "--shards", 1, "--json")
+    assert code == 0, complaint
+    settings = home / "data" / "collections" / "hurt" / "collection.json"
+    settings.write_bytes(settings.read_bytes()[:-5])
+    code, said, _ = run(PARADOX, "status", "--json")
+    assert code == 4
+    shown = json.loads(said)
+    assert shown["collections"].keys() == {papers}
+    assert shown["failed"]["hurt"]["error"] == "CorruptionError"
+    code, _, complaint = run(PARADOX, "drop", "hurt", "--yes")
+    assert code == 0, complaint
+    assert run(PARADOX, "status", "-c", "hurt")[0] == 2
+
+
+@pytest.mark.ray
 def test_the_job_script_is_the_same_command(run, papers, source):
     vector = json.dumps(source[1][9].tolist())
     code, said, complaint = run(
@@ -145,6 +210,17 @@ def test_the_job_script_is_the_same_command(run, papers, source):
     )
     assert code == 0, complaint
     assert json.loads(said)["hits"][0]["id"] == 27
+
+
+@pytest.mark.ray
+def test_the_ingest_script_is_the_same_command_too(run, papers, source):
+    code, said, complaint = run(
+        *(sys.executable, "jobs/ingest.py", source[0], "-c", papers),
+        *("--vector-column", "embedding", "--id-column", "key", "--json"),
+    )
+    assert code == 0, complaint
+    report = json.loads(said)
+    assert (report["rows"], report["rows_before"]) == (0, 600)
 
 
 @pytest.mark.ray
@@ -184,7 +260,13 @@ def test_wrong_commands_need_no_cluster_to_be_refused(run, command, error, messa
     [
         (["query", "--vector", "[1, 2]"], "DimensionMismatch", "expected dimension 12; got 2"),
         (["query", "x", "-c", "nothing"], "CollectionNotFound", "'nothing' is not there"),
-        (["ingest", "none.parquet", "-c", "papers"], "SourceError", "none.parquet"),
+        (["ingest", "none[/x].parquet", "-c", "papers"], "SourceError", "none[/x].parquet"),
+        (["ingest", "x.parquet", "-c", "new"], "CollectionNotFound", "--dim or --encoder"),
+        (
+            ["ingest", "x.parquet", "-c", "papers", "--metric", "ip"],
+            "CollectionExists",
+            "metric: it has 'l2', asked for 'ip'",
+        ),
     ],
 )
 def test_wrong_commands_say_what_is_wrong(run, papers, command, error, message):
