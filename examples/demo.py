@@ -1,6 +1,6 @@
 """The demo: the documentation of every Python package here, found again by what it means.
 
-    python -m examples.demo [--limit 20000] [--keep] [--json]
+    python -m examples.demo [--limit 15000] [--keep] [--json]
 
 Reads docstrings, embeds them, stores them in four shards on Ray, answers five questions in words,
 and measures recall against an exact search in float64. Leaves nothing running unless told to.
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import paradox
 from examples.data import docstrings
@@ -32,7 +34,9 @@ from paradox.cluster import local
 from paradox.cluster.client import Client
 from paradox.cluster.collection import Collection
 from paradox.cluster.ingest import ingest
+from paradox.core.errors import ParadoxError
 from paradox.core.types import F32Matrix, I64Matrix
+from paradox.printing import exit_code, printable, program
 
 COLLECTION = "python-docs"
 ENCODER = "use-multilingual-v3"
@@ -41,6 +45,7 @@ HELD_OUT = 200
 RECALL_GOAL = 0.95
 K = 10
 SHOWN = 3
+MAX_SHOWN = 110  # characters of a summary
 REPEATS = 20
 QUESTIONS = (
     "how do I parse a date from a string",
@@ -110,25 +115,36 @@ class Steps:
 def main() -> None:
     """Run the demo; exit with 1 if recall is below the goal."""
     given = _options()
+    try:
+        holds = _run(given)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except ParadoxError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(exit_code(error))
+    sys.exit(0 if holds else 1)
+
+
+def _run(given: argparse.Namespace) -> bool:
     steps = Steps()
     with steps.step("read", "Reading the documentation of the Python packages installed here"):
-        table = docstrings.read(limit=given.limit + HELD_OUT)
-        documents, held_out = _split(table)
-    with steps.step("start", "Starting Ray" if local.running() is None else "Joining Ray"):
-        cluster = local.start() if given.keep else None
+        documents, held_out = _split(docstrings.read(limit=given.limit + HELD_OUT))
+    before = local.running()
+    with steps.step("start", "Starting Ray" if before is None else "Joining the Ray that runs"):
+        cluster = local.start() if given.keep else before
         client = paradox.connect(address=cluster.address if cluster else None)
     with client:
         try:
-            with steps.step("ingest", f"Embedding {documents.num_rows:,} texts into four shards"):
+            doing = f"Embedding {documents.num_rows:,} texts, and storing them in {SHARDS} shards"
+            with steps.step("ingest", doing):
                 collection = _ingest(client, documents)
-            with steps.step("ask", "Asking"):
+            with steps.step("ask", f"Asking {len(QUESTIONS)} questions"):
                 answers = [_ask(collection, question) for question in QUESTIONS]
             with steps.step("check", f"Comparing {HELD_OUT} queries with an exact search"):
                 quality = _compare(collection, documents.num_rows, held_out)
         finally:
             if not given.keep and COLLECTION in client.list():
                 client.drop(COLLECTION)
-    dashboard = cluster.dashboard_url if cluster else ""
     if given.json:
         found = {
             "documents": documents.num_rows,
@@ -138,12 +154,13 @@ def main() -> None:
             "recall_goal": RECALL_GOAL,
             "seconds": steps.seconds,
             "kept": given.keep,
-            "dashboard": dashboard,
+            "dashboard": cluster.dashboard_url if cluster else "",
         }
         print(json.dumps(found, indent=1, ensure_ascii=False))
     else:
-        _show(answers, quality, documents.num_rows, kept=given.keep, dashboard=dashboard)
-    sys.exit(0 if quality.recall_at_10 >= RECALL_GOAL else 1)
+        _show(answers, quality, documents.num_rows)
+        _show_ways_on(cluster, kept=given.keep)
+    return quality.recall_at_10 >= RECALL_GOAL
 
 
 def _split(table: pa.Table) -> tuple[pa.Table, list[str]]:
@@ -224,38 +241,57 @@ def exact(queries: F32Matrix, vectors: F32Matrix, k: int) -> I64Matrix:
     return np.argpartition(-products, k - 1, axis=1)[:, :k]
 
 
-def _show(answers: list[Answer], quality: Quality, n: int, *, kept: bool, dashboard: str) -> None:
+def _show(answers: list[Answer], quality: Quality, n: int) -> None:
     console = Console()
     table = Table(title="Five questions", title_justify="left", show_lines=True)
-    table.add_column("asked", ratio=2)
-    table.add_column("found", ratio=6)
+    table.add_column("asked", max_width=24)
+    table.add_column("found", overflow="fold")
     table.add_column("ms", justify="right")
-    table.add_column("shards", justify="right")
+    table.add_column("shards", justify="right", no_wrap=True)
     for answer in answers:
-        found = "\n".join(
-            f"[bold]{hit['name']}[/bold]  {hit['summary'][:90]}" for hit in answer.found[:SHOWN]
-        )
+        found = Text()
+        for hit in answer.found[:SHOWN]:
+            summary = shorten(printable(hit["summary"]), MAX_SHOWN, placeholder=" …")
+            found.append(hit["name"], style="bold").append(f"\n{summary}\n")
+        found.rstrip()
         shards = f"{answer.shards_touched} of {SHARDS}"
-        table.add_row(answer.question, found, f"{answer.search_ms:.1f}", shards)
+        table.add_row(Text(answer.question), found, f"{answer.search_ms:.1f}", shards)
     console.print(table)
-    console.print(
-        f"{n:,} documents · recall@10 {quality.recall_at_10:.3f} against exact search over "
-        f"{quality.n_queries} held-out queries (goal {RECALL_GOAL}) · p50 {quality.p50_ms:.1f} ms, "
-        f"p99 {quality.p99_ms:.1f} ms · {quality.shards_touched:.1f} of {SHARDS} shards a query · "
-        f"a question in words takes {np.median([a.encode_ms for a in answers]):.1f} ms to embed"
-    )
-    if kept:
-        console.print(f'It still runs. Ask: [bold]paradox query "{QUESTIONS[0]}"[/bold]')
-        console.print("Look: [bold]paradox status[/bold]" + (f", {dashboard}" if dashboard else ""))
-        console.print("End it: [bold]paradox down[/bold]")
-    else:
-        console.print("Nothing is left running. To go on asking: [bold]make demo KEEP=1[/bold]")
-        console.print(f'and then: [bold]paradox query "{QUESTIONS[0]}"[/bold]')
+    encode_ms = np.median([answer.encode_ms for answer in answers])
+    for figure, value in {
+        "documents": f"{n:,}",
+        "recall@10": f"{quality.recall_at_10:.3f} against exact search, over {quality.n_queries} "
+        f"held-out queries (goal {RECALL_GOAL})",
+        "latency": f"p50 {quality.p50_ms:.1f} ms, p99 {quality.p99_ms:.1f} ms; to embed a "
+        f"question takes {encode_ms:.1f} ms more",
+        "shards": f"{quality.shards_touched:.1f} of {SHARDS} asked a query",
+    }.items():
+        console.print(f"{figure:<10} {value}", soft_wrap=True)
+    console.print()
+
+
+def _show_ways_on(cluster: local.LocalCluster | None, *, kept: bool) -> None:
+    paradox_here = program("paradox")
+    if not kept:
+        if cluster is None:
+            print("Nothing is left running. To go on asking: make demo KEEP=1, and then")
+        else:
+            print("The Ray that ran before still runs, without the documents. To go on asking:")
+            print("make demo KEEP=1, and then")
+        print(f'  {paradox_here} query "{QUESTIONS[0]}" -c {COLLECTION}')
+        return
+    print("It still runs. Go on with")
+    print(f'  {paradox_here} query "{QUESTIONS[0]}" -c {COLLECTION}')
+    print(f"  {paradox_here} status")
+    print(f"  {paradox_here} down")
+    if cluster and cluster.dashboard_url:
+        token = f", which asks for what `{program('ray')} get-auth-token` prints"
+        print(f"Dashboard: {cluster.dashboard_url}{token if cluster.with_token else ''}")
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="real documents in, real answers out")
-    parser.add_argument("--limit", type=int, default=20_000, help="documents at most (20000)")
+    parser.add_argument("--limit", type=int, default=15_000, help="documents at most (15000)")
     parser.add_argument("--keep", action="store_true", help="leave Ray and the documents there")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser.parse_args()
