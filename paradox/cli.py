@@ -250,10 +250,9 @@ def query(
         asked: dict[str, Any] = {"text": text} if vector is None else {"vectors": _parsed(vector)}
     with reporting(as_json), _client(address) as client:
         collection = _only(client) if name is None else client.get(name)
-        plan = None
-        if explain:  # a filter asks every shard that holds records, as a recall of 1 does
-            planned = collection.explain(k=k, recall=1.0 if filter else recall, **asked)
-            plan = planned.explain()
+        plan: str | None = None
+        if explain:
+            plan = collection.explain(k=k, recall=recall, filter=filter, **asked).explain()
         hits = collection.query(k=k, recall=recall, filter=filter, **asked)
         if as_json:
             print_json(as_answer(hits), collection=collection.name, plan=plan)
