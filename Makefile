@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 NATIVE := setup.py pyproject.toml $(wildcard cython_ext/*.pyx cython_ext/src/* cython_ext/include/paradox/*)
 PIP := HNSWLIB_NO_NATIVE=1 $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 

@@ -1,15 +1,17 @@
 """What a query costs beyond the search itself: the way through Ray, beside a bare actor call.
 
-    python -m benchmarks.overhead [--data text-minilm-384] [--n 100000]
+    python -m benchmarks.overhead [--data text-minilm-384] [--n 20000]
 
 Single queries, in turns in one run: the engine in this process; one shard and four through the
-client, which plans and fans out by itself; four through the router actor; and an actor that only
-takes a query and returns an answer of the same size.
+client, which plans and fans out by itself; four through the router actor; and one and four actors
+that only take a query and return an answer of the same size.
 """
 
 from __future__ import annotations
 
 import argparse
+import secrets
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -31,9 +33,10 @@ K = 10
 GOAL = 2.5
 """Four shards through the client, in bare round trips, at p50."""
 BARE = "bare actor round trip"
+BARE_FOUR = "bare fan-out to four actors"
 FOUR = "four shards, client"
 QUICK_N = 10_000
-FULL_N = 100_000
+FULL_N = 20_000
 _ADD_ROWS = 5_000
 
 
@@ -72,18 +75,21 @@ def measure(given: argparse.Namespace) -> Iterator[Row]:
     queries = dataset.queries[: 200 if given.quick else None]
     with ExitStack() as stack:
         ways = _ways(dataset, given.index, given.recall, stack)
-        actor: Any = ray.remote(Echo).options(num_cpus=0).remote(K)
-        stack.callback(ray.kill, actor)
+        bare: Any = ray.remote(Echo).options(num_cpus=0)
+        actors = [bare.remote(K) for _ in range(4)]
+        for actor in actors:
+            stack.callback(ray.kill, actor)
         progress("measuring, in turns")
         searches: dict[str, Callable[[F32Matrix], object]] = {
-            BARE: lambda query: ray.get(actor.answer.remote(query)),
+            BARE: lambda query: ray.get(actors[0].answer.remote(query)),
+            BARE_FOUR: lambda query: ray.get([actor.answer.remote(query) for actor in actors]),
             **ways,
         }
         timings = interleaved(searches, queries, rounds=10)
         truth = Truth.of(queries, dataset.base, K, dataset.metric)
         where = f"{dataset.label} × {dataset.base.shape[1]} {dataset.metric}, {given.index}"
         for name, timing in timings.items():
-            case = name if name == BARE else f"{where}: {name}"
+            case = f"{where}: {name}" if name in ways else name
             target = GOAL * timings[BARE].p50_us if name == FOUR else None
             yield row(case, "p50 µs", timing.p50_us, target=target, better="less")
             yield row(case, "p99 µs", timing.p99_us)
@@ -107,7 +113,10 @@ def _ways(dataset: Dataset, index: str, recall: float, stack: ExitStack) -> dict
     engine = paradox.LatentMemoryEngine(dim, metric=dataset.metric, index=index)
     engine.add(dataset.base, ids=ids)
     ways = {"engine in process": Way(partial(engine.query, k=K, recall=recall))}
-    client = stack.enter_context(paradox.connect())
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="paradox-overhead-"))
+    client = stack.enter_context(
+        paradox.connect(storage_root=folder, namespace=f"overhead-{secrets.token_hex(4)}")
+    )
     for name, shards, partition in (
         ("one shard, client", 1, "hash"),
         (FOUR, 4, "hash"),
@@ -115,7 +124,7 @@ def _ways(dataset: Dataset, index: str, recall: float, stack: ExitStack) -> dict
     ):
         progress(f"{dataset.label}: filling {name}")
         collection = client.create(
-            f"benchmark-overhead-{shards}-{partition}",
+            f"{shards}-{partition}",
             dim=dim,
             metric=dataset.metric,
             index=index,
@@ -136,7 +145,7 @@ def _ways(dataset: Dataset, index: str, recall: float, stack: ExitStack) -> dict
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", choices=datasets.names())
     parser.add_argument("--n", type=int, help="rows of the base")
-    parser.add_argument("--index", default="auto", help="index backend (auto)")
+    parser.add_argument("--index", default="hnsw", help="index backend (hnsw)")
     parser.add_argument("--recall", type=float, default=0.95)
 
 

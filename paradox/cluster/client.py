@@ -250,7 +250,10 @@ def _join(address: str | None, num_cpus: int | None) -> bool:
         try:
             _init(address=named)
         except ConnectionError as error:
-            raise RetryableError(f"no Ray cluster answers at {named}") from error
+            raise RetryableError(
+                f"no Ray cluster answers this process at {named}; one that asks for a token does "
+                "not without it: set RAY_AUTH_MODE=token, and the token as Ray's documentation says"
+            ) from error
         return False
     cpus = num_cpus or os.cpu_count() or 1
     try:

@@ -60,17 +60,17 @@ class RayLauncher:
                 _LOG.warning("%s", reply)
         start_router(settings, namespace=self._namespace)
 
-    def stop(self, settings: CollectionSettings) -> None:
+    def stop(self, name: str) -> None:
         """Close the shards, end all actors, and wait until Ray has buried them."""
-        shards = dict(enumerate(self._running_shards(settings)))
-        present = {number: actor for number, actor in shards.items() if actor is not None}
-        closing = {number: actor.close.remote(True) for number, actor in present.items()}
-        gather(closing, lambda n: f"shard {n} of {settings.name!r}", timeout_s=_CLOSE_S)
-        router = self._find(names.router_actor(settings.name))
-        for actor in [*present.values(), *([router] if router is not None else [])]:
+        actors = self._actors_of(name)
+        router = actors.pop(names.router_actor(name), None)
+        called = list(actors)
+        closing = {n: actors[shard].close.remote(True) for n, shard in enumerate(called)}
+        gather(closing, called.__getitem__, timeout_s=_CLOSE_S)
+        for actor in [*actors.values(), *([router] if router is not None else [])]:
             ray.kill(actor)
         deadline = time.monotonic() + _DIE_S
-        while any(self._running_shards(settings)) and time.monotonic() < deadline:
+        while self._actors_of(name) and time.monotonic() < deadline:
             time.sleep(0.02)
 
     def stage(self, settings: CollectionSettings, folder: Path) -> None:
@@ -108,6 +108,16 @@ class RayLauncher:
             self._find(names.shard_actor(settings.name, number))
             for number in range(settings.shards)
         ]
+
+    def _actors_of(self, collection: str) -> dict[str, ActorHandle]:
+        """Return the collection's actors that are there, by name."""
+        listed: list[dict[str, str]] = ray.util.list_named_actors(all_namespaces=True)
+        found = {
+            actor["name"]: self._find(actor["name"])
+            for actor in listed
+            if actor["namespace"] == self._namespace and names.is_of(actor["name"], collection)
+        }
+        return {name: actor for name, actor in found.items() if actor is not None}
 
     def _find(self, name: str) -> ActorHandle | None:
         with contextlib.suppress(ValueError):

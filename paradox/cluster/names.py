@@ -30,6 +30,11 @@ def shard_actor(collection: str, shard: int) -> str:
     return f"paradox:{collection}:shard:{shard}:0"
 
 
+def is_of(actor: str, collection: str) -> bool:
+    """Tell whether an actor of this name serves the collection."""
+    return actor.startswith(f"paradox:{collection}:")
+
+
 def router_actor(collection: str) -> str:
     """Return the name of a collection's router actor."""
     return f"paradox:{collection}:router"

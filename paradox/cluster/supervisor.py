@@ -52,8 +52,8 @@ class Launcher(Protocol):
         """
         ...
 
-    def stop(self, settings: CollectionSettings) -> None:
-        """End it, and return when nothing has the collection's files open any more."""
+    def stop(self, name: str) -> None:
+        """End it, whatever its settings, and return when nothing has its files open any more."""
         ...
 
     def stage(self, settings: CollectionSettings, folder: Path) -> None:
@@ -144,7 +144,7 @@ class Supervisor:
                 self._launcher.start(entry)
             except Exception:
                 if entry.created:
-                    self._launcher.stop(entry.settings)
+                    self._launcher.stop(entry.settings.name)
                     self._catalog.remove(asked.name)
                 raise
             return self._describe(asked.name)
@@ -171,11 +171,10 @@ class Supervisor:
         """
         with self._lifecycle(name):
             try:
-                settings = self._catalog.get(name).settings
+                self._catalog.get(name)
             except CorruptionError:
                 _LOG.warning("dropping collection %r without its settings", name)
-            else:
-                self._launcher.stop(settings)
+            self._launcher.stop(name)
             with self._guard:
                 shared = self._shared.pop(name, None)
             with shared.lock if shared else nullcontext():

@@ -88,8 +88,8 @@ class NoLauncher:
         if self.fails is not None:
             raise self.fails
 
-    def stop(self, settings: Any) -> None:
-        self.told.append(f"stop {settings.name}")
+    def stop(self, name: str) -> None:
+        self.told.append(f"stop {name}")
 
     def stage(self, settings: Any, folder: Path) -> None:
         raise NotImplementedError
