@@ -30,6 +30,7 @@ from paradox.core.errors import (
 )
 from paradox.core.types import AddReport, F32Matrix, Neighbors, Record
 from paradox.core.vectors import as_ids, as_matrix, check_directions, check_k, check_recall
+from paradox.index.options import check_effort
 from paradox.memory import EngineStats
 from paradox.routing import QueryPlan, SearchRequest
 from paradox.store.payload import as_rows
@@ -225,7 +226,7 @@ class Collection:
             queries=matrix,
             k=check_k(k),
             recall=None if recall is None else check_recall(recall),
-            effort=_check_effort(effort),
+            effort=None if effort is None else check_effort(effort),
             filter=_check_filter(filter),
         )
         timeout_s = _check_timeout(timeout_s)
@@ -416,14 +417,6 @@ def _in_this_process(description: bytes, namespace: str, job_id: str) -> Collect
     """Return a collection that was passed here; one for all tasks that run in this process."""
     decoded = msgspec.msgpack.decode(description, type=Description)
     return Collection(decoded, SupervisorLink(None, namespace=namespace))
-
-
-def _check_effort(effort: Any) -> int | None:
-    if effort is None:
-        return None
-    if isinstance(effort, bool) or not isinstance(effort, numbers.Integral) or int(effort) < 1:
-        raise InvalidArgument(f"effort: expected a positive integer; got {effort!r}")
-    return int(effort)
 
 
 def _check_filter(expression: Any) -> str | None:

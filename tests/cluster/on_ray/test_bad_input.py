@@ -94,7 +94,7 @@ BAD_QUERIES = {
     "k 10,001": ({"k": 10_001}, InvalidArgument, "k: expected 1 to 10000; got 10001"),
     "k 2.5": ({"k": 2.5}, InvalidArgument, "k: expected an integer; got 2.5"),
     "recall": ({"recall": 1.5}, InvalidArgument, r"recall: expected a number in \(0, 1\]; got 1.5"),
-    "effort": ({"effort": 0}, InvalidArgument, "effort: expected a positive integer; got 0"),
+    "effort": ({"effort": 0}, InvalidArgument, "effort: expected 1 to 2147483647; got 0"),
     "half": ({"filter": "year >="}, FilterError, "expected a value; got the end"),
     "two": ({"filter": "year > 1; SELECT 1"}, FilterError, "expression"),
     "undeclared": ({"filter": "month = 1"}, FilterError, "month"),
