@@ -2,7 +2,6 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-export PATH := $(CURDIR)/$(BIN):$(PATH)
 NATIVE := setup.py pyproject.toml $(wildcard cython_ext/*.pyx cython_ext/src/* cython_ext/include/paradox/*)
 PIP := HNSWLIB_NO_NATIVE=1 $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -12,16 +11,10 @@ PIP := HNSWLIB_NO_NATIVE=1 $(BIN)/pip install --quiet --disable-pip-version-chec
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.built: pyproject.toml constraints.txt $(NATIVE)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing Paradox and what it needs into $(VENV) (a few minutes the first time)"
-	@$(PIP) --upgrade pip
+	@echo "installing Paradox and what it needs into $(VENV), and building its native code (minutes the first time)"
 	@$(PIP) -e '.[dev]'
-	@touch $@ $(VENV)/.built
-
-$(VENV)/.built: $(VENV)/.installed $(NATIVE)
-	@echo "building the native kernels"
-	@$(PIP) --no-deps -e .
 	@touch $@
 
 setup: $(VENV)/.built  ## create .venv, install everything, build the native code
@@ -31,6 +24,7 @@ build: setup  ## build the native code again if its sources changed
 demo: setup  ## real documents in, real answers out, through Ray shards (KEEP=1 leaves it running)
 	@$(BIN)/python -m examples.demo $(if $(KEEP),--keep)
 
+check: export PATH := $(CURDIR)/$(BIN):$(PATH)
 check: setup  ## formatting, lint, types, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

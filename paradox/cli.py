@@ -205,17 +205,23 @@ def ingest(
             "shards": shards,
             "storage": storage,
         }
+        was_there = name in client.list()
         collection = _to_fill(client, name, asked)
-        report = run(
-            collection,
-            source,
-            text_column=text_column,
-            vector_column=vector_column,
-            id_column=id_column,
-            payload_columns=payload_columns.split(",") if payload_columns else None,
-            resume=resume,
-            progress=not as_json,
-        )
+        try:
+            report = run(
+                collection,
+                source,
+                text_column=text_column,
+                vector_column=vector_column,
+                id_column=id_column,
+                payload_columns=payload_columns.split(",") if payload_columns else None,
+                resume=resume,
+                progress=not as_json,
+            )
+        except CallerError:
+            if not was_there and not len(collection):
+                client.drop(name)  # made for a source that cannot be read
+            raise
         if as_json:
             print_json(report)
         else:
@@ -246,7 +252,8 @@ def query(
     """Find the nearest records of a text or a vector."""
     with reporting(as_json):
         if (text is None) == (vector is None):
-            raise InvalidArgument("query: expected a text or --vector, and not both")
+            got = "neither" if text is None else "both"
+            raise InvalidArgument(f"query: expected a text or --vector; got {got}")
         asked: dict[str, Any] = {"text": text} if vector is None else {"vectors": _parsed(vector)}
     with reporting(as_json), _client(address) as client:
         collection = _only(client) if name is None else client.get(name)

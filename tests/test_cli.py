@@ -151,7 +151,7 @@ def test_what_was_ingested_is_found(run, papers, source):
     assert answer["hits"][0] == {"id": 21, "distance": 0.0, "payload": found}
     assert len(answer["hits"]) == 3
     assert answer["coverage"] == 1.0
-    assert "2.00 shards asked a query" in answer["plan"]  # a filter asks them all
+    assert "asks 2 of 2 shards" in answer["plan"]  # a filter asks them all
     code, said, _ = run(*query)
     assert code == 0
     assert "year   2007" in said
@@ -203,6 +203,20 @@ def test_a_collection_without_settings_is_told_of_and_can_be_dropped(run, papers
 
 
 @pytest.mark.ray
+def test_a_source_that_cannot_be_read_leaves_no_new_collection(run, papers, source, tmp_path):
+    vectors = source[1].copy()
+    vectors[17, 3] = np.nan
+    pq.write_table(pa.table({"vector": list(vectors)}), tmp_path / "nan.parquet")
+    code, _, complaint = run(PARADOX, "ingest", tmp_path / "nan.parquet", "-c", "new", "--dim", DIM)
+    assert code == 2
+    assert "row 17" in complaint
+    assert json.loads(run(PARADOX, "status", "--json")[1])["collections"].keys() == {papers}
+    code, _, complaint = run(PARADOX, "restore", "new", tmp_path / "nothing")
+    assert code == 2
+    assert "nothing is there" in complaint
+
+
+@pytest.mark.ray
 def test_the_job_script_is_the_same_command(run, papers, source):
     vector = json.dumps(source[1][9].tolist())
     code, said, complaint = run(
@@ -229,7 +243,7 @@ def test_a_submitted_job_asks_the_running_cluster(run, cluster, papers, source):
     ray = Path(sys.executable).with_name("ray")
     code, said, complaint = run(
         *(ray, "job", "submit", "--address", cluster["dashboard_url"]),
-        *("--working-dir", ROOT / "jobs", "--", sys.executable, "query.py"),
+        *("--working-dir", ROOT, "--", sys.executable, "jobs/query.py"),
         *("--vector", vector, "-c", papers, "-k", 1, "--json"),
         RAY_AUTH_MODE="token",
     )

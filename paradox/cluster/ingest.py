@@ -52,7 +52,8 @@ from paradox.core.types import F32Matrix
 BATCH_SIZE = 1_024
 _SAMPLE_PIECES = 16
 _SAMPLE_A_SHARD = 1_024
-_TEXTS_A_SHARD = 128  # a sample of texts costs a millisecond each
+_TEXTS_A_SHARD = 512  # a sample of texts costs a millisecond each
+_RUNS_A_PIECE = 64  # neighbouring rows are alike: one package's texts, one day's records
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +202,13 @@ def _sampled(plan: Plan, pieces: list[Piece], of_a_piece: int) -> F32Matrix:
     tables = []
     for piece in pieces:
         start, stop = piece.rows
-        rows = (start, min(stop, start + of_a_piece))
-        columns = plan.recipe.wanted()
-        tables += [
-            (piece.file.path, row, table)
-            for row, table in read(piece.file, rows=rows, columns=columns, batch_size=of_a_piece)
-        ]
+        columns, batch_size = plan.recipe.wanted(), stop - start
+        for row, table in read(piece.file, rows=piece.rows, columns=columns, batch_size=batch_size):
+            n = table.num_rows
+            wanted = -(-of_a_piece * n // batch_size)
+            n_runs = min(_RUNS_A_PIECE, wanted, n)
+            for at in (run * n // n_runs for run in range(n_runs)):
+                tables.append((piece.file.path, row + at, table.slice(at, -(-wanted // n_runs))))
     return vectors_of(plan, tables)
 
 

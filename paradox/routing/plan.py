@@ -80,17 +80,15 @@ class QueryPlan:
         """Return the plan in words: how many shards, and for few queries which and why."""
         n_queries = len(self.shares)
         asked = sum(map(len, self.queries_by_shard.values()))
-        lines = [
-            f"{n_queries} queries, {len(self.shards)} shards, "
-            f"{asked / max(n_queries, 1):.2f} shards asked a query"
-        ]
+        mean = f"{asked / max(n_queries, 1):.3g}"
+        lines = [f"asks {mean} of {len(self.shards)} shards (mean of {n_queries})"]
         column_of = {shard: column for column, shard in enumerate(self.shards)}
         for row in range(min(n_queries, 10)):
-            likely = ", ".join(
-                f"{shard} ({self.shares[row, column_of[shard]]:.0%})"
+            expected = ", ".join(
+                f"{self.shares[row, column_of[shard]]:.0%} in shard {shard}"
                 for shard in self.shards_of(row)
             )
-            lines.append(f"query {row}: shards {likely or 'none, all are empty'}")
+            lines.append(f"query {row} expects of its answer: {expected or 'nothing anywhere'}")
         if n_queries > 10:
             lines.append(f"... and {n_queries - 10} more")
         return "\n".join(lines)

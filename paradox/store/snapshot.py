@@ -139,6 +139,8 @@ def _read_manifest(fs: Any, root: str, uri: str) -> Manifest:
     try:
         raw = fs.cat_file(f"{root}/{MANIFEST}")
     except FileNotFoundError as error:
+        if not fs.exists(root):
+            raise InvalidArgument(f"snapshot: expected one at {uri}; nothing is there") from error
         raise SnapshotCorrupt("no snapshot, or one cut short", where, None, _RETAKE) from error
     try:
         if msgspec.json.decode(raw, type=_Versioned).format > _FORMAT:

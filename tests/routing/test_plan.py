@@ -55,9 +55,9 @@ def test_the_shards_of_a_query_are_told_the_likeliest_first(plan):
 
 def test_a_plan_says_in_words_which_shards_are_asked_and_why(plan):
     assert plan.explain().splitlines() == [
-        "2 queries, 3 shards, 1.50 shards asked a query",
-        "query 0: shards 2 (90%)",
-        "query 1: shards 5 (70%), 2 (25%)",
+        "asks 1.5 of 3 shards (mean of 2)",
+        "query 0 expects of its answer: 90% in shard 2",
+        "query 1 expects of its answer: 70% in shard 5, 25% in shard 2",
     ]
 
 
@@ -71,10 +71,10 @@ def test_a_plan_of_many_queries_is_told_in_few_lines():
 def test_a_plan_that_asks_nobody_says_so():
     empty = _plan({}, np.zeros((1, 2)), (0, 1), complete=True)
     assert empty.shards_of(0) == ()
-    assert "none, all are empty" in empty.explain()
+    assert "nothing anywhere" in empty.explain()
     assert not rows_asked(empty).any()
     nothing = _plan({}, np.zeros((0, 2)), (0, 1))
-    assert nothing.explain() == "0 queries, 2 shards, 0.00 shards asked a query"
+    assert nothing.explain() == "asks 0 of 2 shards (mean of 0)"
 
 
 def test_rows_asked_is_the_plan_as_a_table(plan):
