@@ -13,6 +13,7 @@ import msgspec
 import typer
 
 from paradox.core.errors import (
+    CallerError,
     CollectionExists,
     CollectionNotFound,
     CorruptionError,
