@@ -116,6 +116,8 @@ def as_ids(ids: Any, n: int | None = None, *, where: str = "ids") -> I64Vector:
     Raises:
         InvalidArgument: not integers, beyond int64, -1, or not `n` of them.
     """
+    if np.ma.is_masked(ids):
+        raise InvalidArgument(f"{where}: expected integers; got an array with some masked")
     if isinstance(ids, numbers.Integral):
         ids = [ids]
     try:
@@ -159,6 +161,8 @@ def _check_int(value: object, low: int, high: int, where: str) -> int:
 
 
 def _as_array(vectors: Any, where: str) -> npt.NDArray[Any]:
+    if np.ma.is_masked(vectors):
+        raise InvalidArgument(f"{where}: expected values; got an array with some masked")
     if isinstance(vectors, np.ndarray):
         array = vectors
     else:

@@ -12,6 +12,7 @@ from pathlib import Path
 from readerwriterlock import rwlock
 
 from paradox import index as indexes
+from paradox.core.errors import StorageUnavailable
 from paradox.core.types import F32Matrix
 from paradox.memory import checkpoint
 from paradox.memory.checkpoint import Derived
@@ -45,6 +46,7 @@ class DerivedData:
         self._changing = threading.Lock()
         self._now = nothing(made)
         self.checkpoint_seq = 0
+        self._failed_seq = 0
         if folder is not None:
             self._recover(folder)
 
@@ -91,6 +93,9 @@ class DerivedData:
         """Keep what is derived, so that the next opening replays only what comes after.
 
         Does nothing where nothing is kept. Reads go on meanwhile, writes wait.
+
+        Raises:
+            StorageUnavailable: the disk refuses.
         """
         if self._checkpoints is None:
             return
@@ -99,8 +104,14 @@ class DerivedData:
 
     def checkpoint_if_due(self) -> None:
         """Make a checkpoint if as many writes came as a quarter of the records, 50,000 at least."""
-        if self._now.seq - self.checkpoint_seq >= max(_CHECKPOINT_EVERY, len(self._now.index) // 4):
+        since = max(self.checkpoint_seq, self._failed_seq)
+        if self._now.seq - since < max(_CHECKPOINT_EVERY, len(self._now.index) // 4):
+            return
+        try:
             self.checkpoint()
+        except StorageUnavailable:  # the writes are durable all the same; replaying takes longer
+            self._failed_seq = self._now.seq
+            _LOG.warning("no checkpoint was made; the next one is tried later", exc_info=True)
 
     def stage(self, folder: Path) -> None:
         """Make a checkpoint, and hard-link it below another engine's folder."""
@@ -111,7 +122,10 @@ class DerivedData:
             checkpoint.link_newest(self._checkpoints, folder / _FOLDER)
 
     def _keep(self, folder: Path) -> None:
-        checkpoint.save(folder, self._now)
+        try:
+            checkpoint.save(folder, self._now)
+        except OSError as error:
+            raise StorageUnavailable(f"checkpoint below {folder}: {error}") from error
         self.checkpoint_seq = self._now.seq
         self._store.prune_changes(checkpoint.oldest_seq(folder))
 

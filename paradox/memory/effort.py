@@ -11,14 +11,18 @@ import numpy as np
 
 from paradox import kernels
 from paradox.core.metric import Metric
-from paradox.core.types import F32Matrix
+from paradox.core.types import F32Matrix, F32Vector
 from paradox.index import IndexBackend
+from paradox.index.options import MAX_EFFORT
 
 DEFAULT_RECALL = 0.95
 """Recall aimed at where the caller names none."""
 
 _N_QUERIES = 200
 _MIN_ASKED = 50
+_A_CALL = 16
+_NEIGHBOURS = 64
+_SPREAD = 1.2
 _GROWTH = 2.0
 
 
@@ -45,14 +49,15 @@ class EffortBook:
     """
 
     def __init__(self, *, seed: int = 0) -> None:
-        self._asked: deque[F32Matrix] = deque(maxlen=_N_QUERIES)
+        self._asked: deque[F32Vector] = deque(maxlen=_N_QUERIES)
         self._known: dict[tuple[str, int, float], _Known] = {}
         self._tuning = threading.Lock()
         self._seed = seed
 
     def note(self, queries: F32Matrix) -> None:
-        """Remember one of the queries that were asked."""
-        self._asked.append(queries[:1].copy())
+        """Remember some of the queries that were asked: a few of each call, of all its parts."""
+        step = -(-len(queries) // _A_CALL)
+        self._asked.extend(queries[::step].copy())
 
     def effort_for(
         self, index: IndexBackend, k: int, recall: float, sample: Callable[[], F32Matrix]
@@ -65,11 +70,13 @@ class EffortBook:
             index: must not be written to meanwhile.
             k: neighbours asked for.
             recall: in (0, 1].
-            sample: gives (m, dim) float32, some of the index's own vectors.
+            sample: gives (m, dim) float32, some of the index's own vectors; m may be 0.
         """
         n = len(index)
         if n == 0:
             return None
+        if recall == 1:
+            return MAX_EFFORT  # a scan: no number of queries can tell that none is ever missed
         key = (index.stats().backend, k, round(recall, 4))
         known = self._known.get(key)
         if known is not None and self._holds(known, n):
@@ -95,20 +102,22 @@ class EffortBook:
         self, index: IndexBackend, k: int, recall: float, sample: Callable[[], F32Matrix]
     ) -> _Known:
         asked = list(self._asked)
-        enough = len(asked) >= _MIN_ASKED
-        queries = (
-            np.concatenate(asked) if enough else stand_ins(sample(), index.metric, seed=self._seed)
-        )
-        return _Known(index.tune(queries, k, recall), len(index), enough)
+        if len(asked) >= _MIN_ASKED:
+            return _Known(index.tune(np.stack(asked), k, recall), len(index), asked=True)
+        vectors = sample()
+        if not len(vectors):  # all were deleted since the index was looked at
+            return _Known(None, 0, asked=False)
+        queries = stand_ins(vectors, index.metric, seed=self._seed)
+        return _Known(index.tune(queries, k, recall), len(index), asked=False)
 
 
 def stand_ins(sample: F32Matrix, metric: Metric, *, seed: int) -> F32Matrix:
     """Return up to 200 points to tune on that are about as hard to answer as real queries.
 
-    They are vectors with their nearest neighbour mirrored through them: near the data, as queries
-    are, and as far from the nearest vectors as these are from each other. A vector itself is found
-    too easily, and so is a point between two: on 60,000 x 128 of intrinsic dimension 11 an ef of 1
-    was enough for both, where 20 was needed for queries that were held out and 21 for these.
+    Each is drawn from a Gaussian with the mean and 1.2 times the deviations of the 64 vectors of
+    the sample that are nearest to one of them. A vector itself is found too easily, and so is a
+    point between two of them, or one mirrored through another; `docs/log.md` has the recalls that
+    each led to.
 
     Args:
         sample: (m, dim) float32, some of the index's vectors, m >= 1.
@@ -117,7 +126,13 @@ def stand_ins(sample: F32Matrix, metric: Metric, *, seed: int) -> F32Matrix:
     """
     rng = np.random.default_rng(seed)
     picked = sample[rng.permutation(len(sample))[:_N_QUERIES]]
-    neighbours = kernels.top_k(picked, sample, min(2, len(sample)), metric)[0][:, -1]
-    mirrored = 2 * picked - sample[neighbours]
-    usable = np.isfinite(mirrored).all(axis=1) & mirrored.any(axis=1)
-    return np.where(usable[:, np.newaxis], mirrored, picked)
+    n_near = min(_NEIGHBOURS, len(sample))
+    near = sample[kernels.top_k(picked, sample, n_near, metric)[0]].astype(np.float64)
+    means = near.mean(axis=1)
+    weights = rng.standard_normal((len(picked), 1, n_near)) / np.sqrt(max(n_near - 1, 1))
+    weights *= _SPREAD
+    drawn = means + (weights @ (near - means[:, np.newaxis]))[:, 0]
+    with np.errstate(over="ignore"):
+        queries = drawn.astype(np.float32)
+    usable = np.isfinite(queries).all(axis=1) & queries.any(axis=1)
+    return np.where(usable[:, np.newaxis], queries, picked)

@@ -31,7 +31,7 @@ from paradox.memory import settings
 from paradox.memory.checkpoint import Derived
 from paradox.memory.derived import DerivedData, nothing
 from paradox.memory.effort import DEFAULT_RECALL, EffortBook
-from paradox.memory.settings import EngineSettings
+from paradox.memory.settings import FILE_NAME, EngineSettings
 from paradox.store import (
     ColumnType,
     RecordBlock,
@@ -138,12 +138,17 @@ class LatentMemoryEngine:
         folder = Path(path).absolute()
         kept = settings.read(folder)
         if kept is None:
+            if dim is None and (folder / _RECORDS).is_dir():
+                raise CorruptionError("the settings are missing", folder / FILE_NAME, None, _REMEDY)
             if dim is None:
                 raise InvalidArgument(f"dim: expected the dimension of a new engine at {folder}")
             made = settings.make(dim, metric or "l2", index or "auto", index_options)
             nothing(made)  # first, so that options that cannot be change nothing
             folder.mkdir(parents=True, exist_ok=True)
             store = RecordStore.open(folder / _RECORDS, dim=made.dim, schema=schema)
+            if store.last_seq:
+                store.close()
+                raise CorruptionError("the settings are missing", folder / FILE_NAME, None, _REMEDY)
             settings.write(folder, made)
         else:
             asked = {"dim": dim, "metric": metric, "index": index, "index_options": index_options}
@@ -424,14 +429,19 @@ class LatentMemoryEngine:
 
         Args:
             checkpoint: keep the index, so that the next opening has nothing to replay.
+
+        Raises:
+            StorageUnavailable: the disk refuses the checkpoint; the engine is closed all the same.
         """
         if self._closed:
             return
-        if checkpoint:
-            self.checkpoint()
-        with self._derived.changing():
-            self._closed = True
-        self._store.close()
+        try:
+            if checkpoint:
+                self.checkpoint()
+        finally:
+            with self._derived.changing():
+                self._closed = True
+            self._store.close()
 
     def __enter__(self) -> Self:
         return self

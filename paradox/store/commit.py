@@ -315,9 +315,19 @@ def _pack_report(report: WriteReport, assigned: int | None) -> bytes:
 
 
 def _unpack_report(report: bytes, batch: CheckedBatch) -> WriteReport:
+    """Return the report of the first call of this operation.
+
+    Raises:
+        InvalidArgument: this call is another one, under the same operation id.
+    """
     assigned, n, inserted, replaced, duplicates, deleted, first_seq, last_seq = (
         msgspec.msgpack.decode(report, type=_Report)
     )
+    if n != batch.n_given or (assigned is None) != (batch.ids is not None or not n):
+        raise InvalidArgument(
+            f"operation_id: expected the call of that name again, which gave {n} vectors; "
+            f"got another, with {batch.n_given}"
+        )
     ids = _NO_IDS if batch.ids is None else batch.ids
     if assigned is not None:
         ids = np.arange(assigned, assigned + n, dtype=np.int64)

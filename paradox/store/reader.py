@@ -135,10 +135,15 @@ class Reader:
             )
 
     def _written_meanwhile(self, ids: I64Vector) -> bytes | None:
-        [value], [head] = self._get("records", ids), self._get("heads", ids)
-        if value is None and head is not None:
-            raise self._missing_record(int(ids[0]))
-        return value
+        """Return a record whose head is there: it is missing if that stays the same around it."""
+        [head] = self._get("heads", ids)
+        while True:
+            [value], before = self._get("records", ids), head
+            [head] = self._get("heads", ids)
+            if value is not None or head is None:
+                return value
+            if head == before:
+                raise self._missing_record(int(ids[0]))
 
     def _get(self, family: Family, ids: I64Vector) -> list[bytes | None]:
         """Return what a family has of each id; an error names the id that cannot be read."""

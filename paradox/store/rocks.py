@@ -69,6 +69,7 @@ class RocksKeyspace:
         self._lock = threading.Lock()
         self._cursors: weakref.WeakSet[_RocksCursor] = weakref.WeakSet()
         self._closed = False
+        self._pid = os.getpid()
         self._open()
 
     def get(self, family: Family, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -198,6 +199,10 @@ class RocksKeyspace:
     def _check_open(self) -> None:
         if self._closed:
             raise InvalidArgument(f"store {self._path}: expected an open store; it was closed")
+        if os.getpid() != self._pid:
+            raise StorageUnavailable(
+                f"store {self._path}: process {self._pid} holds it, and this one is its fork"
+            )
 
     def _translated(self, error: Exception) -> ParadoxError:
         message = str(error)

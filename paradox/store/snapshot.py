@@ -23,6 +23,7 @@ from paradox.core.errors import InvalidArgument, SnapshotCorrupt, StorageUnavail
 from paradox.core.files import sync_folder
 
 MANIFEST = "manifest.json"
+_UNFINISHED = "unfinished"
 _FORMAT = 1
 _CHUNK = 4 << 20
 _RETAKE = "fetch the snapshot again, or restore another"
@@ -66,8 +67,9 @@ def take_snapshot(folder: Path, uri: str, *, progress: Progress | None = None) -
     done = 0
     files = []
     with _refusals(uri):
-        if fs.exists(f"{root}/{MANIFEST}"):
-            raise InvalidArgument(f"snapshot: expected a new place; there is one at {uri}")
+        _check_new(fs, root, uri)
+        with _writing(fs, f"{root}/{_UNFINISHED}"):
+            pass
         for path in sources:
             name = path.relative_to(folder).as_posix()
             digest, size = hashlib.blake2b(), 0
@@ -83,6 +85,7 @@ def take_snapshot(folder: Path, uri: str, *, progress: Progress | None = None) -
         manifest = Manifest(_FORMAT, files, _digest_of(files))
         with fs.transaction, fs.open(f"{root}/{MANIFEST}", "wb") as target:
             target.write(msgspec.json.format(msgspec.json.encode(manifest)))
+        fs.rm_file(f"{root}/{_UNFINISHED}")
         if isinstance(fs, LocalFileSystem):
             sync_folder(Path(root))
     return manifest
@@ -123,6 +126,15 @@ def restore_snapshot(uri: str, path: Path, *, progress: Progress | None = None) 
             shutil.rmtree(unfinished, ignore_errors=True)
         sync_folder(path.parent)
     return manifest
+
+
+def _check_new(fs: Any, root: str, uri: str) -> None:
+    """Refuse a place where anything is but a snapshot that was cut short."""
+    if fs.exists(f"{root}/{MANIFEST}"):
+        raise InvalidArgument(f"snapshot: expected a new place; there is one at {uri}")
+    ours = not fs.exists(root) or fs.exists(f"{root}/{_UNFINISHED}")
+    if not ours and (not fs.isdir(root) or fs.ls(root, detail=False)):
+        raise InvalidArgument(f"snapshot: expected a new or empty place; {uri} is in use")
 
 
 def _resolve(uri: str) -> tuple[Any, str]:

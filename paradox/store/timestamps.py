@@ -41,12 +41,11 @@ def to_utc(value: Any) -> datetime | None:
         value = value.to_pydatetime(warn=False)
     if not isinstance(value, datetime):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    if value.tzinfo is None:
-        return value.replace(tzinfo=UTC)
     try:
-        return value.astimezone(UTC)
+        utc = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     except OverflowError as error:
         raise ValueError("outside the years 1 to 9999 in UTC") from error
+    return datetime.combine(utc.date(), utc.timetz())  # of a subclass, the plain type
 
 
 def microseconds(value: datetime) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,10 +16,12 @@ class VolatileKeyspace:
     def __init__(self) -> None:
         self._families: dict[Family, dict[bytes, bytes]] = {family: {} for family in FAMILIES}
         self._unfinished: Mutation = []
+        self._lock = threading.Lock()
 
     def get(self, family: Family, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the value of each key, None where there is none."""
-        return list(map(self._families[family].get, keys))
+        with self._lock:  # not between a record's removal and its head's
+            return list(map(self._families[family].get, keys))
 
     def cursor(self, family: Family, start: bytes = b"") -> Cursor:
         """Open a cursor on the keys from `start` on, as they are now."""
@@ -28,11 +31,12 @@ class VolatileKeyspace:
     def write(self, mutation: Mutation) -> None:
         """Apply all of a mutation."""
         self._unfinished = mutation
-        for family, key, value in mutation:
-            if value is None:
-                self._families[family].pop(key, None)
-            else:
-                self._families[family][key] = value
+        with self._lock:
+            for family, key, value in mutation:
+                if value is None:
+                    self._families[family].pop(key, None)
+                else:
+                    self._families[family][key] = value
         self._unfinished = []
 
     def recover(self) -> None:

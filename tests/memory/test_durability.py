@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import time
 import numpy as np
 import pytest
 
-from paradox.core.errors import CorruptionError, InvalidArgument
+from paradox.core.errors import CorruptionError, InvalidArgument, StorageUnavailable
 from paradox.memory import LatentMemoryEngine, checkpoint
 
 DIM = 8
@@ -247,3 +248,68 @@ def test_a_killed_process_loses_nothing_it_acknowledged(folder):
                 hits = engine.query(records[i].vector, k=1, filter=f"stamp = {stamps[i]}")
                 assert hits.distances[0] == 0
     assert any(stamp is not None for stamp in known.values())
+
+
+def test_a_failing_checkpoint_loses_no_write_and_closing_lets_go(folder, rng, monkeypatch, caplog):
+    monkeypatch.setattr("paradox.memory.derived._CHECKPOINT_EVERY", 50)
+    engine = LatentMemoryEngine.open(folder, dim=DIM)
+    (folder / "checkpoints").write_bytes(b"in the way")
+    with caplog.at_level(logging.WARNING, logger="paradox.memory"):
+        assert engine.add(vectors_of(rng, 60)).inserted == 60
+    assert "no checkpoint was made" in caplog.text
+    assert engine.add(vectors_of(rng, 1)).inserted == 1
+    with pytest.raises(StorageUnavailable, match="checkpoint"):
+        engine.close()
+    (folder / "checkpoints").unlink()
+    with LatentMemoryEngine.open(folder) as again:
+        assert len(again) == 61
+
+
+def test_missing_settings_of_an_engine_with_records_are_an_error(folder, rng):
+    with LatentMemoryEngine.open(folder, dim=DIM, metric="cosine") as engine:
+        engine.add(vectors_of(rng, 3))
+    (folder / "engine.json").unlink()
+    for dim in (DIM, None):
+        with pytest.raises(CorruptionError, match=r"settings are missing .*engine\.json"):
+            LatentMemoryEngine.open(folder, dim=dim)
+
+
+def test_a_snapshot_never_overwrites_what_is_there(folder, rng, tmp_path):
+    with LatentMemoryEngine.open(folder, dim=DIM) as engine:
+        engine.add(vectors_of(rng, 30))
+        other = LatentMemoryEngine.open(tmp_path / "other", dim=DIM)
+        other.close()
+        for place in (folder, tmp_path / "other", folder / "engine.json"):
+            with pytest.raises(InvalidArgument, match="in use"):
+                engine.snapshot(str(place))
+        assert engine.query(np.zeros(DIM), k=1).ids[0] >= 0
+        engine.snapshot(str(tmp_path / "copy"))
+        assert not (tmp_path / "copy" / "unfinished").exists()
+    with LatentMemoryEngine.restore(str(tmp_path / "copy"), tmp_path / "again") as again:
+        assert len(again) == 30
+
+
+def test_a_forked_child_is_refused(folder, rng):
+    with LatentMemoryEngine.open(folder, dim=DIM) as engine:
+        engine.add(vectors_of(rng, 3))
+        child = os.fork()
+        if child == 0:
+            try:
+                engine.add(vectors_of(rng, 3))
+            except StorageUnavailable:
+                os._exit(7)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert len(engine) == 3
+
+
+def test_a_name_of_an_operation_is_not_taken_for_another(folder, rng):
+    with LatentMemoryEngine.open(folder, dim=DIM) as engine:
+        engine.add(vectors_of(rng, 1), ids=[40], operation_id=b"a")
+        for other in (
+            lambda: engine.add(vectors_of(rng, 3), ids=[41, 42, 43], operation_id=b"a"),
+            lambda: engine.delete([40], operation_id=b"a"),
+        ):
+            with pytest.raises(InvalidArgument, match="operation_id"):
+                other()
+        assert len(engine) == 1
