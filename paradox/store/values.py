@@ -139,11 +139,9 @@ class ValueParser(ABC):
         text = sign + token.text
         if not token.text.isdigit():
             return Node("float", None, token.at, float(text))
-        if (
-            not -_INT64_MAX - 1
-            <= (value := int(sign + (token.text.lstrip("0")[:40] or "0")))
-            <= _INT64_MAX
-        ):
+        digits = token.text.lstrip("0") or "0"
+        value = int(sign + digits[:40])  # more than 19 are refused, however many there are
+        if not -_INT64_MAX - 1 <= value <= _INT64_MAX:
             raise self._reader.unexpected("an int64", token)
         return Node("int", None, token.at, value)
 
