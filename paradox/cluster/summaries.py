@@ -27,6 +27,7 @@ SAMPLE = 16_000
 """Vectors a summary is made from."""
 
 _PATIENCE_S = 10.0
+_AFTER_A_PAUSE_S = 0.25  # fetching takes some 3 ms where no shard hangs
 _MIN_INTERVAL_S = 0.5
 _SHARE_OF_TIME = 0.05  # of a shard's time goes into its summaries, at most
 
@@ -154,7 +155,7 @@ class SummaryCache:
             self.refresh(timeout_s=timeout_s / 2)
         elif age_s > MAX_AGE_S and not self._refreshing:
             if age_s > TOO_OLD_S:
-                self.refresh(timeout_s=min(timeout_s / 2, _PATIENCE_S))
+                self.refresh(timeout_s=min(timeout_s / 2, _AFTER_A_PAUSE_S))
                 return self._all
             self._refreshing = True
             Thread(target=self._refresh_aside, name="summaries", daemon=True).start()
