@@ -172,14 +172,15 @@ def test_a_slow_shard_is_missed_within_the_deadline(client, papers, vectors, via
 
 @pytest.mark.parametrize("via_router", [False, True])
 def test_a_shard_gone_for_good_is_started_again(papers, vectors, via_router):
+    wait_until(lambda: is_whole(papers) and is_whole(papers, via_router=via_router))
     before = answers(papers, vectors)
-    wait_until(lambda: is_whole(papers, via_router=via_router))
     ray.kill(shard_actor(papers, 0))
-    wait_until(lambda: is_whole(papers, via_router=via_router))
+    wait_until(lambda: is_whole(papers) and is_whole(papers, via_router=via_router))
     np.testing.assert_array_equal(answers(papers, vectors), before)
 
 
 def test_a_shard_that_is_slow_first_and_then_gone_is_started_again(papers, vectors):
+    wait_until(lambda: is_whole(papers))
     before = answers(papers, vectors)
     process = shard_process(papers, 0)
     process.suspend()
