@@ -174,7 +174,9 @@ def test_a_slow_shard_is_missed_within_the_deadline(client, papers, vectors, via
 def test_a_shard_gone_for_good_is_started_again(papers, vectors, via_router):
     wait_until(lambda: is_whole(papers) and is_whole(papers, via_router=via_router))
     before = answers(papers, vectors)
+    process = shard_process(papers, 0)
     ray.kill(shard_actor(papers, 0))
+    process.wait(60)  # Ray returns before it is dead, and until then it answers
     wait_until(lambda: is_whole(papers) and is_whole(papers, via_router=via_router))
     np.testing.assert_array_equal(answers(papers, vectors), before)
 
