@@ -7,6 +7,7 @@ import secrets
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 from time import monotonic
 from typing import Any
@@ -83,7 +84,6 @@ class Writer:
         self._supervisor = supervisor
         self._wrote = wrote
         self._schema = Schema(columns, closed=settings.schema is not None)
-        self._like_the_shards = _index_of(settings)
         self._next_id = 0
         self._lock = Lock()
         self.placement = Placement(settings, shards, supervisor)
@@ -99,8 +99,8 @@ class Writer:
         """
         if batch.operation_id is not None and batch.ids is None:
             raise InvalidArgument("operation_id: expected ids with it, or a repeat gets new ones")
-        if self._like_the_shards is not None:
-            self._like_the_shards.check(batch.vectors)
+        if self._like_a_shard is not None:
+            self._like_a_shard.check(batch.vectors)
         n = len(batch.vectors)
         payloads = None if batch.rows is None else self._admitted(batch.rows)
         ids = self._chosen(batch.ids) if batch.ids is not None else self._assigned(n)
@@ -187,6 +187,15 @@ class Writer:
             _, admitted = self._schema.admit(rows)
         return admitted
 
+    @cached_property
+    def _like_a_shard(self) -> IndexBackend | None:
+        """An empty index as the shards have, or None where this process lacks its package."""
+        made = self._settings
+        try:
+            return index.create(made.index, dim=made.dim, metric=made.metric, **made.index_options)
+        except UnknownBackend:
+            return None
+
     def _chosen(self, ids: I64Vector) -> I64Vector:
         """Return ids that a caller chose, after making sure that none of them will be assigned."""
         highest = int(ids.max())
@@ -198,16 +207,6 @@ class Writer:
     def _assigned(self, n: int) -> I64Vector:
         first = self._supervisor.ask("assign_ids", self._settings.name, n)
         return np.arange(first, first + n, dtype=np.int64)
-
-
-def _index_of(settings: CollectionSettings) -> IndexBackend | None:
-    """Return an empty index as the shards have, or None where this process lacks its package."""
-    try:
-        return index.create(
-            settings.index, dim=settings.dim, metric=settings.metric, **settings.index_options
-        )
-    except UnknownBackend:
-        return None
 
 
 def _operation_of(operation: bytes, round_number: int, shard: int) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -10,11 +9,11 @@ import numpy.typing as npt
 
 from paradox.core.errors import InvalidArgument, ZeroVector
 from paradox.core.metric import Metric
-from paradox.core.types import F32Matrix, F32Vector, I64Vector, Neighbors
+from paradox.core.types import F32Matrix, I64Vector, Neighbors
 from paradox.index import scan
 from paradox.index.backend import Allow, IndexStats
-from paradox.index.container import read_container, write_container
 from paradox.index.options import check_choice, check_effort
+from paradox.index.row_index import RowIndex
 from paradox.index.rows import Rows
 
 _DTYPES: dict[str, type[np.generic]] = {
@@ -24,7 +23,7 @@ _DTYPES: dict[str, type[np.generic]] = {
 }
 
 
-class ExactIndex:
+class ExactIndex(RowIndex):
     """A scan whose answers equal a float64 brute force, equal distances ordered by id.
 
     It has no effort to choose: `search` checks the one given, and spends all there is.
@@ -42,23 +41,8 @@ class ExactIndex:
     name = "exact"
 
     def __init__(self, dim: int, metric: Metric, *, dtype: str = "float32") -> None:
-        self._dim = dim
-        self._metric = metric
         self._dtype = check_choice("dtype", dtype, _DTYPES)
-        self._rows = Rows(dim, _DTYPES[self._dtype])
-
-    @property
-    def dim(self) -> int:
-        """Dimension of the vectors."""
-        return self._dim
-
-    @property
-    def metric(self) -> Metric:
-        """Metric the distances are in."""
-        return self._metric
-
-    def __len__(self) -> int:
-        return len(self._rows)
+        super().__init__(dim, metric, Rows(dim, _DTYPES[self._dtype]))
 
     def check(self, vectors: F32Matrix) -> None:
         """Refuse vectors that the dtype cannot keep.
@@ -101,32 +85,9 @@ class ExactIndex:
         found = scan.nearest(self._rows, queries, k, self._metric, slots=slots, threads=threads)
         return scan.neighbors(self._rows, *found, certified=True)
 
-    def range_search(self, query: F32Vector, radius: float, *, limit: int) -> Neighbors:
-        """Return the nearest `limit` vectors within `radius`; fewer than that are all of them."""
-        return scan.first(scan.within(self._rows, query, radius, self._metric), limit)
-
     def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:
         """Return None: there is no effort to choose."""
         return None
-
-    def get(self, ids: I64Vector) -> tuple[I64Vector, F32Matrix]:
-        """Return the known ones of `ids`, and their vectors as kept, in float32."""
-        slots = self._rows.find(ids)
-        slots = slots[slots >= 0]
-        return self._rows.ids[slots], self._rows.matrix[slots].astype(np.float32, copy=False)
-
-    def ids(self) -> I64Vector:
-        """Return the ids of all vectors, in the order they are kept in."""
-        return self._rows.ids[self._rows.live]
-
-    def save(self, path: Path) -> None:
-        """Write the index to one file, replacing it atomically."""
-        write_container(path, self.name, *self.contents())
-
-    @classmethod
-    def load(cls, path: Path, *, mmap: bool = False) -> Self:
-        """Read what `save` wrote; `mmap` leaves the vectors in the file until the first `add`."""
-        return cls.from_contents(*read_container(path, cls.name, mmap=mmap))
 
     def contents(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return what a saved index is made of: fields and sections."""

@@ -8,8 +8,7 @@ an answer never holds a distance that is not true.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from pathlib import Path
+from abc import abstractmethod
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -17,12 +16,12 @@ import numpy.typing as npt
 
 from paradox import kernels
 from paradox.core.metric import Metric
-from paradox.core.types import F32Matrix, F32Vector, F64Matrix, I64Matrix, I64Vector, Neighbors
+from paradox.core.types import F32Matrix, F64Matrix, I64Matrix, I64Vector, Neighbors
 from paradox.index import scan
 from paradox.index.backend import Allow, IndexStats
-from paradox.index.container import read_container, write_container
 from paradox.index.labels import Labels
 from paradox.index.options import MAX_EFFORT, check_effort
+from paradox.index.row_index import RowIndex
 from paradox.index.rows import Rows, unit
 from paradox.index.tune import smallest_effort
 
@@ -34,7 +33,7 @@ _MARGIN = 1.5
 """How many more candidates a filtered search takes than it should need on average."""
 
 
-class ProposingIndex(ABC):
+class ProposingIndex(RowIndex):
     """What such indexes share: rows, labels, measuring, filters, tuning, files.
 
     Where a search would cost more than a scan of the rows it may return, it is a scan, and its
@@ -44,17 +43,13 @@ class ProposingIndex(ABC):
     over them), and while there are any, or a query is that long, a search is a scan too.
 
     Attributes:
-        name: under which the registry knows it.
         default_effort: used where neither the caller nor `tune` has set one.
     """
 
-    name: ClassVar[str]
     default_effort: ClassVar[int]
 
     def __init__(self, dim: int, metric: Metric) -> None:
-        self._dim = dim
-        self._metric = metric
-        self._rows = Rows(dim)
+        super().__init__(dim, metric, Rows(dim))
         self._labels = Labels()
         self._effort: int | None = None
 
@@ -111,27 +106,13 @@ class ProposingIndex(ABC):
 
     # ---------------------------------------------------------------- what an index does
 
-    @property
-    def dim(self) -> int:
-        """Dimension of the vectors."""
-        return self._dim
-
-    @property
-    def metric(self) -> Metric:
-        """Metric the distances are in."""
-        return self._metric
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def check(self, vectors: F32Matrix) -> None:  # noqa: B027, there is nothing to refuse
+    def check(self, vectors: F32Matrix) -> None:
         """Do nothing: every vector can be kept."""
 
     def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
         """Insert vectors, replacing those whose id is known."""
-        known = self._rows.find(ids)
-        self._let_go(self._labels.take(known[known >= 0]))
         slots = self._rows.put(ids, vectors)
+        self._let_go(self._labels.take(slots))
         if self._must_rebuild():
             self._build_anew()
         elif self._ready:
@@ -172,10 +153,6 @@ class ProposingIndex(ABC):
             )
         return scan.neighbors(self._rows, nearest, distances, effort=effort)
 
-    def range_search(self, query: F32Vector, radius: float, *, limit: int) -> Neighbors:
-        """Return the nearest `limit` vectors within `radius`, by a scan; see `IndexBackend`."""
-        return scan.first(scan.within(self._rows, query, radius, self._metric), limit)
-
     def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:
         """Set and return the smallest effort that reaches `recall`@k; see `IndexBackend.tune`.
 
@@ -189,25 +166,6 @@ class ProposingIndex(ABC):
             greatest=self._scanning_effort(k),
         )
         return self._effort
-
-    def get(self, ids: I64Vector) -> tuple[I64Vector, F32Matrix]:
-        """Return the known ones of `ids`, and their vectors."""
-        slots = self._rows.find(ids)
-        slots = slots[slots >= 0]
-        return self._rows.ids[slots], self._rows.matrix[slots]
-
-    def ids(self) -> I64Vector:
-        """Return the ids of all vectors, in the order they are kept in."""
-        return self._rows.ids[self._rows.live]
-
-    def save(self, path: Path) -> None:
-        """Write the index to one file, replacing it atomically."""
-        write_container(path, self.name, *self.contents())
-
-    @classmethod
-    def load(cls, path: Path, *, mmap: bool = False) -> Self:
-        """Read what `save` wrote; `mmap` leaves the vectors in the file until the first `add`."""
-        return cls.from_contents(*read_container(path, cls.name, mmap=mmap))
 
     def contents(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return what a saved index is made of: fields and sections."""
@@ -273,8 +231,9 @@ class ProposingIndex(ABC):
         """Tell whether the library has not seen all rows, or must not see these queries."""
         if self._metric == "cosine":
             return False
-        too_long = kernels.row_norms(queries).max(initial=0) > _LARGEST_NORM
-        return bool(too_long) or self._labels.n_live < len(self._rows)
+        if self._labels.n_live < len(self._rows):
+            return True
+        return bool(kernels.row_norms(queries).max(initial=0) > _LARGEST_NORM)
 
     def _effort_or_default(self) -> int:
         return self.default_effort if self._effort is None else self._effort

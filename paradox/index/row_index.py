@@ -1,0 +1,81 @@
+"""What the indexes share that keep their vectors in `Rows`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from paradox.core.metric import Metric
+from paradox.core.types import F32Matrix, F32Vector, I64Vector, Neighbors
+from paradox.index import scan
+from paradox.index.container import read_container, write_container
+from paradox.index.rows import Rows
+
+
+class RowIndex(ABC):
+    """Rows that can be scanned within a radius, handed over, and kept in one file.
+
+    Args:
+        dim: dimension of the vectors.
+        metric: metric of the distances.
+        rows: the vectors, none yet.
+
+    Attributes:
+        name: under which the registry knows the index.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, dim: int, metric: Metric, rows: Rows) -> None:
+        self._dim = dim
+        self._metric = metric
+        self._rows = rows
+
+    @abstractmethod
+    def contents(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Return what a saved index is made of: fields and sections."""
+
+    @classmethod
+    @abstractmethod
+    def from_contents(cls, fields: dict[str, Any], sections: dict[str, memoryview]) -> Self:
+        """Return the index that `contents` came from."""
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the vectors."""
+        return self._dim
+
+    @property
+    def metric(self) -> Metric:
+        """Metric the distances are in."""
+        return self._metric
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def range_search(self, query: F32Vector, radius: float, *, limit: int) -> Neighbors:
+        """Return the nearest `limit` vectors within `radius`; fewer than that are all of them."""
+        return scan.first(scan.within(self._rows, query, radius, self._metric), limit)
+
+    def get(self, ids: I64Vector) -> tuple[I64Vector, F32Matrix]:
+        """Return the known ones of `ids`, and their vectors as kept, in float32."""
+        slots = self._rows.find(ids)
+        slots = slots[slots >= 0]
+        return self._rows.ids[slots], self._rows.matrix[slots].astype(np.float32, copy=False)
+
+    def ids(self) -> I64Vector:
+        """Return the ids of all vectors, in the order they are kept in."""
+        return self._rows.ids[self._rows.live]
+
+    def save(self, path: Path) -> None:
+        """Write the index to one file, replacing it atomically."""
+        write_container(path, self.name, *self.contents())
+
+    @classmethod
+    def load(cls, path: Path, *, mmap: bool = False) -> Self:
+        """Read what `save` wrote; `mmap` leaves the vectors in the file until the first `add`."""
+        return cls.from_contents(*read_container(path, cls.name, mmap=mmap))
