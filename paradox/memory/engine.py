@@ -138,17 +138,13 @@ class LatentMemoryEngine:
         folder = Path(path).absolute()
         kept = settings.read(folder)
         if kept is None:
-            if dim is None and (folder / _RECORDS).is_dir():
-                raise CorruptionError("the settings are missing", folder / FILE_NAME, None, _REMEDY)
+            _refuse_lost_settings(folder, dim)
             if dim is None:
                 raise InvalidArgument(f"dim: expected the dimension of a new engine at {folder}")
             made = settings.make(dim, metric or "l2", index or "auto", index_options)
             nothing(made)  # first, so that options that cannot be change nothing
             folder.mkdir(parents=True, exist_ok=True)
             store = RecordStore.open(folder / _RECORDS, dim=made.dim, schema=schema)
-            if store.last_seq:
-                store.close()
-                raise CorruptionError("the settings are missing", folder / FILE_NAME, None, _REMEDY)
             settings.write(folder, made)
         else:
             asked = {"dim": dim, "metric": metric, "index": index, "index_options": index_options}
@@ -474,3 +470,11 @@ class LatentMemoryEngine:
     def _check_open(self) -> None:
         if self._closed:
             raise InvalidArgument("the engine is closed")
+
+
+def _refuse_lost_settings(folder: Path, dim: int | None) -> None:
+    """Refuse a folder without settings but with records; one whose making was cut short is none."""
+    if (folder / _RECORDS).is_dir():
+        with RecordStore.open(folder / _RECORDS, dim=dim) as store:
+            if store.last_seq:
+                raise CorruptionError("the settings are missing", folder / FILE_NAME, None, _REMEDY)
