@@ -16,7 +16,8 @@ from ray._private.authentication.authentication_token_setup import (
 from paradox.adapt import encoders
 from paradox.cluster import local
 from paradox.cluster.actors import logical_cpus
-from paradox.cluster.collection import UPKEEP_TIMEOUT_S, Collection, absolute
+from paradox.cluster.arguments import LONGEST_TIMEOUT_S, absolute
+from paradox.cluster.collection import Collection
 from paradox.cluster.launch import SupervisorLink
 from paradox.cluster.names import check_collection_name
 from paradox.cluster.settings import make_settings
@@ -213,7 +214,7 @@ class Client:
                 absolute(uri),
                 folder,
                 shards,
-                timeout_s=UPKEEP_TIMEOUT_S,
+                timeout_s=LONGEST_TIMEOUT_S,
             )
         )
 

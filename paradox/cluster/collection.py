@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
-from threading import Lock
 from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 import ray
 
-from paradox.adapt import encoders
 from paradox.adapt.encoders import Encoder
+from paradox.cluster.arguments import (
+    LONGEST_TIMEOUT_S,
+    Arguments,
+    absolute,
+    check_timeout,
+    with_texts,
+)
 from paradox.cluster.failures import ActorGone
 from paradox.cluster.launch import SupervisorLink
 from paradox.cluster.link import CollectionLink
@@ -24,22 +27,16 @@ from paradox.cluster.placement import NOWHERE, rows_by_shard
 from paradox.cluster.settings import CollectionSettings
 from paradox.cluster.supervisor import Description
 from paradox.cluster.writer import Batch
-from paradox.core.errors import (
-    InvalidArgument,
-    ShardUnavailable,
-)
-from paradox.core.types import AddReport, F32Matrix, Neighbors, Record
-from paradox.core.vectors import as_ids, as_matrix, check_directions, check_k, check_recall
-from paradox.index.options import check_effort
+from paradox.core.errors import ShardUnavailable
+from paradox.core.types import AddReport, Neighbors, Record
+from paradox.core.vectors import as_ids
 from paradox.memory import EngineStats
-from paradox.routing import QueryPlan, SearchRequest
+from paradox.routing import QueryPlan
 from paradox.store.payload import as_rows
 from paradox.store.timestamps import as_microseconds
 
 QUERY_TIMEOUT_S = 10.0
 WRITE_TIMEOUT_S = 60.0
-UPKEEP_TIMEOUT_S = 24 * 3600.0
-TEXT_COLUMN = "text"
 
 T = TypeVar("T")
 
@@ -74,8 +71,7 @@ class Collection:
     def __init__(self, description: Description, supervisor: SupervisorLink) -> None:
         self.supervisor = supervisor
         self._link = CollectionLink(description, supervisor)
-        self._encoder: Encoder | None = None
-        self._lock = Lock()
+        self._arguments = Arguments(description.settings)
 
     def __repr__(self) -> str:
         s = self.settings
@@ -136,12 +132,12 @@ class Collection:
             RetryableError: a shard stayed away, or its disk refused.
             CollectionNotFound: it has been dropped.
         """
-        matrix = self._matrix(vectors, texts, "vectors")
+        matrix = self._arguments.matrix(vectors, texts, "vectors")
         n = len(matrix)
         rows = None if payload is None else as_rows(payload, n)
         if texts is not None:
             rows = with_texts(self.settings, rows or [{}] * n, texts)
-        timeout_s = _check_timeout(timeout_s)
+        timeout_s = check_timeout(timeout_s)
         moments = None if timestamps is None else as_microseconds(timestamps, n)
         batch = Batch(
             vectors=matrix,
@@ -163,7 +159,7 @@ class Collection:
             RetryableError: a shard stayed away; deleting the same ids again completes it.
             CollectionNotFound: the collection has been dropped.
         """
-        checked, timeout_s = as_ids(ids), _check_timeout(timeout_s)
+        checked, timeout_s = as_ids(ids), check_timeout(timeout_s)
         return self._link.writer.delete(checked, operation_id=operation_id, timeout_s=timeout_s)
 
     def train(self, sample: Any) -> None:
@@ -175,7 +171,7 @@ class Collection:
         Args:
             sample: (m, dim) vectors, a thousand or more for each shard.
         """
-        matrix = self._matrix(sample, None, "sample")
+        matrix = self._arguments.matrix(sample, None, "sample")
         self._link.writer.placement.train(matrix)
 
     @property
@@ -221,15 +217,9 @@ class Collection:
             DeadlineExceeded: no shard answered in time.
             CollectionNotFound: the collection has been dropped.
         """
-        matrix = self._matrix(vectors, text, "queries")
-        request = SearchRequest(
-            queries=matrix,
-            k=check_k(k),
-            recall=None if recall is None else check_recall(recall),
-            effort=None if effort is None else check_effort(effort),
-            filter=_check_filter(filter),
-        )
-        timeout_s = _check_timeout(timeout_s)
+        matrix = self._arguments.matrix(vectors, text, "queries")
+        request = self._arguments.request(matrix, k, recall=recall, filter=filter, effort=effort)
+        timeout_s = check_timeout(timeout_s)
         found = self._with_actors(
             lambda link: link.search(request, timeout_s=timeout_s, via_router=via_router)
         )
@@ -252,12 +242,8 @@ class Collection:
         filter: str | None = None,
     ) -> QueryPlan:
         """Return which shards `query` would ask, without asking them."""
-        request = SearchRequest(
-            queries=self._matrix(vectors, text, "queries"),
-            k=check_k(k),
-            recall=None if recall is None else check_recall(recall),
-            filter=_check_filter(filter),
-        )
+        matrix = self._arguments.matrix(vectors, text, "queries")
+        request = self._arguments.request(matrix, k, recall=recall, filter=filter)
         return self._link.searcher.explain(request, timeout_s=QUERY_TIMEOUT_S)
 
     def get(self, ids: Any, *, timeout_s: float = QUERY_TIMEOUT_S) -> list[Record | None]:
@@ -268,7 +254,7 @@ class Collection:
             RetryableError: a shard stayed away.
             CollectionNotFound: the collection has been dropped.
         """
-        checked, timeout_s = as_ids(ids), _check_timeout(timeout_s)
+        checked, timeout_s = as_ids(ids), check_timeout(timeout_s)
         records: list[Record | None] = [None] * len(checked)
         homes = self._link.writer.placement.find(checked, timeout_s=timeout_s)
         rows = {home: at for home, at in rows_by_shard(homes) if home != NOWHERE}
@@ -280,7 +266,7 @@ class Collection:
 
     def stats(self, *, timeout_s: float = QUERY_TIMEOUT_S) -> CollectionStats:
         """Return the collection's figures, without those of shards that stay away."""
-        timeout_s = _check_timeout(timeout_s)
+        timeout_s = check_timeout(timeout_s)
 
         def figures(link: CollectionLink) -> CollectionStats:
             replies = link.shards.ask(
@@ -319,7 +305,7 @@ class Collection:
             InvalidArgument: there is a snapshot at `uri` already.
             RetryableError: a shard stayed away.
         """
-        self.supervisor.ask("snapshot", self.name, absolute(uri), timeout_s=UPKEEP_TIMEOUT_S)
+        self.supervisor.ask("snapshot", self.name, absolute(uri), timeout_s=LONGEST_TIMEOUT_S)
 
     # ---------------------------------------------------------------- async twins
 
@@ -347,33 +333,7 @@ class Collection:
         Raises:
             InvalidArgument: the collection has none, or this machine's makes other vectors.
         """
-        with self._lock:
-            if self._encoder is None:
-                name = self.settings.encoder
-                if name is None:
-                    raise InvalidArgument(
-                        f"collection {self.name!r} has no encoder: expected vectors; got texts"
-                    )
-                loaded = encoders.load(name)
-                if loaded.id != self.settings.encoder_id:
-                    raise InvalidArgument(
-                        f"encoder: expected {self.settings.encoder_id!r}, which made the vectors "
-                        f"of {self.name!r}; the one installed here is {loaded.id!r}"
-                    )
-                self._encoder = loaded
-            return self._encoder
-
-    def _matrix(self, vectors: Any, texts: Any, where: str) -> F32Matrix:
-        if (vectors is None) == (texts is None):
-            got = "neither" if vectors is None else "both"
-            raise InvalidArgument(f"{where}: expected vectors or texts; got {got}")
-        if texts is not None:
-            encoder = self.encoder()
-            vectors = encoder.encode([texts] if isinstance(texts, str) else texts)
-        matrix = as_matrix(vectors, self.settings.dim, where=where)
-        if self.settings.metric == "cosine":
-            check_directions(matrix, where=where)
-        return matrix
+        return self._arguments.encoder()
 
     def _with_actors(self, action: Callable[[CollectionLink], T]) -> T:
         """Do something with the collection's actors, once more if they turn out to be gone.
@@ -394,20 +354,6 @@ class Collection:
         return action(link)
 
 
-def with_texts(
-    settings: CollectionSettings, rows: Sequence[Mapping[str, Any]], texts: Sequence[str]
-) -> list[Mapping[str, Any]]:
-    """Return payloads with their texts in the column `text`, if they may have and lack it."""
-    if not settings.schema_takes(TEXT_COLUMN):
-        return list(rows)
-    return [{TEXT_COLUMN: text, **row} for text, row in zip(texts, rows, strict=True)]
-
-
-def absolute(uri: str) -> str:
-    """Return a path as an absolute one, and any other URI as it is."""
-    return uri if "://" in uri else str(Path(uri).expanduser().absolute())
-
-
 def _reopened(description: bytes, namespace: str) -> Collection:
     return _in_this_process(description, namespace, ray.get_runtime_context().get_job_id())
 
@@ -417,15 +363,3 @@ def _in_this_process(description: bytes, namespace: str, job_id: str) -> Collect
     """Return a collection that was passed here; one for all tasks that run in this process."""
     decoded = msgspec.msgpack.decode(description, type=Description)
     return Collection(decoded, SupervisorLink(None, namespace=namespace))
-
-
-def _check_filter(expression: Any) -> str | None:
-    if expression is not None and not isinstance(expression, str):
-        raise InvalidArgument(f"filter: expected an SQL expression; got {expression!r:.80}")
-    return expression
-
-
-def _check_timeout(timeout_s: Any) -> float:
-    if not isinstance(timeout_s, numbers.Real) or not float(timeout_s) > 0:
-        raise InvalidArgument(f"timeout_s: expected a positive number; got {timeout_s!r}")
-    return min(float(timeout_s), UPKEEP_TIMEOUT_S)  # Ray takes neither infinity nor 1e300

@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import ray.data
 
-from paradox.cluster.collection import Collection, with_texts
+from paradox.cluster.arguments import with_texts
+from paradox.cluster.collection import Collection
 from paradox.cluster.columns import Recipe, Records, records_of
 from paradox.cluster.ledger import Rows
 from paradox.cluster.sources import Format, SourceFile, Table, read
