@@ -83,7 +83,9 @@ def restore_collection(
     unfinished = storage.with_name(f".{storage.name}.{secrets.token_hex(4)}")
     try:
         restore_snapshot(uri, unfinished)
-        kept = read_sealed(unfinished / SETTINGS_FILE, CollectionSettings)
+        kept = read_sealed(
+            unfinished / SETTINGS_FILE, CollectionSettings, remedy="restore another snapshot"
+        )
         if kept is None:
             raise SnapshotCorrupt("expected the snapshot of a collection; it has no settings", uri)
         n_shards = kept.shards if shards is None else check_shards(shards)

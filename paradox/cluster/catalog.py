@@ -14,6 +14,7 @@ import msgspec
 
 from paradox.cluster.sealed import read_sealed, write_sealed
 from paradox.cluster.settings import (
+    DAMAGED_REMEDY,
     FORMAT,
     INGEST_FOLDER,
     PARTITIONER_FILE,
@@ -32,6 +33,10 @@ from paradox.core.files import sync_folder
 
 _CATALOG_FILE = "catalog.json"
 _DROPPED_FILE = "dropped.json"
+_LOST_REMEDY = (
+    "bring the file back; or move it away, and create each collection again with its settings and "
+    "its storage, which finds its data"
+)
 
 
 class _Listing(msgspec.Struct, frozen=True):
@@ -73,7 +78,8 @@ class Catalog:
         self._path = root / _CATALOG_FILE
         self._lock = Lock()
         root.mkdir(parents=True, exist_ok=True)
-        self._storages = dict((read_sealed(self._path, _Listing) or _Listing()).storages)
+        listing = read_sealed(self._path, _Listing, remedy=_LOST_REMEDY) or _Listing()
+        self._storages = dict(listing.storages)
         for name, storage in list(self._storages.items()):
             if (Path(storage) / _DROPPED_FILE).exists():
                 self._finish_drop(name, Path(storage))
@@ -105,7 +111,7 @@ class Catalog:
             raise CorruptionError(
                 f"the settings of collection {name!r} are missing",
                 Path(storage) / SETTINGS_FILE,
-                remedy="bring the folder back, or drop the collection",
+                remedy=DAMAGED_REMEDY,
             )
         return Entry(settings, Path(storage))
 
@@ -183,7 +189,7 @@ class Catalog:
 
 
 def _settings_in(storage: Path) -> CollectionSettings | None:
-    settings = read_sealed(storage / SETTINGS_FILE, CollectionSettings)
+    settings = read_sealed(storage / SETTINGS_FILE, CollectionSettings, remedy=DAMAGED_REMEDY)
     if settings is not None and settings.format > FORMAT:
         raise InvalidArgument(
             f"{storage}: expected format {FORMAT} or older; got {settings.format}, "

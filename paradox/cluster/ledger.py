@@ -9,6 +9,10 @@ import msgspec
 
 from paradox.cluster.sealed import read_sealed, write_sealed
 
+_REMEDY = (
+    "remove the file: its source is then read again in full, and rows without ids get new ones"
+)
+
 Rows = tuple[int, int]
 """First row, and the row after the last."""
 
@@ -46,7 +50,7 @@ class Ledger:
 
     def known(self, key: str) -> SourceRows | None:
         """Return what is known of a file by its key, or None."""
-        return read_sealed(self._path(key), SourceRows)
+        return read_sealed(self._path(key), SourceRows, remedy=_REMEDY)
 
     def begin(
         self,

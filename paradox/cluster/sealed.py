@@ -25,11 +25,18 @@ class _Sealed(msgspec.Struct):
 
 def write_sealed(path: Path, content: msgspec.Struct) -> None:
     """Replace `path` by `content`, durably and in one step."""
-    write_atomically(path, seal(content))
+    body = msgspec.json.encode(content)
+    sealed = _Sealed(_digest(body), msgspec.Raw(body))
+    write_atomically(path, msgspec.json.encode(sealed), b"\n")
 
 
-def read_sealed(path: Path, kind: type[T]) -> T | None:
+def read_sealed(path: Path, kind: type[T], *, remedy: str) -> T | None:
     """Return what `write_sealed` wrote, or None where there is no such file.
+
+    Args:
+        path: the file.
+        kind: what it holds.
+        remedy: what to do about a damaged one, for the message.
 
     Raises:
         CorruptionError: the file does not hold what was written.
@@ -38,31 +45,15 @@ def read_sealed(path: Path, kind: type[T]) -> T | None:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
-    return unseal(data, kind, path)
-
-
-def seal(content: msgspec.Struct) -> bytes:
-    """Return the bytes of a sealed file."""
-    body = msgspec.json.encode(content)
-    return msgspec.json.encode(_Sealed(_digest(body), msgspec.Raw(body))) + b"\n"
-
-
-def unseal(data: bytes, kind: type[T], path: Path | str) -> T:
-    """Return the content of a sealed file.
-
-    Raises:
-        CorruptionError: `data` is not what `seal` returned; `path` is named.
-    """
     try:
         sealed = msgspec.json.decode(data, type=_Sealed)
         body = bytes(sealed.content)
-        if sealed.blake2b != _digest(body):
-            raise CorruptionError(
-                f"expected the checksum {_digest(body)}; got {sealed.blake2b}", path
-            )
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as error:
-        raise CorruptionError(f"expected a sealed {kind.__name__}; {error}", path) from error
+        if sealed.blake2b == _digest(body):
+            return msgspec.json.decode(body, type=kind)
+        damage = f"expected content of the checksum {sealed.blake2b}; got {_digest(body)}"
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        damage = f"expected the JSON that Paradox wrote; got something else: {error}"
+    raise CorruptionError(damage, path, None, remedy)
 
 
 def _digest(body: bytes) -> str:

@@ -28,6 +28,11 @@ SETTINGS_FILE = "collection.json"
 STATE_FILE = "state.json"
 PARTITIONER_FILE = "partitioner.bin"
 INGEST_FOLDER = "ingest"
+DAMAGED_REMEDY = (
+    "bring the file back from a copy of the folder; or drop the collection, and restore a snapshot"
+)
+"""What to do where one of these files is not what was written."""
+
 FORMAT = 1
 MAX_SHARDS = 4_096
 

@@ -13,7 +13,12 @@ from typing import Any
 
 from paradox.cluster.gate import WriteGate
 from paradox.cluster.sealed import read_sealed
-from paradox.cluster.settings import STATE_FILE, CollectionSettings, CollectionState
+from paradox.cluster.settings import (
+    DAMAGED_REMEDY,
+    STATE_FILE,
+    CollectionSettings,
+    CollectionState,
+)
 from paradox.cluster.summaries import SAMPLE, SummaryKeeper
 from paradox.core.errors import FilterError, StorageUnavailable
 from paradox.core.types import (
@@ -260,7 +265,8 @@ class Shard:
 
     def _learn_columns(self) -> bool:
         """Declare the columns that other shards have got values for; tell whether there are any."""
-        state = read_sealed(Path(self._config.storage) / STATE_FILE, CollectionState)
+        path = Path(self._config.storage) / STATE_FILE
+        state = read_sealed(path, CollectionState, remedy=DAMAGED_REMEDY)
         engine = self._engine
         known = engine.schema.columns
         new = {c: kind for c, kind in state.columns.items() if c not in known} if state else {}

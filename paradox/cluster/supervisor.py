@@ -25,6 +25,7 @@ from paradox.cluster.ids import IdCounter
 from paradox.cluster.ledger import Ledger, Rows, SourceRows
 from paradox.cluster.sealed import read_sealed, write_sealed
 from paradox.cluster.settings import (
+    DAMAGED_REMEDY,
     INGEST_FOLDER,
     PARTITIONER_FILE,
     STATE_FILE,
@@ -302,7 +303,8 @@ class Supervisor:
     def _load(self, entry: Entry) -> _Shared:
         for leftover in entry.storage.glob(f"{STAGING_PREFIX}*"):
             shutil.rmtree(leftover, ignore_errors=True)  # of a supervisor that was killed
-        state = read_sealed(entry.storage / STATE_FILE, CollectionState) or CollectionState()
+        path = entry.storage / STATE_FILE
+        state = read_sealed(path, CollectionState, remedy=DAMAGED_REMEDY) or CollectionState()
         shared = _Shared(
             entry=entry,
             state=state,

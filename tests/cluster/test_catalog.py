@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import hashlib
+import json
+
+import msgspec
 import pytest
 from in_process import settings
 
@@ -152,6 +156,45 @@ def test_missing_or_damaged_settings_are_told(catalog):
     assert catalog.names() == []
 
 
+def _with_bytes_that_are_no_text(whole):
+    position = whole.index(b"papers")
+    return whole[:position] + b"\xff" + whole[position + 1 :]
+
+
+def _without_a_key(whole):
+    content = json.loads(whole)["content"]
+    del content["shards"]
+    body = msgspec.json.encode(content)
+    digest = hashlib.blake2b(body, digest_size=16).hexdigest()
+    return msgspec.json.encode({"blake2b": digest, "content": msgspec.Raw(body)})
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        lambda whole: b"",
+        lambda whole: whole[:-9],
+        lambda whole: b"shards: 4",
+        lambda whole: b"[1, 2]",
+        lambda whole: b'{"name": "papers", "dim": 8}',
+        _with_bytes_that_are_no_text,
+        _without_a_key,
+    ],
+)
+def test_settings_that_are_none_say_where_they_are_and_what_to_do(catalog, damaged):
+    path = catalog.create(settings()).storage / SETTINGS_FILE
+    path.write_bytes(damaged(path.read_bytes()))
+    with pytest.raises(CorruptionError) as caught:
+        catalog.get("papers")
+    message = str(caught.value)
+    assert "expected" in message
+    assert f"[{path}]" in message
+    assert "bring the file back" in message
+    assert "drop the collection" in message
+    catalog.remove("papers")
+    assert catalog.names() == []
+
+
 @pytest.mark.parametrize("position", range(0, 90, 7))
 def test_any_flipped_byte_of_a_sealed_file_is_noticed(tmp_path, position):
     path = tmp_path / "state.json"
@@ -160,7 +203,7 @@ def test_any_flipped_byte_of_a_sealed_file_is_noticed(tmp_path, position):
     data[position] ^= 1
     path.write_bytes(data)
     with pytest.raises(CorruptionError):
-        read_sealed(path, CollectionState)
+        read_sealed(path, CollectionState, remedy="")
 
 
 def test_a_truncated_sealed_file_is_noticed(tmp_path):
@@ -168,4 +211,4 @@ def test_a_truncated_sealed_file_is_noticed(tmp_path):
     write_sealed(path, CollectionState(next_id=65536))
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(CorruptionError):
-        read_sealed(path, CollectionState)
+        read_sealed(path, CollectionState, remedy="")
