@@ -14,6 +14,7 @@ from ray.exceptions import (
     TaskCancelledError,
 )
 
+from paradox.cluster.shard import ShardClosed
 from paradox.core.errors import (
     DeadlineExceeded,
     ParadoxError,
@@ -23,7 +24,7 @@ from paradox.core.errors import (
 
 
 class ActorGone(ShardUnavailable):
-    """The actor is dead for good: dropped with its collection, or with its Ray cluster."""
+    """The actor is dead for good, or closed: dropped with its collection, or its Ray cluster."""
 
 
 def translated(error: BaseException, who: str) -> BaseException:
@@ -41,6 +42,8 @@ def translated(error: BaseException, who: str) -> BaseException:
     if isinstance(error, RayTaskError):
         if isinstance(error.cause, OSError):
             return StorageUnavailable(f"{who}: {error.cause}")
+        if isinstance(error.cause, ShardClosed):
+            return ActorGone(f"{who} is closed")
         return error.cause if isinstance(error.cause, ParadoxError) else error
     if isinstance(error, GetTimeoutError):
         return DeadlineExceeded(f"{who}: no answer in time")

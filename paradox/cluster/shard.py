@@ -20,7 +20,7 @@ from paradox.cluster.settings import (
     CollectionState,
 )
 from paradox.cluster.summaries import SAMPLE, SummaryKeeper
-from paradox.core.errors import FilterError, StorageUnavailable
+from paradox.core.errors import FilterError, ShardUnavailable, StorageUnavailable
 from paradox.core.types import (
     F32Matrix,
     I32Vector,
@@ -98,11 +98,16 @@ class Written:
     seq: int = 0
 
 
+class ShardClosed(ShardUnavailable):
+    """The shard was closed for good, as before a drop; its actor is gone in a moment."""
+
+
 class Shard:
     """An engine in the hands of a cluster. Runs without Ray; `ShardActor` is its shell.
 
     Making one never fails: Ray buries an actor for good whose constructor raises. What kept the
-    engine from opening is raised by the calls, and each call tries again.
+    engine from opening is raised by the calls, and each call tries again. A call that meets
+    `close`, or comes after it, raises `ShardClosed`, whatever it would have failed with.
 
     Args:
         config: which shard it is.
@@ -126,6 +131,7 @@ class Shard:
         self._counting = Lock()
         self._n_searching = 0
         self._open: LatentMemoryEngine | None = None
+        self._closed = False
         self._summaries = SummaryKeeper(
             self._summarize,
             seq=lambda: self._engine.last_seq,
@@ -135,18 +141,17 @@ class Shard:
 
     def search(self, request: SearchRequest) -> Neighbors:
         """Return the nearest records of this shard, with arrays of two axes."""
-        with self._counted():
+        with self._counted(), self._serving() as engine:
             try:
-                return self._query(request)
+                return _query(engine, request)
             except FilterError:
-                if not self._learn_columns():
+                if not self._learn_columns(engine):
                     raise
-                return self._query(request)
+                return _query(engine, request)
 
     def add(self, upserts: Upserts) -> Written:
         """Insert or replace records; durable when it returns."""
-        engine = self._engine
-        with self._gate.passing():
+        with self._serving() as engine, self._gate.passing():
             report = engine.add(
                 upserts.vectors,
                 ids=upserts.ids,
@@ -156,28 +161,28 @@ class Shard:
                 timestamps=upserts.timestamps,
                 operation_id=upserts.operation_id,
             )
-        return Written(report.inserted, report.replaced, seq=engine.last_seq)
+            return Written(report.inserted, report.replaced, seq=engine.last_seq)
 
     def delete(self, ids: I64Vector, operation_id: bytes) -> Written:
         """Delete records, ignoring unknown ids; durable when it returns."""
-        engine = self._engine
-        with self._gate.passing():
+        with self._serving() as engine, self._gate.passing():
             deleted = engine.delete(ids, operation_id=operation_id)
-        return Written(deleted=deleted, seq=engine.last_seq)
+            return Written(deleted=deleted, seq=engine.last_seq)
 
     def get(self, ids: I64Vector) -> list[Record | None]:
         """Return records by id, None where there is none."""
-        return self._engine.get(ids)
+        with self._serving() as engine:
+            return engine.get(ids)
 
     def assign_homes(self, ids: I64Vector, proposed: I32Vector) -> I32Vector:
         """Return the home of each id, the proposed one where it had none; durable."""
-        engine = self._engine
-        with self._gate.passing():
+        with self._serving() as engine, self._gate.passing():
             return engine.assign_homes(ids, proposed)
 
     def homes(self, ids: I64Vector) -> I32Vector:
         """Return the home of each id, -1 where it has none."""
-        return self._engine.homes(ids)
+        with self._serving() as engine:
+            return engine.homes(ids)
 
     def summary(self, known: tuple[int, int] | None) -> ShardSummary | int:
         """Return what the shard holds.
@@ -188,16 +193,19 @@ class Shard:
         Returns:
             The newest summary, or only the number of live records if the caller's is still it.
         """
-        current = self._summaries.current()
+        with self._serving():
+            current = self._summaries.current()
         return current.n_live if known == (current.epoch, current.seq) else current
 
     def stats(self) -> EngineStats:
         """Return the engine's figures."""
-        return self._engine.stats()
+        with self._serving() as engine:
+            return engine.stats()
 
     def checkpoint(self) -> None:
         """Keep the index as it is."""
-        self._engine.checkpoint()
+        with self._serving() as engine:
+            engine.checkpoint()
 
     def hold(self, at_most_s: float) -> None:
         """Let writes wait, and return when none is under way; see `WriteGate`."""
@@ -209,14 +217,17 @@ class Shard:
 
     def stage(self, folder: Path) -> None:
         """Write a consistent copy of the engine into a new folder."""
-        self._engine.stage(folder)
+        with self._serving() as engine:
+            engine.stage(folder)
 
     def ready(self) -> None:
         """Return once the engine is open, or raise what keeps it from opening."""
-        assert self._engine is not None
+        with self._serving():
+            pass
 
     def close(self, *, checkpoint: bool) -> None:
-        """Close the engine for good, if it is open; with a checkpoint it opens faster next time."""
+        """Close for good; with a checkpoint the engine opens faster next time."""
+        self._closed = True
         with self._opening:
             if self._open is not None:
                 self._open.close(checkpoint=checkpoint)
@@ -225,9 +236,24 @@ class Shard:
     def _engine(self) -> LatentMemoryEngine:
         if self._open is None:
             with self._opening:
+                self._check_serving()  # or a call would open it again, below a folder being deleted
                 if self._open is None:
                     self._open = self._opened()
+        self._check_serving()
         return self._open
+
+    @contextmanager
+    def _serving(self) -> Iterator[LatentMemoryEngine]:
+        """Yield the engine; where the shard is closed meanwhile, say that and nothing else."""
+        try:
+            yield self._engine
+        except Exception:  # the engine, its store and RocksDB each have their own for "closed"
+            self._check_serving()
+            raise
+
+    def _check_serving(self) -> None:
+        if self._closed:
+            raise ShardClosed(f"{self._config} is closed")
 
     def _opened(self) -> LatentMemoryEngine:
         """Open the engine, waiting a while for a predecessor to let go of its files."""
@@ -254,20 +280,10 @@ class Shard:
             with self._counting:
                 self._n_searching -= 1
 
-    def _query(self, request: SearchRequest) -> Neighbors:
-        return self._engine.query(
-            request.queries,
-            request.k,
-            recall=request.recall,
-            effort=request.effort,
-            filter=request.filter,
-        )
-
-    def _learn_columns(self) -> bool:
+    def _learn_columns(self, engine: LatentMemoryEngine) -> bool:
         """Declare the columns that other shards have got values for; tell whether there are any."""
         path = Path(self._config.storage) / STATE_FILE
         state = read_sealed(path, CollectionState, remedy=DAMAGED_REMEDY)
-        engine = self._engine
         known = engine.schema.columns
         new = {c: kind for c, kind in state.columns.items() if c not in known} if state else {}
         if new:
@@ -275,19 +291,29 @@ class Shard:
         return bool(new)
 
     def _summarize(self) -> ShardSummary:
-        engine = self._engine
-        seq = engine.last_seq  # before the sample: what is written meanwhile is not promised
-        sample = engine.sample(SAMPLE)[1]
-        return summarize(
-            sample,
-            shard=self._config.number,
-            metric=engine.metric,
-            n_live=len(engine),
-            seq=seq,
-            epoch=self._epoch,
-            resident_bytes=engine.stats().index.resident_bytes,
-            load=self._n_searching,
-        )
+        with self._serving() as engine:
+            seq = engine.last_seq  # before the sample: what is written meanwhile is not promised
+            sample = engine.sample(SAMPLE)[1]
+            return summarize(
+                sample,
+                shard=self._config.number,
+                metric=engine.metric,
+                n_live=len(engine),
+                seq=seq,
+                epoch=self._epoch,
+                resident_bytes=engine.stats().index.resident_bytes,
+                load=self._n_searching,
+            )
+
+
+def _query(engine: LatentMemoryEngine, request: SearchRequest) -> Neighbors:
+    return engine.query(
+        request.queries,
+        request.k,
+        recall=request.recall,
+        effort=request.effort,
+        filter=request.filter,
+    )
 
 
 def open_engine(

@@ -8,9 +8,10 @@ import pytest
 from in_process import DIM
 
 from paradox.cluster.gate import WriteGate
-from paradox.cluster.shard import Shard, ShardConfig, Upserts
+from paradox.cluster.shard import Shard, ShardClosed, ShardConfig, Upserts
 from paradox.core.errors import InvalidArgument, StorageUnavailable
 from paradox.core.types import NO_ID
+from paradox.memory import LatentMemoryEngine
 from paradox.routing import SearchRequest
 
 
@@ -73,6 +74,53 @@ def test_a_closed_shard_is_there_again_with_its_data(collection, rng):
     assert again.homes(np.array([3, 99])).tolist() == [1, NO_ID]
     assert again.summary(None).epoch > epoch
     again.close(checkpoint=False)
+
+
+CALLS = {
+    "search": lambda shard: shard.search(SearchRequest(np.zeros((1, DIM), np.float32), 1)),
+    "filter": lambda shard: shard.search(
+        SearchRequest(np.zeros((1, DIM), np.float32), 1, filter="undeclared = 1")
+    ),
+    "add": lambda shard: shard.add(upserts([7], np.ones((1, DIM), np.float32))),
+    "delete": lambda shard: shard.delete(np.array([7]), b"gone"),
+    "get": lambda shard: shard.get(np.array([7])),
+    "assign_homes": lambda shard: shard.assign_homes(np.array([7]), np.zeros(1, np.int32)),
+    "homes": lambda shard: shard.homes(np.array([7])),
+    "summary": lambda shard: shard.summary(None),
+    "stats": Shard.stats,
+    "checkpoint": Shard.checkpoint,
+    "ready": Shard.ready,
+}
+
+
+@pytest.mark.parametrize("opened", [True, False])
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_that_comes_after_the_end_is_told_of_it(collection, name, opened):
+    shard = collection.shards.shards[0]
+    if opened:
+        shard.ready()
+    shard.close(checkpoint=True)
+    with pytest.raises(ShardClosed, match="shard 0 of 'papers' is closed"):
+        CALLS[name](shard)
+    folder = collection.settings.shard_folder(collection.storage, 0)
+    assert folder.exists() == opened  # none was made anew where a drop deletes
+
+
+@pytest.mark.parametrize("name", ["search", "add", "delete", "get", "assign_homes", "homes"])
+def test_a_call_that_meets_the_end_is_told_of_it(collection, name, monkeypatch):
+    """The engine is closed between the moment a call got hold of it and its use."""
+    shard = collection.shards.shards[0]
+    shard.ready()
+    method = {"search": "query"}.get(name, name)
+    whole = getattr(LatentMemoryEngine, method)
+
+    def late(engine, *args, **options):
+        shard.close(checkpoint=False)
+        return whole(engine, *args, **options)
+
+    monkeypatch.setattr(LatentMemoryEngine, method, late)
+    with pytest.raises(ShardClosed):
+        CALLS[name](shard)
 
 
 def test_a_summary_the_caller_has_is_not_sent_again(collection, rng):

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import numpy as np
 import pytest
 import ray
-from processes import driver
+from processes import driver, shard_actor
 
 import paradox
-from paradox.core.errors import CollectionExists, CollectionNotFound, InvalidArgument
+from paradox.core.errors import (
+    CollectionExists,
+    CollectionNotFound,
+    InvalidArgument,
+    RetryableError,
+    ShardUnavailable,
+)
 from paradox.memory import LatentMemoryEngine
 
 pytestmark = pytest.mark.ray
@@ -198,6 +205,58 @@ def test_names_are_made_once_listed_and_dropped(client, rng):
         made.add(query, ids=[1])
     assert len(new) == 0
     client.drop("fleeting")
+
+
+def test_what_meets_a_drop_is_told_that_it_is_gone_or_to_try_again(client, rng):
+    """Calls go on from many threads while the collection goes; each ends with what it then gets."""
+    collection = client.create("passing", dim=DIM, index="exact", shards=2)
+    collection.add(rng.standard_normal((50, DIM)), ids=range(50))
+    vector = np.ones(DIM, np.float32)
+    ends = []
+
+    def repeat(use):
+        try:
+            while True:
+                use()
+        except Exception as error:
+            ends.append(error)
+
+    uses = [
+        lambda: collection.query(vector, partial=False),
+        lambda: collection.query(vector, via_router=True),
+        lambda: collection.query(vector, filter="n = 1"),
+        lambda: collection.add(vector, payload=[{"n": 1}]),
+        lambda: collection.get(range(50)),
+        lambda: collection.delete([3]),
+    ]
+    threads = [threading.Thread(target=repeat, args=(use,)) for use in 2 * uses]
+    for thread in threads:
+        thread.start()
+    client.drop("passing")
+    for thread in threads:
+        thread.join()
+    assert len(ends) == len(threads)
+    assert [e for e in ends if not isinstance(e, CollectionNotFound | RetryableError)] == []
+
+
+def test_a_closed_shard_is_one_that_is_gone(client, make, rng):
+    """What calls get between the closing of the shards by a drop and the end of their actors."""
+    collection = make()
+    collection.add(rng.standard_normal((50, DIM)), ids=range(50))
+    ray.get([shard_actor(collection, shard).close.remote(False) for shard in (0, 1)])
+    vector = np.ones(DIM)
+    for use in (
+        lambda: collection.query(vector),
+        lambda: collection.query(vector, via_router=True),
+        lambda: collection.add(vector, timeout_s=0.5),
+        lambda: collection.get([3], timeout_s=0.5),
+        lambda: collection.delete([3], timeout_s=0.5),
+    ):
+        with pytest.raises(ShardUnavailable):
+            use()
+    client.drop(collection.name)
+    with pytest.raises(CollectionNotFound):
+        collection.query(vector)
 
 
 def test_data_that_are_kept_come_back(client, rng, tmp_path):
