@@ -1,0 +1,40 @@
+"""`paradox`: the command line. Commands print for people, or one JSON object with `--json`.
+
+A module for each group of commands, plain functions; `paradox.printing` has what they print.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from paradox.cli.benchmark import bench
+from paradox.cli.ingestion import ingest
+from paradox.cli.machine import down, up
+from paradox.cli.search import query
+from paradox.cli.upkeep import drop, restore, snapshot, status
+
+__all__ = [
+    "app",
+    "bench",
+    "down",
+    "drop",
+    "ingest",
+    "query",
+    "restore",
+    "snapshot",
+    "status",
+    "up",
+]
+
+app = typer.Typer(
+    name="paradox",
+    help="A latent memory on Ray: vectors with their meaning, found again.",
+    epilog="Ends with 0; 1 if it was not confirmed; 2 if the request is wrong; 3 if it may succeed "
+    "when tried again; 4 if stored data are damaged; 130 if interrupted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+for _command in (up, down, ingest, query, status, snapshot, restore, drop, bench):
+    app.command()(_command)

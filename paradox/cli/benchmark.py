@@ -1,0 +1,36 @@
+"""`paradox bench`: a benchmark of a checkout."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from paradox.cli.connection import AsJson
+from paradox.core.errors import InvalidArgument
+from paradox.printing import reporting
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help="exact, index or overhead.")],
+    quick: Annotated[
+        bool, typer.Option(help="End within a minute, and leave docs/results/ as it is.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a benchmark beside its peers, from a checkout of the sources.
+
+    A full run replaces docs/results/NAME.json.
+    """
+    with reporting(as_json):
+        if not Path("benchmarks", f"{name}.py").is_file():
+            raise InvalidArgument(
+                f"bench: expected a benchmark of a checkout; got {name!r}, and there is no "
+                f"benchmarks/{name}.py here"
+            )
+        flags = [*(["--quick"] if quick else []), *(["--json"] if as_json else [])]
+        command = [sys.executable, "-m", f"benchmarks.{name}", *flags]
+        raise typer.Exit(subprocess.run(command, check=False).returncode)

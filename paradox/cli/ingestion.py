@@ -1,0 +1,150 @@
+"""`paradox ingest`: files into a collection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from paradox.cli.connection import Address, AsJson, joined
+from paradox.core.errors import CallerError, CollectionExists, CollectionNotFound
+from paradox.printing import print_json, reporting
+
+if TYPE_CHECKING:
+    from paradox.cluster.client import Client
+    from paradox.cluster.collection import Collection
+
+
+def ingest(
+    source: Annotated[
+        list[str],
+        typer.Argument(help="Parquet, CSV, JSON or Lance: files, folders, globs, URIs."),
+    ],
+    name: Annotated[
+        str,
+        typer.Option(
+            "--collection", "-c", help="Where to; made if it is not there, with --dim or --encoder."
+        ),
+    ],
+    text_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of texts to embed; `text` if not given, and the collection has an encoder."
+        ),
+    ] = None,
+    vector_column: Annotated[
+        str | None,
+        typer.Option(help="Column of vectors; `vector` if not given, and there is no encoder."),
+    ] = None,
+    id_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of integer ids; a known id replaces its record. If not given, each row "
+            "gets an id, and the same one when the same file is read again."
+        ),
+    ] = None,
+    payload_columns: Annotated[
+        str | None, typer.Option(help="Columns to keep, comma-separated; all others if not given.")
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="Encoder of a new collection: use-multilingual-v3 or minilm-l6-v2."),
+    ] = None,
+    dim: Annotated[
+        int | None, typer.Option(help="Dimension of a new collection without an encoder.")
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="Metric of a new collection: l2, ip or cosine; cosine with an encoder, else l2, "
+            "if not given."
+        ),
+    ] = None,
+    index: Annotated[
+        str | None,
+        typer.Option(
+            help="Index of a new collection: auto, exact, hnsw or ivfpq; auto if not given."
+        ),
+    ] = None,
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            help="Shards of a new collection; one for each CPU of the cluster, up to 16, if not "
+            "given."
+        ),
+    ] = None,
+    storage: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a new collection, which every node must see; collections/NAME in "
+            "PARADOX_HOME if not given."
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Leave out what an earlier run finished.")] = True,
+    address: Address = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read files into a collection; run again after a crash, it goes on where it was.
+
+    Settings given for a collection that is there must be those it has.
+    """
+    from paradox.cluster.ingest import ingest as run
+
+    with reporting(as_json), joined(address) as client:
+        asked = {
+            "encoder": encoder,
+            "dim": dim,
+            "metric": metric,
+            "index": index,
+            "shards": shards,
+            "storage": storage,
+        }
+        was_there = name in client.list()
+        collection = _to_fill(client, name, asked)
+        try:
+            report = run(
+                collection,
+                source,
+                text_column=text_column,
+                vector_column=vector_column,
+                id_column=id_column,
+                payload_columns=payload_columns.split(",") if payload_columns else None,
+                resume=resume,
+                progress=not as_json,
+            )
+        except CallerError:
+            if not was_there and not len(collection):
+                client.drop(name)  # made for a source that cannot be read
+            raise
+        if as_json:
+            print_json(report)
+        else:
+            print(f"{report}. {name} holds {len(collection):,} records.")
+
+
+def _to_fill(client: Client, name: str, asked: dict[str, Any]) -> Collection:
+    """Return a collection that has the settings asked for, where any are; made if need be."""
+    if name not in client.list():
+        if asked["encoder"] is None and asked["dim"] is None:
+            raise CollectionNotFound(
+                f"collection {name!r} is not there: expected --dim or --encoder, to make it"
+            )
+        return client.create(name, **{**asked, "index": asked["index"] or "auto"})
+    collection = client.get(name)
+    kept: dict[str, Any] = msgspec.structs.asdict(collection.settings)
+    given = {setting: value for setting, value in asked.items() if value is not None}
+    if "storage" in given:
+        given["storage"] = str(given["storage"].expanduser().absolute())
+        kept["storage"] = collection.stats().storage
+    differing = [
+        f"{setting}: it has {kept[setting]!r}, asked for {value!r}"
+        for setting, value in given.items()
+        if kept[setting] != value
+    ]
+    if differing:
+        raise CollectionExists(
+            f"collection {name!r} exists with other settings: {'; '.join(differing)}"
+        )
+    return collection
