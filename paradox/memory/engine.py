@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from paradox.core import config
-from paradox.core.errors import CorruptionError, InvalidArgument
+from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
 from paradox.core.types import (
     AddReport,
@@ -26,51 +25,17 @@ from paradox.core.types import (
     Record,
 )
 from paradox.core.vectors import as_ids, as_matrix, check_directions, check_k, check_recall
-from paradox.index import IndexStats
 from paradox.memory import settings
 from paradox.memory.checkpoint import Derived
-from paradox.memory.derived import DerivedData, nothing
+from paradox.memory.derived import DerivedData
 from paradox.memory.effort import DEFAULT_RECALL, EffortBook
-from paradox.memory.settings import FILE_NAME, EngineSettings
-from paradox.store import (
-    ColumnType,
-    RecordBlock,
-    RecordStore,
-    Schema,
-    StoreStats,
-    WriteBatch,
-    WriteReport,
-)
-from paradox.store.snapshot import restore_snapshot, take_snapshot
+from paradox.memory.folder import open_folder, snapshot_folder, stage_folder
+from paradox.memory.settings import EngineSettings
+from paradox.memory.stats import EngineStats
+from paradox.store import RecordBlock, RecordStore, Schema, WriteBatch, WriteReport
+from paradox.store.snapshot import restore_snapshot
 
-_RECORDS = "records"
 _TUNING_SAMPLE = 2_000
-_REMEDY = "restore a snapshot"
-
-
-@dataclass(frozen=True, slots=True)
-class EngineStats:
-    """Figures of one engine.
-
-    Attributes:
-        n_records: live records.
-        dim: dimension of the vectors.
-        metric: metric of the distances.
-        columns: declared payload columns and their types.
-        last_seq: the last write.
-        checkpoint_seq: the write up to which nothing needs replaying at the next opening.
-        index: figures of the index.
-        store: figures of the record store.
-    """
-
-    n_records: int
-    dim: int
-    metric: Metric
-    columns: dict[str, ColumnType]
-    last_seq: int
-    checkpoint_seq: int
-    index: IndexStats
-    store: StoreStats
 
 
 class LatentMemoryEngine:
@@ -136,22 +101,8 @@ class LatentMemoryEngine:
             CorruptionError: what is stored is damaged beyond what can be made again.
         """
         folder = Path(path).absolute()
-        kept = settings.read(folder)
-        if kept is None:
-            _refuse_lost_settings(folder, dim)
-            if dim is None:
-                raise InvalidArgument(f"dim: expected the dimension of a new engine at {folder}")
-            made = settings.make(dim, metric or "l2", index or "auto", index_options)
-            nothing(made)  # first, so that options that cannot be change nothing
-            folder.mkdir(parents=True, exist_ok=True)
-            store = RecordStore.open(folder / _RECORDS, dim=made.dim, schema=schema)
-            settings.write(folder, made)
-        else:
-            asked = {"dim": dim, "metric": metric, "index": index, "index_options": index_options}
-            made = settings.reconcile(kept, asked, folder)
-            if not (folder / _RECORDS).is_dir():
-                raise CorruptionError("the records are missing", folder / _RECORDS, None, _REMEDY)
-            store = RecordStore.open(folder / _RECORDS, dim=made.dim, schema=schema)
+        asked = {"dim": dim, "metric": metric, "index": index, "index_options": index_options}
+        made, store = open_folder(folder, asked, schema)
         engine = cls.__new__(cls)
         try:
             engine._start(made, store, folder, threads)
@@ -161,11 +112,7 @@ class LatentMemoryEngine:
         return engine
 
     def _start(
-        self,
-        kept: EngineSettings,
-        store: RecordStore,
-        folder: Path | None,
-        threads: int | None,
+        self, kept: EngineSettings, store: RecordStore, folder: Path | None, threads: int | None
     ) -> None:
         self._settings = kept
         self._store = store
@@ -204,16 +151,7 @@ class LatentMemoryEngine:
     def stats(self) -> EngineStats:
         """Return the engine's figures."""
         with self._reading() as derived:
-            return EngineStats(
-                n_records=len(derived.index),
-                dim=self.dim,
-                metric=self.metric,
-                columns=dict(self.schema.columns),
-                last_seq=derived.seq,
-                checkpoint_seq=self._derived.checkpoint_seq,
-                index=derived.index.stats(),
-                store=self._store.stats(),
-            )
+            return EngineStats.of(derived, self._derived.checkpoint_seq, self._store)
 
     # ---------------------------------------------------------------- writing
 
@@ -367,17 +305,9 @@ class LatentMemoryEngine:
         return self._store.scan()
 
     def sample(self, n: int, *, seed: int = 0) -> tuple[I64Vector, F32Matrix]:
-        """Return ids and vectors of `n` records drawn at random, or of all where there are fewer.
-
-        Returns:
-            ids (m,) int64, ascending; vectors (m, dim) float32.
-        """
+        """Return ids (m,), ascending, and vectors (m, dim) of `n` random records, or of all."""
         self._check_open()
-        ids = self._store.ids()
-        if len(ids) > n:
-            picked = np.random.default_rng(seed).choice(len(ids), n, replace=False)
-            ids = ids[np.sort(picked)]
-        return ids, self._store.get_vectors(ids)
+        return self._store.sample(n, seed=seed)
 
     # ---------------------------------------------------------------- keeping
 
@@ -395,19 +325,16 @@ class LatentMemoryEngine:
             uri: where to; anything fsspec speaks. A finished snapshot is never overwritten.
 
         Raises:
-            InvalidArgument: there is a snapshot at `uri` already.
+            InvalidArgument: there is a snapshot at `uri` already, or nothing can be written there.
+            StorageUnavailable: the place, or the disk, refuses.
         """
-        with tempfile.TemporaryDirectory(dir=self._folder, prefix=".snapshot-") as staging:
-            self.stage(Path(staging) / "engine")
-            take_snapshot(Path(staging) / "engine", uri)
+        self._check_open()
+        snapshot_folder(uri, self._folder, self.stage)
 
     def stage(self, folder: Path) -> None:
         """Write a consistent copy of the engine into a new folder, by hard links where possible."""
         self._check_open()
-        folder.mkdir(parents=True)
-        settings.write(folder, self._settings)
-        self._derived.stage(folder)
-        self._store.checkpoint(folder / _RECORDS)  # last: never older than the checkpoint
+        stage_folder(folder, self._settings, self._derived, self._store)
 
     @classmethod
     def restore(cls, uri: str, path: str | Path, *, threads: int | None = None) -> Self:
@@ -470,11 +397,3 @@ class LatentMemoryEngine:
     def _check_open(self) -> None:
         if self._closed:
             raise InvalidArgument("the engine is closed")
-
-
-def _refuse_lost_settings(folder: Path, dim: int | None) -> None:
-    """Refuse a folder without settings but with records; one whose making was cut short is none."""
-    if (folder / _RECORDS).is_dir():
-        with RecordStore.open(folder / _RECORDS, dim=dim) as store:
-            if store.last_seq:
-                raise CorruptionError("the settings are missing", folder / FILE_NAME, None, _REMEDY)

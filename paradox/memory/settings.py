@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def write(folder: Path, settings: EngineSettings) -> None:
     write_atomically(folder / FILE_NAME, encoded)
 
 
-def reconcile(kept: EngineSettings, asked: dict[str, Any], where: Path) -> EngineSettings:
+def reconcile(kept: EngineSettings, asked: Mapping[str, Any], where: Path) -> EngineSettings:
     """Return `kept`, if it does not contradict what was asked for.
 
     Args:

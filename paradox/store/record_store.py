@@ -146,6 +146,25 @@ class RecordStore:
         """Return the ids of all records, ascending."""
         return ids_of([key for key, _ in self._keyspace.cursor("heads")])
 
+    def sample(self, n: int, *, seed: int) -> tuple[I64Vector, F32Matrix]:
+        """Return ids and vectors of `n` records drawn at random, or of all where there are fewer.
+
+        Those deleted meanwhile are left out.
+
+        Returns:
+            ids (m,) int64, ascending; vectors (m, dim) float32.
+
+        Raises:
+            RecordCorrupt: names the record that is damaged or missing.
+        """
+        ids = self.ids()
+        if len(ids) > n:
+            picked = np.random.default_rng(seed).choice(len(ids), n, replace=False)
+            ids = ids[np.sort(picked)]
+        vectors = self.get_vectors(ids)
+        there = ~np.isnan(vectors[:, 0])
+        return ids[there], vectors[there]
+
     def scan(self) -> Iterator[RecordBlock]:
         """Yield all records by ascending id, as they are now, whatever is written meanwhile.
 

@@ -19,7 +19,7 @@ import fsspec
 import msgspec
 from fsspec.implementations.local import LocalFileSystem
 
-from paradox.core.errors import InvalidArgument, SnapshotCorrupt, StorageUnavailable
+from paradox.core.errors import InvalidArgument, ParadoxError, SnapshotCorrupt, StorageUnavailable
 from paradox.core.files import sync_folder
 
 MANIFEST = "manifest.json"
@@ -48,6 +48,31 @@ class Manifest(msgspec.Struct, frozen=True):
     blake2b: str
 
 
+def claim_place(uri: str) -> None:
+    """Make sure that a snapshot can be written to a place, and mark it as unfinished there.
+
+    Args:
+        uri: a path, or anything fsspec speaks, such as `s3://bucket/name`.
+
+    Raises:
+        InvalidArgument: there is something at `uri` other than a snapshot that was cut short,
+            fsspec does not know its protocol, or nothing can be written there.
+        StorageUnavailable: the place refuses.
+    """
+    fs, root = _resolve(uri)
+    marker = f"{root}/{_UNFINISHED}"
+    with _refusals(uri):
+        _check_new(fs, root, uri)
+        try:
+            with _writing(fs, marker):
+                pass
+        except (NotImplementedError, ValueError) as error:  # of file systems that only read
+            raise _unwritable(fs, uri) from error
+        fs.invalidate_cache()
+        if not fs.exists(marker):  # git's takes what is written, and keeps nothing
+            raise _unwritable(fs, uri)
+
+
 def take_snapshot(folder: Path, uri: str, *, progress: Progress | None = None) -> Manifest:
     """Copy a folder whose files no longer change.
 
@@ -57,19 +82,16 @@ def take_snapshot(folder: Path, uri: str, *, progress: Progress | None = None) -
         progress: called after each piece copied.
 
     Raises:
-        InvalidArgument: there is a snapshot at `uri`, or fsspec does not know its protocol. One
-            that was cut short is overwritten.
+        InvalidArgument: as `claim_place`.
         StorageUnavailable: the place refuses.
     """
+    claim_place(uri)
     fs, root = _resolve(uri)
     sources = sorted(path for path in folder.rglob("*") if path.is_file())
     total = sum(path.stat().st_size for path in sources)
     done = 0
     files = []
     with _refusals(uri):
-        _check_new(fs, root, uri)
-        with _writing(fs, f"{root}/{_UNFINISHED}"):
-            pass
         for path in sources:
             name = path.relative_to(folder).as_posix()
             digest, size = hashlib.blake2b(), 0
@@ -137,11 +159,21 @@ def _check_new(fs: Any, root: str, uri: str) -> None:
         raise InvalidArgument(f"snapshot: expected a new or empty place; {uri} is in use")
 
 
+def _unwritable(fs: Any, uri: str) -> InvalidArgument:
+    return InvalidArgument(
+        "snapshot: expected a place that can be written to, such as a folder or s3://bucket/name; "
+        f"got {uri!r}, where {type(fs).__name__} only reads"
+    )
+
+
 def _resolve(uri: str) -> tuple[Any, str]:
-    try:
-        fs, root = fsspec.url_to_fs(uri)
-    except (ValueError, ImportError, TypeError) as error:
-        raise InvalidArgument(f"snapshot: expected a place fsspec knows; got {uri!r}") from error
+    with _refusals(uri):
+        try:
+            fs, root = fsspec.url_to_fs(uri)
+        except (ValueError, ImportError, TypeError) as error:
+            raise InvalidArgument(
+                f"snapshot: expected a place fsspec knows; got {uri!r} ({error})"
+            ) from error
     fs.invalidate_cache()
     return fs, root.rstrip("/")
 
@@ -203,8 +235,10 @@ def _writing(fs: Any, path: str) -> Iterator[Any]:
 def _refusals(uri: str) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        raise StorageUnavailable(f"snapshot {uri}: {error}") from error
+    except ParadoxError:
+        raise
+    except Exception as error:  # a file system of fsspec raises what the library under it does
+        raise StorageUnavailable(f"snapshot {uri}: {type(error).__name__}: {error}") from error
 
 
 class _Versioned(msgspec.Struct):

@@ -289,6 +289,16 @@ def test_a_snapshot_never_overwrites_what_is_there(folder, rng, tmp_path):
         assert len(again) == 30
 
 
+def test_a_place_that_takes_no_snapshot_is_told_before_anything_is_staged(folder, rng):
+    with LatentMemoryEngine.open(folder, dim=DIM) as engine:
+        engine.add(vectors_of(rng, 30))
+        before = sorted(folder.rglob("*"))
+        with pytest.raises(InvalidArgument, match="expected a place that can be written to"):
+            engine.snapshot("http://127.0.0.1:9/copy")  # nothing listens there
+        assert engine.stats().checkpoint_seq == 0
+        assert sorted(folder.rglob("*")) == before
+
+
 def test_a_forked_child_is_refused(folder, rng):
     with LatentMemoryEngine.open(folder, dim=DIM) as engine:
         engine.add(vectors_of(rng, 3))

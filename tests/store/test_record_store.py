@@ -455,3 +455,16 @@ def test_a_checkpoint_is_a_store(store: RecordStore, vectors: F32Matrix, tmp_pat
     with pytest.raises(InvalidArgument, match="expected a new path"):
         store.checkpoint(tmp_path / "copy")
     assert store.verify() == 11
+
+
+def test_a_sample_leaves_out_what_was_deleted_meanwhile(
+    store: RecordStore, vectors: F32Matrix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write(WriteBatch(vectors=vectors[:5], ids=[1, 2, 3, 4, 5]))
+    known = store.ids()
+    store.write(WriteBatch(deletes=[2]))
+    monkeypatch.setattr(store, "ids", lambda: known)
+    ids, sampled = store.sample(10, seed=0)
+    assert ids.tolist() == [1, 3, 4, 5]
+    np.testing.assert_array_equal(sampled, vectors[[0, 2, 3, 4]])
+    assert len(store.sample(3, seed=0)[0]) <= 3
