@@ -61,7 +61,8 @@ def as_matrix(vectors: Any, dim: int, *, where: str = "vectors") -> F32Matrix:
 
     Args:
         vectors: (n, dim) or (dim,) array of float32, float64, float16, int8 or uint16 (the bits
-            of bfloat16), or nested sequences of numbers; not copied when it already fits.
+            of bfloat16), a sequence of such rows, or nested sequences of Python's numbers; not
+            copied when it already fits.
         dim: the dimension expected.
         where: what the caller calls it, for the message.
 
@@ -120,6 +121,8 @@ def as_ids(ids: Any, n: int | None = None, *, where: str = "ids") -> I64Vector:
         raise InvalidArgument(f"{where}: expected integers; got an array with some masked")
     if isinstance(ids, numbers.Integral):
         ids = [ids]
+    if isinstance(ids, list | tuple) and not {bool, np.bool_}.isdisjoint(map(type, ids)):
+        raise InvalidArgument(f"{where}: expected integers; got bool")  # NumPy would take it for 1
     try:
         array = np.asarray(ids)
     except (OverflowError, ValueError, TypeError) as error:
@@ -128,10 +131,13 @@ def as_ids(ids: Any, n: int | None = None, *, where: str = "ids") -> I64Vector:
         array = array.astype(np.int64)
     if array.ndim != 1:
         raise InvalidArgument(f"{where}: expected one dimension; got shape {array.shape}")
-    if array.dtype.kind in "Of" and all(  # NumPy makes floats of a list with 1 and 2**63
+    if array.dtype.kind in "Of" and all(  # NumPy makes floats of a list with -1 and np.uint64(1)
         isinstance(i, numbers.Integral) and not isinstance(i, bool) for i in ids
     ):
-        raise InvalidArgument(f"{where}: expected int64; got an integer beyond it")
+        try:
+            array = np.array([int(i) for i in ids], np.int64)
+        except OverflowError as error:
+            raise InvalidArgument(f"{where}: expected int64; got an integer beyond it") from error
     if array.dtype.kind not in "iu":
         raise InvalidArgument(f"{where}: expected integers; got {array.dtype}")
     if n is not None and len(array) != n:
@@ -163,17 +169,18 @@ def _check_int(value: object, low: int, high: int, where: str) -> int:
 def _as_array(vectors: Any, where: str) -> npt.NDArray[Any]:
     if np.ma.is_masked(vectors):
         raise InvalidArgument(f"{where}: expected values; got an array with some masked")
-    if isinstance(vectors, np.ndarray):
-        array = vectors
-    else:
-        try:
-            array = np.asarray(vectors)
-        except ValueError as error:
-            raise InvalidArgument(
-                f"{where}: expected rows of one length; got a ragged sequence"
-            ) from error
-        if array.dtype.kind in "iu" and not hasattr(vectors, "dtype"):
-            array = array.astype(np.float64)  # a list of Python ints means numbers, not int8 rows
+    dtypes = _dtypes_of(vectors)
+    if np.dtype(np.uint16) in dtypes and len(dtypes) > 1:  # NumPy would make numbers of its bits
+        given = ", ".join(sorted(str(dtype or "Python's numbers") for dtype in dtypes))
+        raise InvalidArgument(f"{where}: expected rows of one dtype; got {given}")
+    try:
+        array = np.asarray(vectors)
+    except ValueError as error:
+        raise InvalidArgument(
+            f"{where}: expected rows of one length; got a ragged sequence"
+        ) from error
+    if dtypes == {None} and array.dtype in (np.int64, np.uint64):
+        array = array.astype(np.float64)  # what NumPy makes of Python's integers
     if array.size == 0 and array.ndim <= 2:
         raise InvalidArgument(f"{where}: expected at least one vector; got an empty batch")
     if array.dtype == np.uint16:
@@ -181,3 +188,10 @@ def _as_array(vectors: Any, where: str) -> npt.NDArray[Any]:
     if array.dtype.kind == "f" or array.dtype == np.int8:
         return array
     raise InvalidArgument(f"{where}: expected {_DTYPES}; got {array.dtype}")
+
+
+def _dtypes_of(vectors: Any) -> set[np.dtype[Any] | None]:
+    """Return the dtype of an array, or of the rows of a sequence; None is for Python's numbers."""
+    if isinstance(vectors, list | tuple):
+        return {getattr(row, "dtype", None) for row in vectors}
+    return {getattr(vectors, "dtype", None)}

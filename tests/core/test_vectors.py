@@ -34,6 +34,25 @@ def test_a_list_of_python_integers_is_a_vector():
     np.testing.assert_array_equal(v.as_matrix([1, 0, 3], 3), [[1, 0, 3]])
 
 
+def test_rows_in_a_list_are_taken_as_an_array_of_them_is():
+    values = np.array([[1.5, -2.0], [0.25, 3.0]], np.float32)
+    bits = (values.view(np.uint32) >> 16).astype(np.uint16)
+    for given in (list(bits), tuple(bits), [list(row) for row in bits]):
+        np.testing.assert_array_equal(v.as_matrix(given, 2), values)
+    np.testing.assert_array_equal(v.as_matrix(list(bits[0]), 2), values[:1])
+    np.testing.assert_array_equal(v.as_matrix([np.array([3, -4], np.int8)] * 2, 2), [[3, -4]] * 2)
+    with pytest.raises(InvalidArgument, match="got int32"):
+        v.as_matrix(list(np.ones((2, 3), np.int32)), 3)
+
+
+@pytest.mark.parametrize(
+    "other", [np.ones(2, np.float32), np.ones(2, np.int8), [1, 2], np.ones(2, np.uint8)]
+)
+def test_bits_of_bfloat16_among_other_rows_are_refused(other):
+    with pytest.raises(InvalidArgument, match=r"one dtype; got .*uint16"):
+        v.as_matrix([np.ones(2, np.uint16), other], 2)
+
+
 def test_a_matrix_that_fits_is_not_copied():
     matrix = np.ones((3, 4), np.float32)
     assert v.as_matrix(matrix, 4) is matrix
@@ -84,6 +103,7 @@ def test_ids_keep_the_whole_of_int64():
     assert v.as_ids(extremes, 4).tolist() == extremes
     assert v.as_ids(np.array([5], np.uint64)).tolist() == [5]
     assert v.as_ids(7).tolist() == [7]
+    assert v.as_ids([np.uint64(2**62 + 1), -3]).tolist() == [2**62 + 1, -3]
     assert v.as_ids([]).shape == (0,)
 
 
@@ -97,6 +117,8 @@ def test_ids_keep_the_whole_of_int64():
         (np.array([2**64 - 1], np.uint64), "row 0"),
         ([1.5], "expected integers; got float64"),
         ([True], "expected integers; got bool"),
+        ([5, True], "expected integers; got bool"),
+        ((np.True_, 5), "expected integers; got bool"),
         (["a"], "expected integers"),
         ([[1]], "one dimension"),
         ([1, 2, 3], "expected 2, one for each vector; got 3"),
