@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from paradox.cluster.making import in_the_making, remove_abandoned
 from paradox.cluster.placement import TRAINING_ROWS_A_SHARD, rows_by_shard
 from paradox.cluster.sealed import read_sealed, write_sealed
 from paradox.cluster.settings import (
@@ -23,7 +24,7 @@ from paradox.cluster.settings import (
 )
 from paradox.cluster.shard import open_engine
 from paradox.core.errors import InvalidArgument, SnapshotCorrupt
-from paradox.core.files import write_atomically
+from paradox.core.files import sync_folder, write_atomically
 from paradox.memory import LatentMemoryEngine
 from paradox.routing import HashPartitioner, Partitioner, SemanticPartitioner
 from paradox.store import RecordBlock
@@ -80,8 +81,8 @@ def restore_collection(
     """
     if storage.exists() and (not storage.is_dir() or any(storage.iterdir())):
         raise InvalidArgument(f"storage: expected a new or empty folder; '{storage}' is taken")
-    unfinished = storage.with_name(f".{storage.name}.{secrets.token_hex(4)}")
-    try:
+    remove_abandoned(storage.parent)
+    with in_the_making(storage) as unfinished:
         restore_snapshot(uri, unfinished)
         kept = read_sealed(
             unfinished / SETTINGS_FILE, CollectionSettings, remedy="restore another snapshot"
@@ -96,8 +97,7 @@ def restore_collection(
             _spread(unfinished, kept, settings)
         write_sealed(unfinished / SETTINGS_FILE, settings)
         unfinished.replace(storage)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        sync_folder(storage.parent)
     return settings
 
 

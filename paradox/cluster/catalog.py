@@ -12,6 +12,7 @@ from threading import Lock
 
 import msgspec
 
+from paradox.cluster.making import remove_abandoned
 from paradox.cluster.sealed import read_sealed, write_sealed
 from paradox.cluster.settings import (
     DAMAGED_REMEDY,
@@ -65,6 +66,7 @@ class Catalog:
 
     Each collection's settings lie in its own storage, so that a storage alone is enough to bring
     a collection back: `create` with the same settings and storage finds its data again.
+    Opening one finishes what was cut short: drops, and restores into the default folder.
 
     Args:
         root: folder of the catalog and of all storages that are not named; made if missing.
@@ -78,6 +80,7 @@ class Catalog:
         self._path = root / _CATALOG_FILE
         self._lock = Lock()
         root.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(self.default_storage("any").parent)
         listing = read_sealed(self._path, _Listing, remedy=_LOST_REMEDY) or _Listing()
         self._storages = dict(listing.storages)
         for name, storage in list(self._storages.items()):

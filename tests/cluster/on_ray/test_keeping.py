@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 
 import msgspec
@@ -12,9 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import ray
-from processes import NAMESPACE, start_ray
+from processes import NAMESPACE, kill, process_of, start_ray, wait_until
 
 import paradox
+from paradox.cluster import names
 from paradox.cluster.ingest import ingest
 from paradox.core.errors import CollectionExists, InvalidArgument, SnapshotCorrupt
 
@@ -120,6 +122,28 @@ def test_places_that_are_taken_are_refused(client, papers, copy, tmp_path):
         client.restore("other", str(copy), storage=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     assert client.list() == ["papers"]
+
+
+def test_a_restore_cut_short_leaves_nothing_once_it_is_done_again(client, papers, tmp_path):
+    """The snapshot's last file is a pipe at first: a restore waits at it, and is killed there."""
+    papers.snapshot(str(tmp_path / "copy"))
+    file, storage = tmp_path / "copy" / "state.json", tmp_path / "storage" / "again"
+    file.rename(tmp_path / "whole")
+    os.mkfifo(file)
+    restored = []
+
+    def restore():
+        restored.append(client.restore("restored", str(tmp_path / "copy"), storage=storage))
+
+    thread = threading.Thread(target=restore)
+    thread.start()
+    wait_until(lambda: any(storage.parent.rglob("collection.json")))
+    (tmp_path / "whole").replace(file)
+    kill(process_of(names.SUPERVISOR))
+    thread.join()
+    assert [path.name for path in storage.parent.iterdir()] == ["again"]
+    assert len(restored[0]) == N
+    client.drop("restored")
 
 
 def altered(folder, **changes):
