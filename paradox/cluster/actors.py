@@ -32,6 +32,18 @@ def logical_cpus() -> int:
     return max(1, int(resources.get("CPU", 1)))
 
 
+def cpus_of_nodes() -> list[float]:
+    """Return the CPUs that each live node of the Ray cluster offers."""
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return [node["Resources"].get("CPU", 0.0) for node in nodes if node["Alive"]]
+
+
+def free_cpus() -> float:
+    """Return the CPUs of the Ray cluster that nothing has taken."""
+    free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
+    return free.get("CPU", 0.0)
+
+
 def call(ref: Ref, who: str, *, timeout_s: float | None = None) -> Any:
     """Return the result of one call.
 

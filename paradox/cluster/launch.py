@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,15 @@ from typing import Any
 import ray
 
 from paradox.cluster import names
-from paradox.cluster.actors import ActorHandle, Ref, actor_class, call, gather
+from paradox.cluster.actors import (
+    ActorHandle,
+    Ref,
+    actor_class,
+    call,
+    cpus_of_nodes,
+    free_cpus,
+    gather,
+)
 from paradox.cluster.catalog import Entry
 from paradox.cluster.failures import ActorGone
 from paradox.cluster.router import start_router
@@ -55,9 +64,10 @@ class RayLauncher:
         replies = gather(started, lambda n: f"shard {n} of {settings.name!r}", timeout_s=_OPEN_S)
         for reply in replies.values():
             if isinstance(reply, ParadoxError):
+                told = self._late(entry, replies) if isinstance(reply, DeadlineExceeded) else reply
                 if entry.created:
-                    raise reply
-                _LOG.warning("%s", reply)
+                    raise told
+                _LOG.warning("%s", told)
         start_router(settings, namespace=self._namespace)
 
     def stop(self, name: str) -> None:
@@ -102,6 +112,29 @@ class RayLauncher:
                 actor = start_shard(made, namespace=self._namespace, num_cpus=self._shard_cpus)
                 started[number] = actor.ready.remote()
         return started
+
+    def _late(self, entry: Entry, replies: Mapping[int, Any]) -> DeadlineExceeded:
+        """Return what to say of shards that did not open in time: no node may have room for them.
+
+        Args:
+            entry: the collection.
+            replies: shard to what became of it, of those that were started.
+        """
+        asked, settings = self._shard_cpus, entry.settings
+        late = [number for number, reply in replies.items() if isinstance(reply, DeadlineExceeded)]
+        nodes, free = cpus_of_nodes(), free_cpus()
+        change = (
+            "ask for fewer shards, start a Ray cluster whose first connect() gives them fewer CPUs "
+            "by shard_cpus=, or add nodes"
+            if asked
+            else "the nodes may be too busy; Ray's logs tell more"
+        )
+        return DeadlineExceeded(
+            f"collection {settings.name!r}: expected {settings.shards} shards to open within "
+            f"{_OPEN_S:g} s, each on a node with {asked:g} CPUs free; {len(late)} did not, where "
+            f"nodes of {' + '.join(f'{cpus:g}' for cpus in nodes)} CPUs have {free:g} free in all; "
+            f"{change}"
+        )
 
     def _running_shards(self, settings: CollectionSettings) -> list[ActorHandle | None]:
         return [

@@ -7,12 +7,15 @@ import resource
 import numpy as np
 import pytest
 import ray
-from processes import NAMESPACE, shard_actor
+from in_process import settings
+from processes import NAMESPACE, shard_actor, wait_until
 
-from paradox.cluster import names
+from paradox.cluster import launch, names
+from paradox.cluster.supervisor import Supervisor
 from paradox.core.errors import (
     CollectionExists,
     CollectionNotFound,
+    DeadlineExceeded,
     DimensionMismatch,
     FilterError,
     InvalidArgument,
@@ -165,6 +168,30 @@ def test_a_collection_that_cannot_be_is_refused_and_leaves_nothing(
         client.create(**given)
     assert client.list() == ["papers"]
     assert set(folders.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("shards", "shard_cpus", "told"),
+    [
+        (1, 64, r"expected 1 shards .* with 64 CPUs free; 1 did not, where nodes of 2 CPUs have 2"),
+        (3, 1, r"expected 3 shards .* with 1 CPUs free; [123] did not, where nodes of 2 CPUs have 0"),
+    ],
+)
+def test_shards_that_find_no_node_are_told_with_what_there_is(
+    client, tmp_path, monkeypatch, shards, shard_cpus, told
+):
+    """The supervisor is this process, which has less patience than an actor."""
+    monkeypatch.setattr(launch, "_OPEN_S", 3.0)
+    monkeypatch.setattr(launch, "_CLOSE_S", 1.0)
+    supervisor = Supervisor(tmp_path, launch.RayLauncher(NAMESPACE, shard_cpus))
+    asked = settings("roomless", shards=shards)
+    with pytest.raises(DeadlineExceeded, match=told) as caught:
+        supervisor.create(asked, None)
+    for change in ("fewer shards", "shard_cpus=", "add nodes"):
+        assert change in str(caught.value)
+    assert supervisor.names() == []
+    assert not (tmp_path / "collections" / "roomless").exists()
+    wait_until(lambda: ray.available_resources().get("CPU") == 2)
 
 
 def test_an_unknown_collection_is_told_with_those_there_are(client, papers):
