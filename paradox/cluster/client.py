@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import ray
-from ray._private.authentication.authentication_token_setup import (
-    maybe_enable_token_auth_if_token_available,
-)
 
 from paradox.adapt import encoders
-from paradox.cluster import local
 from paradox.cluster.actors import logical_cpus
-from paradox.cluster.arguments import LONGEST_TIMEOUT_S, absolute
+from paradox.cluster.arguments import LONGEST_TIMEOUT_S, absolute, check_timeout
 from paradox.cluster.collection import Collection
+from paradox.cluster.joining import join
 from paradox.cluster.launch import SupervisorLink
 from paradox.cluster.names import check_collection_name
 from paradox.cluster.settings import make_settings
-from paradox.core import config
-from paradox.core.errors import InvalidArgument, RetryableError
-
-_LOG = logging.getLogger(__name__)
+from paradox.core.errors import InvalidArgument
 
 NAMESPACE = "paradox"
+CONNECT_TIMEOUT_S = 60.0
 _DEFAULT_SHARDS_MAX = 16
 
 
@@ -37,6 +30,7 @@ def connect(
     namespace: str = NAMESPACE,
     num_cpus: int | None = None,
     shard_cpus: float = 0.0,
+    timeout_s: float = CONNECT_TIMEOUT_S,
 ) -> Client:
     """Join a Ray cluster and return the client of its collections.
 
@@ -52,17 +46,22 @@ def connect(
         namespace: Ray namespace; collections of different namespaces do not know each other.
         num_cpus: logical CPUs of a cluster started here; None offers the machine's.
         shard_cpus: logical CPUs that each shard takes; 0 takes none.
+        timeout_s: how long a cluster that is there has to answer, and then the supervisor of its
+            collections to start.
 
     Raises:
-        InvalidArgument: this cluster keeps its collections below another `storage_root`.
-        RetryableError: the cluster named cannot be reached.
+        InvalidArgument: this cluster keeps its collections below another `storage_root`, or
+            `address` is none.
+        RetryableError: the cluster named, or the one this process is in, does not answer.
     """
-    started = _join(address, num_cpus)
+    timeout_s = check_timeout(timeout_s)
+    started = join(address, num_cpus, timeout_s=timeout_s)
     root = None if storage_root is None else Path(absolute(str(storage_root)))
     try:
-        return Client(
-            SupervisorLink(root, namespace=namespace, shard_cpus=shard_cpus), owns_ray=started
+        supervisor = SupervisorLink(
+            root, namespace=namespace, shard_cpus=shard_cpus, timeout_s=timeout_s
         )
+        return Client(supervisor, owns_ray=started)
     except BaseException:
         if started:
             ray.shutdown()
@@ -236,39 +235,3 @@ class Client:
 
     def _collection(self, description: Any) -> Collection:
         return Collection(description, self._supervisor)
-
-
-def _join(address: str | None, num_cpus: int | None) -> bool:
-    """Join a Ray cluster, or start one; return whether it was started here."""
-    if ray.is_initialized():
-        return False
-    named = address or config.ray_address()
-    if named is None and (running := local.running()) is not None:
-        named = running.address
-        # Ray looks for this user's token only where it is left to find the cluster itself.
-        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
-    if named is not None:
-        try:
-            _init(address=named)
-        except ConnectionError as error:
-            raise RetryableError(
-                f"no Ray cluster answers this process at {named}; one that asks for a token does "
-                "not without it: set RAY_AUTH_MODE=token, and the token as Ray's documentation says"
-            ) from error
-        return False
-    cpus = num_cpus or os.cpu_count() or 1
-    try:
-        _init(num_cpus=cpus)
-    except ValueError:  # `ray start` has left a cluster here, whose CPUs are not ours to set
-        try:
-            _init()
-        except ConnectionError:
-            _LOG.warning("the Ray cluster that was started on this machine does not answer")
-            _init(address="local", num_cpus=cpus)
-            return True
-        return False
-    return True
-
-
-def _init(**options: Any) -> None:
-    ray.init(logging_level=logging.WARNING, log_to_driver=False, **options)

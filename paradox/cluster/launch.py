@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 
 from paradox.cluster import names
 from paradox.cluster.actors import (
@@ -23,7 +24,7 @@ from paradox.cluster.actors import (
     gather,
 )
 from paradox.cluster.catalog import Entry
-from paradox.cluster.failures import ActorGone
+from paradox.cluster.failures import ActorGone, translated
 from paradox.cluster.router import start_router
 from paradox.cluster.settings import CollectionSettings
 from paradox.cluster.shard import ShardConfig
@@ -186,17 +187,26 @@ class SupervisorLink:
             default.
         namespace: Ray namespace of all actors.
         shard_cpus: see `RayLauncher`; only told to a new supervisor.
+        timeout_s: how long the supervisor has to start.
 
     Raises:
         InvalidArgument: the supervisor that runs has another root.
+        RetryableError: it does not answer in time.
     """
 
-    def __init__(self, root: Path | None, *, namespace: str, shard_cpus: float = 0.0) -> None:
+    def __init__(
+        self,
+        root: Path | None,
+        *,
+        namespace: str,
+        shard_cpus: float = 0.0,
+        timeout_s: float = _ANSWER_S,
+    ) -> None:
         self._root = root or config.home()
         self.namespace = namespace
         self._shard_cpus = shard_cpus
         self._actor = self._started()
-        kept = Path(self.ask("ping"))
+        kept = Path(self.ask("ping", timeout_s=timeout_s))
         if root not in (None, kept):
             raise InvalidArgument(
                 f"storage_root: the collections of this Ray cluster, in the namespace "
@@ -225,7 +235,7 @@ class SupervisorLink:
                 raise DeadlineExceeded(f"the supervisor: no answer within {timeout_s:g} s")
 
     def _started(self) -> ActorHandle:
-        return _ACTOR.options(
+        actor = _ACTOR.options(
             name=names.SUPERVISOR,
             namespace=self.namespace,
             lifetime="detached",
@@ -233,4 +243,8 @@ class SupervisorLink:
             max_restarts=-1,
             max_task_retries=0,
             max_concurrency=_SUPERVISOR_CALLS,
-        ).remote(str(self._root), self.namespace, self._shard_cpus)
+        )
+        try:
+            return actor.remote(str(self._root), self.namespace, self._shard_cpus)
+        except RayError as error:  # the head of the cluster does not answer
+            raise translated(error, "the supervisor") from None
