@@ -128,6 +128,11 @@ def column_types(schema: pa.Schema, recipe: Recipe, *, file: str) -> Columns:
     return types
 
 
+def ids_of(table: Table, recipe: Recipe, *, file: str, first_row: int) -> I64Vector:
+    """Return the ids in a table that has a column of them; see `records_of`."""
+    return _ids(table, str(recipe.id), _Place(file, first_row))
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Where a table comes from."""

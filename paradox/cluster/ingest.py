@@ -30,30 +30,19 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from paradox.cluster.actors import call, logical_cpus
+from paradox.cluster.actors import logical_cpus
 from paradox.cluster.collection import Collection
 from paradox.cluster.columns import Recipe
 from paradox.cluster.failures import translated
-from paradox.cluster.pipeline import (
-    ANY_DATASET,
-    Piece,
-    Plan,
-    of_dataset,
-    of_pieces,
-    vectors_of,
-    written,
-)
-from paradox.cluster.placement import TRAINING_ROWS_A_SHARD
-from paradox.cluster.sources import find_files, read
-from paradox.cluster.survey import checked, work_left
+from paradox.cluster.pipeline import Piece, Plan, of_dataset, of_pieces, written
+from paradox.cluster.repeats import with_repeats
+from paradox.cluster.sources import find_files
+from paradox.cluster.survey import CheckedFile, checked, work_left
+from paradox.cluster.training import sample_of_dataset, sample_of_pieces, train
 from paradox.core.errors import InvalidArgument
-from paradox.core.types import F32Matrix
 
 BATCH_SIZE = 1_024
-_SAMPLE_PIECES = 16
-_SAMPLE_A_SHARD = 1_024
-_TEXTS_A_SHARD = 512  # a sample of texts costs a millisecond each
-_RUNS_A_PIECE = 64  # neighbouring rows are alike: one package's texts, one day's records
+_NAMED = 3  # files in a warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +51,30 @@ class IngestReport:
 
     Attributes:
         files: files of the source, 0 for a dataset.
-        rows: rows written.
+        empty_files: of them, those without a row.
+        rows: rows that went in.
         inserted: of them, records that were new.
-        replaced: of them, records that replaced one of the same id.
+        replaced: of them, records that replaced one that was there before.
+        duplicates: of them, rows that left no record, since their id came again.
         rows_before: rows left out because an earlier run had finished them.
         seconds: how long it took.
     """
 
     files: int
+    empty_files: tuple[str, ...]
     rows: int
     inserted: int
     replaced: int
+    duplicates: int
     rows_before: int
     seconds: float
 
     def __str__(self) -> str:
+        again = f", {self.duplicates:,} whose id came again" if self.duplicates else ""
         before = f"; {self.rows_before:,} were in already" if self.rows_before else ""
         return (
             f"{self.rows:,} rows written in {self.seconds:.1f} s: {self.inserted:,} new, "
-            f"{self.replaced:,} replaced{before}"
+            f"{self.replaced:,} replaced{again}{before}"
         )
 
 
@@ -99,10 +93,15 @@ def ingest(
 ) -> IngestReport:
     """Read records into a collection.
 
+    Where rows of the source have the same id, the last is kept, in the order of the files and their
+    rows; of a dataset, which has no order, the one that is written last. A warning says so, and
+    another names files without rows.
+
     Args:
         collection: where they go.
         source: paths or URIs of Parquet, CSV, JSON or Lance files, folders and globs of them; or
-            any Ray dataset.
+            any Ray dataset. For the first rows of a collection a dataset is executed twice, as a
+            sample of all of it trains the partitioner: materialize one that is costly to make.
         id_column: integers; records of known ids are replaced. None gives every row of a file an
             id of its own, the same whenever the file is read again.
         vector_column: lists of numbers; `vector` if neither it nor `text_column` is given and the
@@ -137,20 +136,34 @@ def ingest(
         batch_size=batch_size,
         concurrency=concurrency or logical_cpus(),
     )
+    files: list[CheckedFile] = []
+    work: list[Piece] = []
+    rows = inserted = replaced = 0
     with _streaming():
         if isinstance(source, ray.data.Dataset):
-            _train(plan, partial(_sample_of_dataset, plan, source))
-            done = _executed(written(of_dataset(source, plan), plan), None, progress)
-            return IngestReport(0, *done, 0, time.monotonic() - started)
-        files = checked(find_files(source), plan, resume=resume)
-        work = work_left(files, plan)
-        n_rows = sum(piece.rows[1] - piece.rows[0] for piece in work)
-        done = (0, 0, 0)
+            train(plan, partial(sample_of_dataset, plan, source))
+            batches = of_dataset(source, plan)
+            rows, inserted, replaced = _executed(written(batches, plan), None, progress)
+        else:
+            files = checked(find_files(source), plan, resume=resume)
+            work = work_left(files, plan)
         if work:
-            _train(plan, partial(_sample_of_pieces, plan, work))
-            done = _executed(written(of_pieces(work, plan), plan), n_rows, progress)
-    before = sum(each.known.n_rows for each in files) - n_rows
-    return IngestReport(len(files), *done, before, time.monotonic() - started)
+            train(plan, partial(sample_of_pieces, plan, work))
+            batches = of_pieces(with_repeats(work, recipe) if recipe.id else work, plan)
+            n_rows = sum(piece.n_rows for piece in work)
+            rows, inserted, replaced = _executed(written(batches, plan), n_rows, progress)
+    report = IngestReport(
+        files=len(files),
+        empty_files=tuple(each.file.path for each in files if not each.known.n_rows),
+        rows=rows,
+        inserted=inserted,
+        replaced=replaced,
+        duplicates=rows - inserted - replaced,
+        rows_before=sum(each.known.n_rows for each in files) - sum(p.n_rows for p in work),
+        seconds=time.monotonic() - started,
+    )
+    _warn(report, in_order=not is_dataset)
+    return report
 
 
 def _recipe(
@@ -177,59 +190,42 @@ def _recipe(
     )
 
 
-def _train(plan: Plan, sample: Callable[[int], F32Matrix]) -> None:
-    """Train the collection's partitioner on some of the records to come, if it has not been."""
-    n_shards = plan.collection.settings.shards
-    if not plan.collection.trained:
-        of_a_shard = _SAMPLE_A_SHARD if plan.recipe.vector is not None else _TEXTS_A_SHARD
-        vectors = sample(of_a_shard * n_shards)
-        if len(vectors) >= TRAINING_ROWS_A_SHARD * n_shards:
-            plan.collection.train(vectors)
-
-
-def _sample_of_pieces(plan: Plan, work: list[Piece], n_rows: int) -> F32Matrix:
-    """Return the vectors of rows from all over the source; at most `n_rows`, roughly."""
-    picked = work[:: -(-len(work) // _SAMPLE_PIECES)]
-    of_a_piece = -(-n_rows // len(picked))
-    sample: F32Matrix = call(
-        _sampled.options(num_cpus=0.5).remote(plan, picked, of_a_piece), "a task of the ingest"
-    )
-    return sample
-
-
-@ray.remote
-def _sampled(plan: Plan, pieces: list[Piece], of_a_piece: int) -> F32Matrix:
-    tables = []
-    for piece in pieces:
-        start, stop = piece.rows
-        columns, batch_size = plan.recipe.wanted(), stop - start
-        for row, table in read(piece.file, rows=piece.rows, columns=columns, batch_size=batch_size):
-            n = table.num_rows
-            wanted = -(-of_a_piece * n // batch_size)
-            n_runs = min(_RUNS_A_PIECE, wanted, n)
-            for at in (run * n // n_runs for run in range(n_runs)):
-                tables.append((piece.file.path, row + at, table.slice(at, -(-wanted // n_runs))))
-    return vectors_of(plan, tables)
-
-
-def _sample_of_dataset(plan: Plan, source: ray.data.Dataset, n_rows: int) -> F32Matrix:
-    tables = source.limit(n_rows).iter_batches(batch_size=n_rows, batch_format="pyarrow")
-    return vectors_of(plan, [(ANY_DATASET, 0, table) for table in tables])
-
-
 def _executed(done: ray.data.Dataset, n_rows: int | None, progress: bool) -> tuple[int, int, int]:
-    """Run the pipeline; return how many rows were written, were new, and replaced one."""
-    total = np.zeros(3, np.int64)
+    """Run the pipeline; return how many rows went in, were new, and replaced one from before."""
+    rows = inserted = replaced = 0
+    brought = []
     with _bar(n_rows, progress) as advance:
         try:
             for batch in done.iter_batches(batch_size=None, batch_format="numpy"):
-                figures = [int(batch[c].sum()) for c in ("rows", "inserted", "replaced")]
-                advance(figures[0])
-                total += figures
+                advance(int(batch["rows"].sum()))
+                rows += int(batch["rows"].sum())
+                inserted += int(batch["inserted"].sum())
+                replaced += int(batch["replaced"].sum())
+                brought += [np.frombuffer(ids, np.int64) for ids in batch["ids"]]
         except RayError as error:
             raise translated(error, "a stage of the ingest") from None
-    rows, inserted, replaced = total.tolist()
+    if any(
+        map(len, brought)
+    ):  # what replaced a record of an earlier batch is no record from before
+        replaced -= inserted + replaced - len(np.unique(np.concatenate(brought)))
     return rows, inserted, replaced
+
+
+def _warn(report: IngestReport, *, in_order: bool) -> None:
+    """Say what a caller should know of a source that went in."""
+    if report.duplicates:
+        kept = "the last of each was kept" if in_order else "the one of each written last was kept"
+        warnings.warn(
+            f"ingest: {report.duplicates} of {report.rows} ids came again in the source; {kept}",
+            stacklevel=3,
+        )
+    if report.empty_files:
+        named = ", ".join(report.empty_files[:_NAMED])
+        more = len(report.empty_files) - _NAMED
+        warnings.warn(
+            f"ingest: no rows in {named}{f' and {more} more files' if more > 0 else ''}",
+            stacklevel=3,
+        )
 
 
 @contextmanager

@@ -6,8 +6,8 @@ bytes: so batches stay as they were cut, whatever columns the files have.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, TypeAlias, cast
 
@@ -21,7 +21,7 @@ from paradox.cluster.columns import Recipe, Records, records_of
 from paradox.cluster.ledger import Rows
 from paradox.cluster.sources import Format, SourceFile, Table, read
 from paradox.core.errors import PayloadError
-from paradox.core.types import F32Matrix
+from paradox.core.types import I64Vector
 
 _NONE = -1
 ANY_DATASET = "the dataset"
@@ -58,12 +58,19 @@ class Piece:
         key: its key in the ledger.
         first_id: id of its row 0, or None where rows bring their own.
         rows: which rows.
+        repeated: of them, those whose id comes again later in the source, ascending; left out.
     """
 
     file: SourceFile
     key: str
     first_id: int | None
     rows: Rows
+    repeated: I64Vector = field(default_factory=lambda: np.zeros(0, np.int64), compare=False)
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows it is."""
+        return self.rows[1] - self.rows[0]
 
 
 def of_pieces(pieces: list[Piece], plan: Plan) -> ray.data.Dataset:
@@ -76,6 +83,7 @@ def of_pieces(pieces: list[Piece], plan: Plan) -> ray.data.Dataset:
             "first_id": _NONE if piece.first_id is None else piece.first_id,
             "start": piece.rows[0],
             "stop": piece.rows[1],
+            "repeated": piece.repeated.tobytes(),
         }
         for piece in pieces
     ]
@@ -101,7 +109,8 @@ def of_dataset(source: ray.data.Dataset, plan: Plan) -> ray.data.Dataset:
 def written(batches: ray.data.Dataset, plan: Plan) -> ray.data.Dataset:
     """Return a dataset that embeds and writes the batches when it is executed.
 
-    Its rows tell what was done, in columns `rows`, `inserted` and `replaced`.
+    Its rows tell what was done, in columns `rows`, `inserted` and `replaced`, and in `ids` the
+    bytes of the ids that a dataset brought.
     """
     if plan.recipe.vector is None:
         batches = batches.map_batches(
@@ -119,18 +128,6 @@ def written(batches: ray.data.Dataset, plan: Plan) -> ray.data.Dataset:
     )
 
 
-def vectors_of(plan: Plan, tables: Iterable[tuple[str, int, Table]]) -> F32Matrix:
-    """Return the vectors of some tables, each with its file and first row; texts are encoded."""
-    found = [np.zeros((0, plan.recipe.dim), np.float32)]
-    for file, row, table in tables:
-        records = records_of(table, plan.recipe, file=file, first_row=row, with_payload=False)
-        if records.vectors is None:
-            found.append(plan.collection.encoder().encode(records.texts or []))
-        else:
-            found.append(records.vectors)
-    return np.concatenate(found)
-
-
 def _read(batches: Batches, plan: Plan) -> Iterator[Batches]:
     for piece in _rows(batches):
         file = SourceFile(piece["path"], cast(Format, piece["format"]))
@@ -140,7 +137,18 @@ def _read(batches: Batches, plan: Plan) -> Iterator[Batches]:
             columns=plan.recipe.wanted(),
             batch_size=plan.batch_size,
         ):
-            yield _batch(table, file.path, piece["key"], piece["first_id"], row)
+            kept = _without(table, row, np.frombuffer(piece["repeated"], np.int64))
+            yield _batch(
+                kept, _Origin(file.path, piece["key"], piece["first_id"], row, table.num_rows)
+            )
+
+
+def _without(table: Table, first: int, repeated: I64Vector) -> Table:
+    """Return a table, whose first row has this number, without rows that come again."""
+    rows = repeated[(repeated >= first) & (repeated < first + table.num_rows)]
+    kept = np.ones(table.num_rows, np.bool_)
+    kept[rows - first] = False
+    return table.filter(pa.array(kept)) if len(rows) else table
 
 
 def _wrap(table: pa.Table, plan: Plan) -> Batches:
@@ -148,7 +156,7 @@ def _wrap(table: pa.Table, plan: Plan) -> Batches:
     if plan.recipe.id is None:  # here, so that Ray may run the stage that writes again
         name, n = plan.collection.name, table.num_rows
         first_id = plan.collection.supervisor.ask("assign_ids", name, n)
-    return _batch(table, ANY_DATASET, "", first_id, 0)
+    return _batch(table, _Origin(ANY_DATASET, "", first_id, 0, table.num_rows))
 
 
 class _Embed:
@@ -167,11 +175,13 @@ class _Embed:
 
 
 def _write(batches: Batches, plan: Plan) -> Batches:
-    rows, inserted, replaced = np.array([_write_one(b, plan) for b in _rows(batches)]).T
-    return {"rows": rows, "inserted": inserted, "replaced": replaced}
+    (batch,) = _rows(batches)
+    done = {column: np.array([n]) for column, n in _write_one(batch, plan).items()}
+    ids = None if batch["key"] else _records(batch, plan.recipe).ids
+    return {**done, "ids": np.array([b"" if ids is None else ids.tobytes()], object)}
 
 
-def _write_one(batch: dict[str, Any], plan: Plan) -> tuple[int, int, int]:
+def _write_one(batch: dict[str, Any], plan: Plan) -> dict[str, int]:
     records = _records(batch, plan.recipe)
     n, start = len(records.payloads), batch["first_row"]
     ids, vectors = records.ids, records.vectors
@@ -181,28 +191,45 @@ def _write_one(batch: dict[str, Any], plan: Plan) -> tuple[int, int, int]:
     if records.texts is not None:
         vectors = np.frombuffer(batch["vectors"], np.float32).reshape(n, plan.recipe.dim)
         payloads = with_texts(plan.collection.settings, payloads, records.texts)
-    try:
-        report = plan.collection.add(vectors, ids=ids, payload=payloads)
-    except PayloadError as error:
-        raise PayloadError(f"{batch['path']}, counting rows from {start}: {error}") from error
+    inserted = replaced = 0
+    if n:  # else all of its ids come again later
+        try:
+            report = plan.collection.add(vectors, ids=ids, payload=payloads)
+        except PayloadError as error:
+            raise PayloadError(f"{batch['path']}, counting rows from {start}: {error}") from error
+        inserted, replaced = report.inserted, report.replaced
+    n_rows = batch["n_rows"]
     if batch["key"]:
         plan.collection.supervisor.ask(
-            "finish_rows", plan.collection.name, batch["key"], plan.way, [(start, start + n)]
+            "finish_rows", plan.collection.name, batch["key"], plan.way, [(start, start + n_rows)]
         )
-    return n, report.inserted, report.replaced
+    return {"rows": n_rows, "inserted": inserted, "replaced": replaced}
 
 
-def _batch(table: Table, path: str, key: str, first_id: int, first_row: int) -> Batches:
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where a batch comes from.
+
+    Attributes:
+        path: file, for messages.
+        key: its key in the ledger, "" for a dataset.
+        first_id: id of row 0, or `_NONE`.
+        first_row: number of the first row.
+        n_rows: rows there, those that are left out too.
+    """
+
+    path: str
+    key: str
+    first_id: int
+    first_row: int
+    n_rows: int
+
+
+def _batch(table: Table, origin: _Origin) -> Batches:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write(table)
-    row = {
-        "path": path,
-        "key": key,
-        "first_id": first_id,
-        "first_row": first_row,
-        "body": sink.getvalue().to_pybytes(),
-    }
+    row = {**asdict(origin), "body": sink.getvalue().to_pybytes()}
     return {column: np.array([value], object) for column, value in row.items()}
 
 

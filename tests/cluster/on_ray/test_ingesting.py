@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,10 @@ import pytest
 import ray
 from processes import driver, shard_process, wait_until
 
+from paradox.cluster.columns import Recipe
 from paradox.cluster.ingest import ingest
+from paradox.cluster.pipeline import Plan
+from paradox.cluster.training import sample_of_dataset
 from paradox.core.errors import InvalidArgument, PayloadError, SourceError
 
 pytestmark = [
@@ -89,6 +93,109 @@ def test_a_dataset_goes_in_by_its_ids(make):
     for _ in range(2):
         assert ingest(collection, dataset, resume=False, progress=False).inserted == 150
     assert len(collection) == 450
+
+
+def keyed(numbers, keys):
+    return table_of(numbers).append_column("key", pa.array(keys, pa.int64()))
+
+
+def numbers_by_key(collection, keys):
+    return [record.payload["n"] for record in collection.get(keys)]
+
+
+def test_of_rows_with_one_id_the_last_is_kept_and_that_is_said(make, tmp_path):
+    """In one batch, in several of one file (the first batch is all left out), and in two files."""
+    pq.write_table(keyed(range(95), [n % 50 for n in range(95)]), tmp_path / "a.parquet")
+    pq.write_table(keyed(range(95, 120), [*range(40, 60), 7, 8, 7, 8, 7]), tmp_path / "b.parquet")
+    collection = make()
+    use = {"id_column": "key", "batch_size": 10, "progress": False}
+    with pytest.warns(UserWarning, match="60 of 120 ids came again.* the last of each was kept"):
+        report = ingest(collection, str(tmp_path), **use)
+    assert (report.rows, report.inserted, report.replaced, report.duplicates) == (120, 60, 0, 60)
+    assert "60 whose id came again" in str(report)
+    expected = dict(zip([n % 50 for n in range(95)], range(95), strict=True))
+    expected |= dict(zip([*range(40, 60), 7, 8, 7, 8, 7], range(95, 120), strict=True))
+    assert numbers_by_key(collection, range(60)) == [expected[key] for key in range(60)]
+    assert {record.content_version for record in collection.get(range(60))} == {1}
+
+    again = ingest(collection, str(tmp_path), **use)
+    assert (again.rows, again.duplicates, again.rows_before) == (0, 0, 120)
+    # what a run that was killed had not written: rows before others of their id that are in
+    ask = collection.supervisor.ask
+    (ledger,) = (
+        path.stem
+        for path in (Path(collection.stats().storage) / "ingest").iterdir()
+        if ask("known_source", collection.name, path.stem).n_rows == 95
+    )
+    (way,) = ask("known_source", collection.name, ledger).done
+    begin = (collection.name, ledger, "a.parquet", 95, way)
+    ask("begin_source", *begin, assign=False, afresh=True)
+    ask("finish_rows", collection.name, ledger, way, [(40, 95)])
+    with pytest.warns(UserWarning, match="40 of 40 ids came again"):
+        rest = ingest(collection, str(tmp_path / "a.parquet"), **use)
+    assert (rest.rows, rest.inserted, rest.replaced, rest.rows_before) == (40, 0, 0, 55)
+    assert numbers_by_key(collection, range(60)) == [expected[key] for key in range(60)]
+
+
+def test_ids_that_come_again_in_a_dataset_are_counted_once(make):
+    collection = make()
+    collection.add(np.ones((2, DIM)), ids=[3, 1_000])
+    dataset = ray.data.from_arrow(keyed(range(90), [n % 40 for n in range(90)]))
+    with pytest.warns(UserWarning, match="50 of 90 ids came again.*written last was kept"):
+        report = ingest(collection, dataset, id_column="key", batch_size=20, progress=False)
+    assert (report.rows, report.inserted, report.replaced, report.duplicates) == (90, 39, 1, 50)
+    assert len(collection) == 41
+
+
+def test_files_without_a_row_are_named(make, tmp_path):
+    nothing = table_of([0]).slice(1)
+    pq.write_table(nothing, tmp_path / "a.parquet")
+    (tmp_path / "b.csv").write_text("vector,n,title\n")
+    (tmp_path / "c.json").write_text("[]")
+    collection = make()
+    for _ in range(2):  # the second time the ledger knows them
+        with pytest.warns(UserWarning, match=r"no rows in .*a\.parquet, .*b\.csv, .*c\.json$"):
+            report = ingest(collection, str(tmp_path), progress=False)
+        assert (report.files, report.rows) == (3, 0)
+    pq.write_table(table_of(range(20)), tmp_path / "d.parquet")
+    pq.write_table(nothing, tmp_path / "e.parquet", compression="none")
+    with pytest.warns(UserWarning, match="and 1 more files"):
+        report = ingest(collection, str(tmp_path), progress=False)
+    assert report.inserted == 20
+    assert [path[-9:] for path in report.empty_files][-1] == "e.parquet"
+    assert numbers_in(collection) == list(range(20))
+
+
+def two_groups(n):
+    """Return rows of two groups of vectors far apart: all of one, then all of the other."""
+    vectors = np.random.default_rng(5).standard_normal((n, DIM)).astype(np.float32)
+    vectors[n // 2 :] += 50
+    return pa.table({"n": range(n), "vector": list(vectors)})
+
+
+def test_a_dataset_trains_the_partitioner_on_all_of_it(make):
+    """Its first rows are all of one group: of those alone come shards of which one holds most."""
+    collection = make(shards=2)
+    dataset = ray.data.from_arrow(two_groups(8_000)).repartition(20)
+    assert ingest(collection, dataset, id_column="n", progress=False).inserted == 8_000
+    held = [stats.n_records for stats in collection.stats().shards.values()]
+    assert max(held) < 0.6 * 8_000
+
+
+@pytest.mark.filterwarnings("ignore:The maximum number of concurrent tasks")  # `ingest` does so
+def test_a_sample_of_a_dataset_is_drawn_from_all_its_rows_alike(make):
+    collection = make(dim=1)
+    numbers = pa.table({"n": range(5_000), "vector": [[float(n)] for n in range(5_000)]})
+    dataset = ray.data.from_arrow(numbers).repartition(9)
+    recipe = Recipe(dim=1, cosine=False, id="n", vector="vector", text=None, payload=None)
+    plan = Plan(collection, recipe, "way", batch_size=100, concurrency=2)
+    sample = sample_of_dataset(plan, dataset, 400)
+    assert sample.shape == (400, 1)
+    assert len(np.unique(sample)) == 400
+    assert abs(sample.mean() - 2_500) < 5 * 5_000 / np.sqrt(12 * 400)  # five standard deviations
+    assert len(sample_of_dataset(plan, dataset.limit(50), 400)) == 50
+    nothing = ray.data.from_arrow(numbers.slice(0, 0))
+    assert sample_of_dataset(plan, nothing, 400).shape == (0, 1)
 
 
 def test_texts_are_encoded_on_the_way(make, tmp_path):
