@@ -14,22 +14,26 @@ cannot be reached.
     value       := + - * / % || over: column, "column", literal, (term), FUNCTION(...),
                    CAST(value AS type), EXTRACT(field FROM value), TIMESTAMP '...', DATE '...'
 
-Comparisons are typed: a timestamp compares with a timestamp or an ISO 8601 string, an int with a
-float, everything else with its own type. Where a value is null, a comparison is null, and a
-record is found only where the filter is true, as in SQL. `/` divides without rounding.
+Comparisons are typed: a timestamp compares with a timestamp or an ISO 8601 string, which is in UTC
+where it names no zone; an int with a float; everything else with its own type. Text compares by
+its code points as they were given, in LIKE too, which has no escape character. Where a value is
+null, a comparison is null, and a record is found only where the filter is true, as in SQL.
+
+Whole numbers are exact, see `arithmetic.py`. `/`, and all that has a float beside it, is computed
+in float64. `%` has the sign of the left; by zero, both are null. CAST gives null where it cannot,
+cuts off a fraction, and a DATE is its midnight in UTC.
 """
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import polars as pl
 
 from paradox.core.errors import FilterError
-from paradox.store.functions import DTYPES, Node
+from paradox.store.arithmetic import COMPARISONS, compared, is_among, is_between
+from paradox.store.functions import Node, contains
 from paradox.store.schema import ColumnType
 from paradox.store.sql import TokenReader
 from paradox.store.values import ValueParser
@@ -37,19 +41,12 @@ from paradox.store.values import ValueParser
 MAX_COMPARISONS = 1_000
 """Comparisons in one filter; a list after IN counts as one."""
 
-_COMPARISONS: Mapping[str, Callable[[Any, Any], pl.Expr]] = {
-    "=": operator.eq,
-    "<>": operator.ne,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-
 
 def compile_filter(
-    text: str, columns: Mapping[str, ColumnType], expressions: Mapping[str, pl.Expr]
+    text: str,
+    columns: Mapping[str, ColumnType],
+    expressions: Mapping[str, pl.Expr],
+    magnitude: Callable[[str], int],
 ) -> pl.Expr:
     """Return a filter as a boolean Polars expression, one value a row.
 
@@ -57,12 +54,13 @@ def compile_filter(
         text: the filter.
         columns: the declared columns.
         expressions: what each of them is in Polars.
+        magnitude: gives the greatest magnitude in a column of type int.
 
     Raises:
         FilterError: not exactly one boolean expression over declared columns; says what was
             expected, what came and at which character.
     """
-    parser = _FilterParser(TokenReader(text), columns, expressions)
+    parser = _FilterParser(TokenReader(text), columns, expressions, magnitude)
     node = parser.term()
     parser.expect_end()
     if node.kind != "bool":
@@ -108,13 +106,12 @@ class _FilterParser(ValueParser):
     def _comparison(self) -> Node:
         reader = self._reader
         left = self._sum()
-        if sign := reader.take_sign(*_COMPARISONS):
+        if sign := reader.take_sign(*COMPARISONS):
             self._count_comparison()
             if sign == "=" and reader.take_word("ANY"):
                 return self._any_of(left)
             left, right = self._comparable(left, self._sum())
-            compared = _COMPARISONS[sign](left.expression, right.expression)
-            return Node("bool", compared, left.at)
+            return Node("bool", compared(left, sign, right), left.at)
         if reader.take_word("IS"):
             return self._is(left)
         negated = reader.take_word("NOT")
@@ -136,7 +133,7 @@ class _FilterParser(ValueParser):
     def _any_of(self, left: Node) -> Node:
         self._expect(left, "str")
         items = self._expect(self._in_parentheses(self._sum), "list[str]")
-        return Node("bool", items.expression.list.contains(left.expression), left.at)
+        return Node("bool", contains(items.expression, left.expression), left.at)
 
     def _is(self, left: Node) -> Node:
         reader = self._reader
@@ -162,11 +159,7 @@ class _FilterParser(ValueParser):
                 break
             if not reader.take_sign(","):
                 raise reader.unexpected("',' or ')'")
-        kind: Any = left.kind
-        if kind == "int" and any(isinstance(value, float) for value in values):
-            kind = "float"
-        choices = pl.Series(values, dtype=DTYPES[kind], strict=False)
-        return left.expression.cast(DTYPES[kind]).is_in(choices.implode())
+        return is_among(left, values)
 
     def _literal(self) -> Node:
         node = self._unary()
@@ -175,11 +168,11 @@ class _FilterParser(ValueParser):
         return node
 
     def _between(self, left: Node) -> pl.Expr:
-        _, low = self._comparable(left, self._sum())
+        left, low = self._comparable(left, self._sum())
         if not self._reader.take_word("AND"):
             raise self._reader.unexpected("AND after BETWEEN")
         left, high = self._comparable(left, self._sum())
-        return left.expression.is_between(low.expression, high.expression)
+        return is_between(left, low, high)
 
     def _like(self, left: Node, flags: str) -> pl.Expr:
         self._expect(left, "str")

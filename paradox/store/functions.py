@@ -22,6 +22,8 @@ DTYPES: Mapping[ColumnType, Any] = {
 }
 """The Polars dtype of each column type."""
 
+INT64_MAX = 2**63 - 1
+
 NUMBERS: tuple[Kind, ...] = ("int", "float")
 
 
@@ -33,13 +35,17 @@ class Node:
         kind: its type.
         built: what it is in Polars; None for a literal.
         at: position of its first character in the filter.
-        value: a literal's value.
+        value: a literal's value; a Decimal where it is a float.
+        limit: gives the greatest magnitude that a whole number, if no literal, can have.
+        wide: whether it is a whole number in 128 bits.
     """
 
     kind: Kind
     built: pl.Expr | None
     at: int
     value: Any = None
+    limit: Callable[[], int] = lambda: INT64_MAX + 1
+    wide: bool = False
 
     @property
     def literal(self) -> bool:
@@ -51,10 +57,23 @@ class Node:
         """What it is in Polars; built late for a literal, as a list may have thousands."""
         if self.built is not None:
             return self.built
-        return pl.lit(self.value, None if self.kind == "null" else DTYPES[self.kind])
+        if self.kind == "null":
+            return pl.lit(None)
+        if self.kind == "float":
+            return pl.lit(float(self.value), DTYPES["float"])
+        wide = self.kind == "int" and self.magnitude > INT64_MAX
+        return pl.lit(self.value, pl.Int128() if wide else DTYPES[self.kind])
+
+    @property
+    def magnitude(self) -> int:
+        """The greatest magnitude a whole number can have."""
+        return abs(self.value) if self.literal else self.limit()
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.value!r:.40}" if self.literal else self.kind
+        if not self.literal:
+            return self.kind
+        value = float(self.value) if self.kind == "float" else self.value
+        return f"{self.kind} {value!r:.40}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +91,11 @@ class Function:
     build: Callable[..., pl.Expr]
 
 
+def contains(items: pl.Expr, item: pl.Expr) -> pl.Expr:
+    """Return whether lists contain an item; null where either is."""
+    return items.list.contains(item, nulls_equal=False)
+
+
 _TEXT: tuple[Kind, ...] = ("str",)
 _LIST: tuple[Kind, ...] = ("list[str]",)
 
@@ -86,7 +110,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "ROUND": Function((NUMBERS,), None, lambda value: value.round()),
     "FLOOR": Function((NUMBERS,), None, lambda value: value.floor()),
     "CEIL": Function((NUMBERS,), None, lambda value: value.ceil()),
-    "ARRAY_CONTAINS": Function((_LIST, _TEXT), "bool", lambda items, x: items.list.contains(x)),
+    "ARRAY_CONTAINS": Function((_LIST, _TEXT), "bool", contains),
     "ARRAY_LENGTH": Function((_LIST,), "int", lambda items: items.list.len().cast(pl.Int64)),
 }
 

@@ -6,6 +6,7 @@ import io
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from types import MappingProxyType
 from typing import Self
 
@@ -14,6 +15,7 @@ import polars as pl
 
 from paradox.core.errors import FilterError, IndexFileCorrupt
 from paradox.core.types import I64Vector, Payload
+from paradox.store.arithmetic import magnitude_of
 from paradox.store.filter import compile_filter
 from paradox.store.functions import DTYPES
 from paradox.store.schema import ColumnType, Schema
@@ -84,12 +86,14 @@ class PayloadFrame:
         """
         frame = self._consolidate()
         declared = self._columns | dict(schema.columns if schema is not None else {})
-        held = set(frame.columns)
+        column = {name: str(number) for number, name in enumerate(declared)}
+        held = {name: frame[number] for name, number in column.items() if number in frame.columns}
         expressions = {
-            name: pl.col(column) if (column := str(number)) in held else pl.lit(None, DTYPES[kind])
-            for number, (name, kind) in enumerate(declared.items())
+            name: pl.col(column[name]) if name in held else pl.lit(None, DTYPES[kind])
+            for name, kind in declared.items()
         }
-        condition = compile_filter(expression, declared, expressions)
+        magnitude = cache(lambda name: magnitude_of(held[name]) if name in held else 0)
+        condition = compile_filter(expression, declared, expressions, magnitude)
         try:
             found = frame.lazy().filter(pl.col(_LIVE) & condition).select(_ID).collect()
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:

@@ -54,6 +54,7 @@ class TokenReader:
             raise FilterError(
                 f"filter: expected at most {MAX_CHARACTERS} characters; got {len(text)}"
             )
+        self._text = text
         self._tokens = _tokens(text)
         self._next = 0
 
@@ -66,6 +67,10 @@ class TokenReader:
         token = self.peek()
         self._next += 1
         return token
+
+    def since(self, at: int) -> str:
+        """Return the filter's text from a character, counted from 1, up to the next token."""
+        return self._text[at - 1 : self.peek().at - 1].strip()
 
     def is_word(self, *words: str) -> bool:
         """Whether the next tokens are these keywords, in any case."""

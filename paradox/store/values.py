@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import operator
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from datetime import UTC, date, datetime, time
+from decimal import Decimal, InvalidOperation
+from functools import partial
+from typing import TypeVar
 
 import polars as pl
 
 from paradox.core.errors import FilterError
+from paradox.store.arithmetic import MAX_MAGNITUDE, absolute, as_float, calculated, negated
 from paradox.store.functions import (
     CAST_TYPES,
     CASTABLE,
     DTYPES,
     FIELDS,
     FUNCTIONS,
+    INT64_MAX,
     NUMBERS,
     Kind,
     Node,
@@ -31,15 +35,7 @@ MAX_DEPTH = 32
 MAX_ARITHMETIC = 100
 """Arithmetic operators in one filter: Polars takes 1.8 s to plan 900."""
 _MAX_PATTERN = 1_000
-_INT64_MAX = 2**63 - 1
 
-_ARITHMETIC: Mapping[str, Callable[[Any, Any], pl.Expr]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "%": operator.mod,
-}
 _RESERVED = frozenset(
     {"AND", "OR", "NOT", "IN", "BETWEEN", "LIKE", "ILIKE", "IS"}
     | {"NULL", "TRUE", "FALSE", "ANY", "AS", "FROM", "SELECT", "WHERE"}
@@ -53,6 +49,7 @@ class ValueParser(ABC):
         reader: the tokens.
         columns: the declared columns.
         expressions: what each of them is in Polars.
+        magnitude: gives the greatest magnitude in a column of type int.
     """
 
     def __init__(
@@ -60,10 +57,12 @@ class ValueParser(ABC):
         reader: TokenReader,
         columns: Mapping[str, ColumnType],
         expressions: Mapping[str, pl.Expr],
+        magnitude: Callable[[str], int],
     ) -> None:
         self._reader = reader
         self._columns = columns
         self._expressions = expressions
+        self._magnitude = magnitude
         self._depth = 0
         self._n_arithmetic = 0
 
@@ -94,9 +93,14 @@ class ValueParser(ABC):
     def _calculated(self, left: Node, sign: str, right: Node) -> Node:
         self._expect(left, *NUMBERS)
         self._expect(right, *NUMBERS)
-        whole = left.kind == right.kind == "int" and sign != "/"
-        value = _ARITHMETIC[sign](left.expression, right.expression)
-        return Node("int" if whole else "float", value, left.at)
+        node = calculated(left, sign, right)
+        if node.kind == "int" and node.magnitude > MAX_MAGNITUDE:
+            raise FilterError(
+                "filter: expected whole numbers of at most 127 bits; got "
+                f"{self._reader.since(left.at)!r:.80} at character {left.at}, which may have "
+                f"{node.magnitude.bit_length()} (CAST(... AS FLOAT) calculates in float64)"
+            )
+        return node
 
     def _unary(self) -> Node:
         at = self._reader.peek().at
@@ -104,8 +108,7 @@ class ValueParser(ABC):
             return self._primary()
         if self._reader.peek().kind == "number":
             return self._number(self._reader.take(), "-")
-        node = self._expect(self._nested(self._unary), *NUMBERS)
-        return Node(node.kind, -node.expression, at)
+        return negated(self._expect(self._nested(self._unary), *NUMBERS), at)
 
     def _primary(self) -> Node:
         reader = self._reader
@@ -128,7 +131,7 @@ class ValueParser(ABC):
             return Node("null", None, token.at)
         if word in ("TIMESTAMP", "DATE") and reader.peek().kind == "string":
             text = reader.take()
-            return self._timestamp(Node("str", None, text.at, text.text))
+            return self._moment(Node("str", None, text.at, text.text), word)
         if reader.peek().kind == "sign" and reader.peek().text == "(" and word not in _RESERVED:
             return self._call(word, token)
         if word in _RESERVED:
@@ -138,18 +141,29 @@ class ValueParser(ABC):
     def _number(self, token: Token, sign: str = "") -> Node:
         text = sign + token.text
         if not token.text.isdigit():
-            return Node("float", None, token.at, float(text))
+            return Node("float", None, token.at, self._fraction(text, token))
         digits = token.text.lstrip("0") or "0"
         value = int(sign + digits[:40])  # more than 19 are refused, however many there are
-        if not -_INT64_MAX - 1 <= value <= _INT64_MAX:
+        if not -INT64_MAX - 1 <= value <= INT64_MAX:
             raise self._reader.unexpected("an int64", token)
         return Node("int", None, token.at, value)
+
+    def _fraction(self, text: str, token: Token) -> Decimal:
+        try:
+            value = Decimal(text)
+        except InvalidOperation as error:
+            raise self._reader.unexpected("a float64", token) from error
+        if not math.isfinite(float(value)):
+            raise self._reader.unexpected("a float64", token)
+        return value
 
     def _column(self, token: Token) -> Node:
         if token.text not in self._columns:
             declared = ", ".join(sorted(self._columns)) or "there are none"
             raise self._reader.unexpected(f"a declared column ({declared:.200})", token)
-        return Node(self._columns[token.text], self._expressions[token.text], token.at)
+        limit = partial(self._magnitude, token.text)
+        kind, expression = self._columns[token.text], self._expressions[token.text]
+        return Node(kind, expression, token.at, limit=limit)
 
     def _call(self, name: str, token: Token) -> Node:
         if name == "CAST":
@@ -172,6 +186,8 @@ class ValueParser(ABC):
             )
         for argument, kinds in zip(arguments, function.parameters, strict=True):
             self._expect(argument, *kinds)
+        if function.parameters == (NUMBERS,) and arguments[0].kind == "int":
+            return absolute(arguments[0]) if name == "ABS" else arguments[0]
         result = function.build(*[argument.expression for argument in arguments])
         return Node(function.result or arguments[0].kind, result, token.at)
 
@@ -184,8 +200,16 @@ class ValueParser(ABC):
     def _coalesce(self, arguments: list[Node]) -> Node:
         first = arguments[0]
         aligned = [first] + [self._comparable(first, other)[1] for other in arguments[1:]]
-        kind: Kind = "float" if any(node.kind == "float" for node in aligned) else first.kind
-        return Node(kind, pl.coalesce([node.expression for node in aligned]), first.at)
+        if any(node.kind == "float" for node in aligned):
+            return Node("float", pl.coalesce([as_float(node) for node in aligned]), first.at)
+        either = pl.coalesce([node.expression for node in aligned])
+        return Node(
+            first.kind,
+            either,
+            first.at,
+            limit=lambda: max(node.magnitude for node in aligned),
+            wide=any(node.wide for node in aligned),
+        )
 
     def _cast(self) -> Node:
         node = self._sum()
@@ -196,9 +220,17 @@ class ValueParser(ABC):
         if token.kind != "word" or kind is None:
             raise self._reader.unexpected(f"one of {', '.join(CAST_TYPES)}", token)
         if kind == "timestamp" and node.kind == "str" and node.literal:
-            return self._timestamp(node)
+            return self._moment(node, token.text.upper())
         self._expect(node, *CASTABLE[kind])
-        return Node(kind, node.expression.cast(DTYPES[kind], strict=False), node.at)
+        if token.text.upper() == "DATE":
+            return Node(kind, node.expression.dt.truncate("1d"), node.at)
+        if kind == node.kind:
+            return node
+        cast = node.expression.cast(DTYPES[kind], strict=False)
+        if node.kind == "str" and kind == "float":  # a text may say nan
+            self._count_arithmetic()
+            cast = cast.replace(math.nan, None)
+        return Node(kind, cast, node.at)
 
     def _extract(self) -> Node:
         token = self._reader.take()
@@ -223,13 +255,17 @@ class ValueParser(ABC):
             raise self._reader.unexpected(f"at most {_MAX_PATTERN} characters", token)
         return token.text
 
-    def _timestamp(self, node: Node) -> Node:
+    def _moment(self, node: Node, word: str = "TIMESTAMP") -> Node:
+        """Return a timestamp, or the midnight of a date, that a string literal tells."""
         try:
-            moment = datetime.fromisoformat(node.value)
-            moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+            if word == "DATE":
+                moment = datetime.combine(date.fromisoformat(node.value), time.min, UTC)
+            else:
+                moment = datetime.fromisoformat(node.value)
+                moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
         except (ValueError, OverflowError) as error:
             raise FilterError(
-                f"filter: expected an ISO 8601 timestamp; got {node.value!r:.40} "
+                f"filter: expected an ISO 8601 {word.lower()}; got {node.value!r:.40} "
                 f"at character {node.at}"
             ) from error
         return Node("timestamp", None, node.at, moment)
@@ -242,9 +278,9 @@ class ValueParser(ABC):
                     f"filter: expected a value, or IS NULL; got NULL at character {node.at}"
                 )
         if left.kind == "timestamp" and right.kind == "str" and right.literal:
-            right = self._timestamp(right)
+            right = self._moment(right)
         if right.kind == "timestamp" and left.kind == "str" and left.literal:
-            left = self._timestamp(left)
+            left = self._moment(left)
         if "list[str]" in (left.kind, right.kind):
             listed = left if left.kind == "list[str]" else right
             raise FilterError(
