@@ -17,7 +17,7 @@ def as_rows(payload: Any, n: int) -> Sequence[Mapping[str, Any]]:
         n: number of records.
 
     Raises:
-        PayloadError: another type, or not `n` rows.
+        PayloadError: another type, not `n` rows, or two columns of one name.
     """
     if payload is None:
         return [{}] * n
@@ -32,9 +32,11 @@ def _rows(payload: Any) -> Sequence[Mapping[str, Any]]:
         return [payload]
     match type(payload).__module__.partition(".")[0], type(payload).__name__:
         case "pandas", "DataFrame":
+            _refuse_repeated(list(payload.columns))
             rows: Sequence[Mapping[str, Any]] = payload.to_dict("records")
             return rows
         case "pyarrow", "Table" | "RecordBatch":
+            _refuse_repeated(payload.schema.names)
             rows = payload.to_pylist()
             return rows
         case "polars", "DataFrame":
@@ -51,3 +53,12 @@ def _rows(payload: Any) -> Sequence[Mapping[str, Any]]:
                 f"payload: row {number}: expected a dict; got {type(row).__name__} ({row!r:.80})"
             )
     return [row or {} for row in payload]
+
+
+def _refuse_repeated(names: Sequence[Any]) -> None:
+    """Refuse two columns of one name, of which a row would keep one."""
+    seen: set[Any] = set()
+    for name in names:
+        if name in seen:
+            raise PayloadError(f"payload: expected columns of different names; got {name!r} twice")
+        seen.add(name)

@@ -102,7 +102,7 @@ class Schema:
         """Return rows whose values are of exactly the declared types, and the schema after them.
 
         numpy scalars become Python ones; NaN, NaT and pandas NA become null; an int in a float
-        column becomes a float; a tuple of str becomes a list; timestamps become UTC.
+        column becomes the float it is; a tuple of str becomes a list; timestamps become UTC.
 
         Args:
             rows: one mapping of column to value for each record.
@@ -146,7 +146,7 @@ class Schema:
                         f"payload: column {name!r}: expected {expected}; got {kind} "
                         f"({value!r:.80}) in row {number}"
                     )
-                value = float(cast(int, value))
+                value = _as_float(name, cast(int, value), number)
             admitted[name] = value
         return admitted
 
@@ -184,6 +184,16 @@ def _fits(value: Any, expected: ColumnType | None) -> bool:
     return value is None and expected is not None
 
 
+def _as_float(name: str, value: int, row: int) -> float:
+    converted = float(value)
+    if converted != value:
+        raise PayloadError(
+            f"payload: column {name!r}: expected a float; got int {value} in row {row}, "
+            "which no float64 is"
+        )
+    return converted
+
+
 def _typed(name: str, value: Any, row: int) -> tuple[ColumnType, PayloadValue]:
     """Return a value that is not None with its column type, normalised; a null as itself."""
     kind = type(value)
@@ -210,14 +220,16 @@ def _typed(name: str, value: Any, row: int) -> tuple[ColumnType, PayloadValue]:
             return "timestamp", to_utc(value)
         except ValueError as error:
             raise PayloadError(f"payload: column {name!r}: {error}, in row {row}") from error
+    if isinstance(value, np.longdouble):  # its item is itself
+        return _typed(name, float(value), row)
     if isinstance(value, np.generic) and value.dtype.kind in "biufU":
         return _typed(name, value.item(), row)
-    if isinstance(value, str):
-        return _typed(name, str(value), row)
+    if isinstance(value, str):  # of an Enum, str() would give the member's name
+        return _typed(name, str.__str__(value), row)
     if isinstance(value, list | tuple | np.ndarray):
         items = list(value)
         if all(isinstance(item, str) and is_text(item) for item in items):
-            return "list[str]", [str(item) for item in items]
+            return "list[str]", [str.__str__(item) for item in items]
     raise PayloadError(
         f"payload: column {name!r}: expected {', '.join(COLUMN_TYPES)} or null; "
         f"got {type(value).__name__} ({value!r:.80}) in row {row}"

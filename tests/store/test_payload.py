@@ -81,3 +81,16 @@ def test_decimals_in_a_table_are_refused_by_name() -> None:
     table = pa.table({"price": pa.array([1, 2], pa.decimal128(5, 2))})
     with pytest.raises(PayloadError, match="column 'price': expected str, int"):
         Schema().admit(as_rows(table, 2))
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pa.Table.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"]),
+        pa.RecordBatch.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"]),
+        pd.DataFrame([[1, 2]], columns=["a", "a"]),
+    ],
+)
+def test_two_columns_of_one_name_are_refused(table: Any) -> None:
+    with pytest.raises(PayloadError, match="columns of different names; got 'a' twice"):
+        as_rows(table, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from datetime import UTC, date, datetime, timedelta, timezone
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,10 @@ from paradox.core.errors import InvalidArgument, PayloadError
 from paradox.store import Schema
 
 MOMENT = datetime(2024, 2, 29, 12, 30, 1, 5, tzinfo=UTC)
+
+
+class Colour(str, Enum):  # noqa: UP042  # a StrEnum's str() is its value, this one's is not
+    RED = "red"
 
 
 def admit(value: Any, kind: Any = None) -> Any:
@@ -44,6 +49,14 @@ def test_an_int_in_a_float_column_becomes_a_float() -> None:
     assert type(value) is float
 
 
+def test_an_int_that_no_float_is_is_refused_in_a_float_column() -> None:
+    assert admit(2**53, "float") == 2.0**53
+    with pytest.raises(PayloadError, match=r"expected a float; got int 9007199254740993 in row 0"):
+        admit(2**53 + 1, "float")
+    with pytest.raises(PayloadError, match="no float64"):
+        admit(-(2**63) + 1, "float")
+
+
 def test_a_float_in_an_int_column_is_refused() -> None:
     schema, _ = Schema().admit([{"a": 2}])
     with pytest.raises(PayloadError, match=r"column 'a': expected int; got float \(0.5\) in row 1"):
@@ -56,6 +69,9 @@ def test_a_float_in_an_int_column_is_refused() -> None:
         (np.int32(3), 3),
         (np.uint64(3), 3),
         (np.float32(0.5), 0.5),
+        (np.longdouble(0.5), 0.5),
+        (Colour.RED, "red"),
+        ([Colour.RED], ["red"]),
         (np.bool_(True), True),
         (np.str_("x"), "x"),
         (np.datetime64("2024-02-29T12:30:01.000005"), MOMENT),
