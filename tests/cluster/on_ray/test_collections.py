@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 import ray
-from processes import driver, shard_actor
+from processes import driver, kill, shard_actor, shard_process, wait_until
 
 import paradox
 from paradox.core.errors import (
@@ -118,6 +118,53 @@ def test_upserts_and_deletes_leave_what_they_leave_in_an_engine(make, rng):
         np.testing.assert_array_equal(
             found.ids, engine.query(queries, k=5, recall=1.0, filter=filter).ids
         )
+
+
+def recall_at(k, collection, queries, live):
+    """Return the share of the k nearest of `live`, in float64, that a collection finds."""
+    distances = ((queries[:, None].astype(np.float64) - live["vectors"]) ** 2).sum(axis=2)
+    nearest = live["ids"][np.argsort(distances, axis=1)[:, :k]]
+    found = collection.query(queries, k=k, recall=0.95).ids
+    return np.mean([np.isin(a, b).mean() for a, b in zip(nearest, found, strict=True)])
+
+
+def test_shards_that_choose_their_index_change_it_and_find_the_same(client, rng):
+    """From a scan to a graph as they grow, through a death, and back as they shrink."""
+    collection = client.create(
+        "choosing", dim=DIM, shards=2, partition="hash", index_options={"exact_below": 300}
+    )
+    assert collection.settings.index == "auto"  # which is what `create` takes unasked
+    vectors = rng.standard_normal((2_000, DIM), dtype=np.float32)
+    queries = rng.standard_normal((40, DIM), dtype=np.float32)
+    ids = np.arange(2_000)
+
+    def in_use():
+        return {stats.index.backend for stats in collection.stats().shards.values()}
+
+    def live(rows):
+        return {"ids": ids[rows], "vectors": vectors[rows]}
+
+    collection.add(vectors[:400], ids=ids[:400])
+    assert in_use() == {"exact"}
+    assert collection.query(queries, k=10).certified
+    assert recall_at(10, collection, queries, live(slice(400))) == 1
+
+    collection.add(vectors[400:], ids=ids[400:], payload=[{"n": n} for n in range(1_600)])
+    assert in_use() == {"hnsw"}
+    assert recall_at(10, collection, queries, live(slice(None))) > 0.93
+    assert (collection.query(vectors[::50], k=1).ids[:, 0] == ids[::50]).mean() > 0.95
+    allowed = collection.query(queries, k=10, recall=1.0, filter="n < 20")
+    assert set(allowed.ids.flat) <= set(range(400, 420))
+
+    kill(shard_process(collection, 0))
+    wait_until(lambda: not collection.query(queries, k=1).shards_missing)
+    assert in_use() == {"hnsw"}
+    assert recall_at(10, collection, queries, live(slice(None))) > 0.93
+
+    assert collection.delete(ids[200:]) == 1_800
+    assert in_use() == {"exact"}
+    assert recall_at(10, collection, queries, live(slice(200))) == 1
+    client.drop("choosing")
 
 
 @pytest.fixture(scope="module")
