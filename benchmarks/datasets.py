@@ -1,11 +1,13 @@
 """Named sets of vectors with queries that are not in the base.
 
-| name              | what                                                    | dim | metric |
-| ----------------- | ------------------------------------------------------- | --- | ------ |
-| `text-minilm-384` | real short texts (`examples.data.texts`), MiniLM-L6-v2  | 384 | cosine |
-| `text-use-512`    | the same texts, Universal Sentence Encoder              | 512 | cosine |
-| `glove-50`        | GloVe 6B word vectors                                   | 50  | cosine |
-| `manifold-128`    | synthetic: 1,000 Gaussians through a random network     | 128 | l2     |
+| name                | what                                                   | dim | metric |
+| ------------------- | ------------------------------------------------------ | --- | ------ |
+| `text-minilm-384`   | real short texts (`examples.data.texts`), MiniLM-L6-v2 | 384 | cosine |
+| `text-use-512`      | the same texts, Universal Sentence Encoder             | 512 | cosine |
+| `tokens-576`        | token embeddings of SmolLM2-135M                       | 576 | cosine |
+| `glove-50`          | GloVe 6B word vectors                                  | 50  | cosine |
+| `manifold-128`      | synthetic: 1,000 Gaussians through a random network    | 128 | l2     |
+| `manifold-hard-128` | the same with more latent dimensions                   | 128 | l2     |
 
     python -m benchmarks.datasets text-minilm-384 --n 200000
 """
@@ -23,8 +25,9 @@ import numpy.typing as npt
 from benchmarks.report import progress
 from benchmarks.truth import Truth
 from examples.data.embed import embedded
-from examples.data.glove import glove
+from examples.data.glove import N_WORDS, glove
 from examples.data.texts import real_texts
+from examples.data.tokens import N_TOKENS, token_embeddings
 from paradox.adapt import encoders
 from paradox.core import config
 from paradox.core.errors import InvalidArgument
@@ -33,7 +36,7 @@ from paradox.core.types import F32Matrix
 
 N_QUERIES = 1_000
 N_TEXTS = 200_000
-LATENT_DIM = 16
+LATENT_DIM, HARD_LATENT_DIM = 16, 48
 N_CLUSTERS = 1_000
 NOISE = 0.02
 
@@ -65,12 +68,17 @@ def names() -> tuple[str, ...]:
     return tuple(_SETS)
 
 
+def default_rows(name: str) -> int:
+    """Return how many rows the base of a set has in full runs."""
+    return _SETS[name][1]
+
+
 def load(name: str, n: int | None = None, *, seed: int = 0) -> Dataset:
     """Return a set, making and caching it the first time: texts take up to an hour on a core.
 
     Args:
         name: one of `names()`.
-        n: rows of the base; None takes 200,000.
+        n: rows of the base; None takes `default_rows`.
         seed: of the synthetic sets.
 
     Raises:
@@ -79,8 +87,8 @@ def load(name: str, n: int | None = None, *, seed: int = 0) -> Dataset:
     """
     if name not in _SETS:
         raise InvalidArgument(f"data: expected one of {', '.join(_SETS)}; got {name!r}")
-    metric, read = _SETS[name]
-    n = N_TEXTS if n is None else n
+    metric, default, read = _SETS[name]
+    n = default if n is None else n
     rows = read(n + N_QUERIES, seed)
     if len(rows) < n + N_QUERIES:
         most = len(rows) - N_QUERIES
@@ -102,21 +110,21 @@ def intrinsic_dimension(dataset: Dataset, *, k: int = 100) -> float:
     return float(np.mean(-1 / np.mean(np.log(nearest[:, :-1] / nearest[:, -1:]), axis=1)))
 
 
-def manifold(n: int, dim: int, *, seed: int) -> F32Matrix:
-    """Return n points of a curved `LATENT_DIM`-dimensional surface in `dim` dimensions.
+def manifold(n: int, dim: int, *, seed: int, latent_dim: int = LATENT_DIM) -> F32Matrix:
+    """Return n points of a curved surface of `latent_dim` dimensions in `dim` dimensions.
 
-    Gaussian clusters in the latent space go through a random network (16 → 64 → 128 → dim, tanh)
-    and get noise of 2 % of the spread.
+    Gaussian clusters in the latent space go through a random network (latent → 64 → 128 → dim,
+    tanh) and get noise of 2 % of the spread.
     """
     rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(N_CLUSTERS, LATENT_DIM))
+    centres = rng.normal(size=(N_CLUSTERS, latent_dim))
     layers = [
-        rng.normal(size=(a, b)) / np.sqrt(a) for a, b in ((LATENT_DIM, 64), (64, 128), (128, dim))
+        rng.normal(size=(a, b)) / np.sqrt(a) for a, b in ((latent_dim, 64), (64, 128), (128, dim))
     ]
     points = np.empty((n, dim), np.float32)
     for start in range(0, n, 100_000):
         m = min(100_000, n - start)
-        x = centres[rng.integers(N_CLUSTERS, size=m)] + rng.normal(size=(m, LATENT_DIM))
+        x = centres[rng.integers(N_CLUSTERS, size=m)] + rng.normal(size=(m, latent_dim))
         for layer in layers:
             x = np.tanh(x @ layer)
         points[start : start + m] = x + NOISE * x.std() * rng.normal(size=x.shape)
@@ -133,28 +141,38 @@ def _text(encoder: str) -> Callable[[int, int], F32Matrix]:
     return read
 
 
-def _manifold(n: int, seed: int) -> F32Matrix:
-    path: Path = config.cache() / "benchmarks" / f"manifold-128-{n}-{seed}.npy"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_suffix(".part.npy")
-        np.save(scratch, manifold(n, 128, seed=seed))
-        scratch.replace(path)
-    points: F32Matrix = np.load(path, mmap_mode="r")
-    return points
+def _manifold(name: str, latent_dim: int) -> Callable[[int, int], F32Matrix]:
+    def read(n: int, seed: int) -> F32Matrix:
+        path: Path = config.cache() / "benchmarks" / f"{name}-{n}-{seed}.npy"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            scratch = path.with_suffix(".part.npy")
+            np.save(scratch, manifold(n, 128, seed=seed, latent_dim=latent_dim))
+            scratch.replace(path)
+        points: F32Matrix = np.load(path, mmap_mode="r")
+        return points
+
+    return read
 
 
-def _glove(n: int, seed: int) -> F32Matrix:
-    vectors = glove()
-    order: npt.NDArray[np.int64] = np.random.default_rng(seed).permutation(len(vectors))
-    return np.ascontiguousarray(vectors[order[:n]])
+def _shuffled(read: Callable[[], F32Matrix]) -> Callable[[int, int], F32Matrix]:
+    """Return a reader of a set that comes in an order: of frequency, of numbers."""
+
+    def read_some(n: int, seed: int) -> F32Matrix:
+        vectors = read()
+        order: npt.NDArray[np.int64] = np.random.default_rng(seed).permutation(len(vectors))
+        return np.ascontiguousarray(vectors[order[:n]])
+
+    return read_some
 
 
-_SETS: dict[str, tuple[Metric, Callable[[int, int], F32Matrix]]] = {
-    "text-minilm-384": ("cosine", _text("minilm-l6-v2")),
-    "text-use-512": ("cosine", _text("use-multilingual-v3")),
-    "glove-50": ("cosine", _glove),
-    "manifold-128": ("l2", _manifold),
+_SETS: dict[str, tuple[Metric, int, Callable[[int, int], F32Matrix]]] = {
+    "text-minilm-384": ("cosine", N_TEXTS, _text("minilm-l6-v2")),
+    "text-use-512": ("cosine", N_TEXTS, _text("use-multilingual-v3")),
+    "tokens-576": ("cosine", N_TOKENS - N_QUERIES, _shuffled(token_embeddings)),
+    "glove-50": ("cosine", N_WORDS - N_QUERIES, _shuffled(glove)),
+    "manifold-128": ("l2", 1_000_000, _manifold("manifold-128", LATENT_DIM)),
+    "manifold-hard-128": ("l2", N_TEXTS, _manifold("manifold-hard-128", HARD_LATENT_DIM)),
 }
 
 

