@@ -15,8 +15,9 @@ from typing import get_args
 
 import numpy as np
 
-from benchmarks import datasets, peers
+from benchmarks import datasets, peers, tables
 from benchmarks.datasets import Dataset
+from benchmarks.own_process import ProcessFailed, in_own_process
 from benchmarks.report import Benchmark, Row, progress, row
 from benchmarks.timing import answers, timed
 from benchmarks.truth import Truth
@@ -125,9 +126,19 @@ def measure(given: argparse.Namespace) -> Iterator[Row]:
             threads=tuple(dict.fromkeys((1, given.threads))),
             budget_s=0.05 if given.quick else 2.0,
         )
-        for by in given.by or [OURS, *peers.installed(peers.SCANS)]:
+        skipped: dict[str, str] = {}
+        for by in given.by or [OURS, *peers.SCANS]:
             progress(f"{dataset.label}, {metric}: {by}")
-            yield from peers.in_own_process(measure_case, replace(case, by=by), truth)
+            if by != OURS and (reason := peers.missing(by)):
+                skipped[by] = reason
+                continue
+            try:
+                yield from in_own_process(measure_case, replace(case, by=by), truth)
+            except ProcessFailed as error:
+                if by == OURS:
+                    raise
+                skipped[by] = str(error)
+        yield from tables.skipped(f"{dataset.label} × {dataset.base.shape[1]} {metric}", skipped)
 
 
 def _options(parser: argparse.ArgumentParser) -> None:

@@ -1,116 +1,91 @@
-"""Approximate search: what each index costs at the recall asked for, beside its peers.
+"""Approximate search: speed against recall, beside every peer.
 
-    python -m benchmarks.index [--data text-minilm-384] [--by hnsw hnswlib] [--recall 0.95]
+    python -m benchmarks.index [--data text-minilm-384] [--by hnsw hnswlib] [--k 100] [--repeat 3]
 
-Every contestant is built in a process of its own, set on 200 queries to the least effort that
-reaches the recall (ours by `tune`, peers by climbing a ladder), and measured on the other 800.
-`engine:<backend>` is the whole engine, told `recall=` and nothing else.
+Every contestant is built in a process of its own, in turn, and climbs its efforts on queries that
+are not in the base: one at a time and in batches. Its speed at a recall is read off that curve.
+What Paradox reaches when it is told a recall and nothing else is measured too; it may look at 200
+queries that are not asked afterwards. `engine:<backend>` is the whole engine.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
-from benchmarks import datasets, peers
+from benchmarks import datasets, ours, peers, plots, tables
+from benchmarks.curve import P50, P99, QPS, Kept, Measured, Point, combined, spread
 from benchmarks.datasets import Dataset
-from benchmarks.report import Benchmark, Row, progress, row
+from benchmarks.own_process import ProcessFailed, in_own_process
+from benchmarks.report import RESULTS, Benchmark, Row, progress, row
 from benchmarks.timing import anonymous_bytes, answers, timed
 from benchmarks.truth import Truth
-from paradox import LatentMemoryEngine, index
+from paradox.core.errors import CallerError
 from paradox.core.metric import Metric
-from paradox.core.types import F32Matrix, I64Matrix
+from paradox.core.types import F32Matrix
 
-TUNING_QUERIES = 200
 BATCH = 100
-OURS = ("hnsw", "ivfpq", "engine:hnsw", "engine:ivfpq")
-FULL_SETS = ("text-minilm-384", "text-use-512", "manifold-128")
-QUICK_N = 10_000
+RECALLS = (0.90, 0.95, 0.99)
+TUNING_QUERIES = 200
+FULL_SETS = (
+    "text-minilm-384",
+    "text-use-512",
+    "tokens-576",
+    "glove-50",
+    "manifold-128",
+    "manifold-hard-128",
+)
+QUICK_N, QUICK_QUERIES = 4_000, 200
+QUICK_BY = ("exact", "hnsw", "hnswlib", "symphonyqg", "glass-sq8")
+_ENOUGH = 0.9995
+_GAIN = 0.0005
+_STEPS_WITHOUT_GAIN = 4
+_SLOWEST_US = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One contestant on one set."""
+    """One contestant on one set.
+
+    Attributes:
+        by: the contestant.
+        data: the set.
+        n: rows of its base.
+        seed: of the set.
+        k: neighbours asked for.
+        recalls: what our contestants are told to reach.
+        n_queries: how many are asked.
+        threads: of builds, and of batches beside those on one.
+        budget_s: for each speed of each point.
+        stride: efforts of the ladder from one to the next.
+    """
 
     by: str
     data: str
     n: int
     seed: int
     k: int
-    recall: float
+    recalls: tuple[float, ...]
+    n_queries: int
     threads: int
     budget_s: float
+    stride: int
 
 
-class Backend:
-    """One of Paradox's index backends."""
-
-    def __init__(self, name: str, metric: Metric) -> None:
-        self._name = name
-        self._metric = metric
-
-    def build(self, base: F32Matrix, threads: int) -> None:
-        """See `Contestant`."""
-        dim = base.shape[1]
-        self._index = index.create(self._name, dim=dim, metric=self._metric, build_threads=threads)
-        self._index.add(np.arange(len(base)), np.ascontiguousarray(base))
-
-    def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:
-        """Have the backend find its own effort; return it."""
-        return self._index.tune(queries, k, recall)
-
-    def search(self, queries: F32Matrix, k: int, threads: int) -> I64Matrix:
-        """See `Contestant`."""
-        return self._index.search(queries, k, threads=threads).ids
-
-
-class Engine:
-    """The whole engine over a backend; it tunes itself on its own records."""
-
-    def __init__(self, backend: str, metric: Metric, recall: float) -> None:
-        self._backend = backend
-        self._metric = metric
-        self._recall = recall
-
-    def build(self, base: F32Matrix, threads: int) -> None:
-        """See `Contestant`."""
-        dim = base.shape[1]
-        options = {"build_threads": threads}
-        self._engine = LatentMemoryEngine(
-            dim, metric=self._metric, index=self._backend, index_options=options
-        )
-        self._engine.add(base, ids=np.arange(len(base)))
-
-    def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:
-        """Ask once, which is all a caller does; the engine's own records set the effort."""
-        return self._engine.query(queries[:1], k, recall=recall).effort
-
-    def search(self, queries: F32Matrix, k: int, threads: int) -> I64Matrix:
-        """See `Contestant`."""
-        return self._engine.query(queries, k, recall=self._recall).ids
-
-
-def measure_case(case: Case, truth: Truth) -> list[Row]:
-    """Build, tune and measure one contestant, in this process.
+def measure_case(case: Case, truth: Truth) -> Measured:
+    """Build and measure one contestant, in this process.
 
     Args:
         case: what to measure.
-        truth: the exact answers of all the set's queries.
+        truth: the exact answers of the queries asked.
     """
-    dataset = datasets.load(case.data, case.n, seed=case.seed)
-    ours, backend = case.by.split(":")[-1] in index.backends(), case.by.removeprefix("engine:")
-    contestant: Backend | Engine | peers.Approximate
-    if not ours:
-        contestant = peers.GRAPHS_AND_LISTS[case.by](dataset.metric)
-    elif case.by.startswith("engine:"):
-        contestant = Engine(backend, dataset.metric, case.recall)
-    else:
-        contestant = Backend(backend, dataset.metric)
+    dataset, asked, tuning = _loaded(case)
+    contestant = _contestant(case.by, dataset.metric)
 
     before = anonymous_bytes()
     start = time.perf_counter()
@@ -118,75 +93,158 @@ def measure_case(case: Case, truth: Truth) -> list[Row]:
     build_s = time.perf_counter() - start
     bytes_per_vector = (anonymous_bytes() - before) / len(dataset.base)
 
-    tuning, asked = dataset.queries[:TUNING_QUERIES], dataset.queries[TUNING_QUERIES:]
-    if isinstance(contestant, Backend | Engine):
-        effort = contestant.tune(tuning, case.k, case.recall)
-    else:
-        tuning_truth = truth.slice(slice(TUNING_QUERIES))
-        peers.climb(contestant, tuning, case.k, case.recall, tuning_truth, dataset.base)
-        effort = contestant.effort
+    points: list[Point] = []
+    kept: list[Kept] = []
+    if not isinstance(contestant, ours.Engine):
+        for depth in contestant.depths:
+            contestant.depth = depth
+            points += _climb(contestant, asked, dataset.base, truth, case)
+    if isinstance(contestant, ours.Backend | ours.Engine) and contestant.can_be_asked:
+        for recall in case.recalls:
+            effort = contestant.ask(tuning, case.k, recall)
+            reached, figures = _measure(contestant, asked, dataset.base, truth, case)
+            kept.append(Kept(recall, reached, effort, figures))
+    return Measured(build_s, bytes_per_vector, tuple(points), tuple(kept))
 
+
+def _climb(
+    contestant: ours.Backend | peers.Approximate,
+    queries: F32Matrix,
+    base: F32Matrix,
+    truth: Truth,
+    case: Case,
+) -> Iterator[Point]:
+    """Yield a point for each effort, until more of it brings nothing."""
+    best, without_gain = 0.0, 0
+    for effort in contestant.efforts(case.k)[:: case.stride]:
+        contestant.effort = effort
+        recall, figures = _measure(contestant, queries, base, truth, case)
+        yield Point(effort, contestant.depth, recall, figures)
+        without_gain = 0 if recall > best + _GAIN else without_gain + 1
+        best = max(best, recall)
+        if recall >= _ENOUGH or without_gain == _STEPS_WITHOUT_GAIN or figures[P50] > _SLOWEST_US:
+            return
+
+
+def _measure(
+    contestant: peers.Contestant, queries: F32Matrix, base: F32Matrix, truth: Truth, case: Case
+) -> tuple[float, dict[str, float]]:
+    """Return the recall and the speeds of a contestant as it is set."""
     one = partial(contestant.search, k=case.k, threads=1)
-    many = partial(contestant.search, k=case.k, threads=case.threads)
-    found = answers(one, asked, BATCH)
-    recall = truth.slice(slice(TUNING_QUERIES, None)).recall(found, asked, dataset.base)
-    single = timed(one, asked, batch=1, budget_s=case.budget_s)
-    batched = timed(many, asked, batch=BATCH, budget_s=case.budget_s)
+    recall = truth.recall(answers(one, queries, BATCH), queries, base)
+    single = timed(one, queries, batch=1, budget_s=case.budget_s)
+    figures = {QPS: single.queries_per_s, P50: single.p50_us, P99: single.p99_us}
+    most = getattr(contestant, "threads_of_batches", None) or case.threads
+    for threads in dict.fromkeys((1, min(case.threads, most))):
+        many = partial(contestant.search, k=case.k, threads=threads)
+        batched = timed(many, queries, batch=BATCH, budget_s=case.budget_s / 2)
+        figures[tables.batched(BATCH, threads)] = batched.queries_per_s
+    return recall, figures
 
-    name = f"{dataset.label} × {dataset.base.shape[1]} {dataset.metric}: recall {case.recall}"
-    if ours:
-        name = f"{name}, {case.by}"
-    entry = partial(row, name, peer=None if ours else case.by)
-    return [
-        entry(f"recall@{case.k}", recall, target=case.recall if ours else None),
-        *([] if effort is None else [entry("effort", effort)]),
-        entry("QPS, 1 thread", single.queries_per_s),
-        entry("p50 µs", single.p50_us),
-        entry("p99 µs", single.p99_us),
-        entry(f"QPS, {BATCH} at a time, {case.threads} threads", batched.queries_per_s),
-        entry("build s", build_s),
-        entry("bytes/vector", bytes_per_vector),
-    ]
+
+def _contestant(by: str, metric: Metric) -> ours.Backend | ours.Engine | peers.Approximate:
+    if by in ours.ENGINES:
+        return ours.ENGINES[by](metric)
+    if by in ours.BACKENDS:
+        return ours.BACKENDS[by](metric)
+    return peers.APPROXIMATE[by](metric)
+
+
+def _loaded(case: Case) -> tuple[Dataset, F32Matrix, F32Matrix]:
+    """Return the set, the queries to ask, and those to tune on; of length 1 under cosine."""
+    dataset = datasets.load(case.data, case.n, seed=case.seed)
+    if dataset.metric == "cosine":
+        base, queries = peers.directions(dataset.base), peers.directions(dataset.queries)
+        dataset = replace(dataset, base=base, queries=queries)
+    else:
+        dataset = replace(dataset, base=np.array(dataset.base))
+    tuning, asked = np.split(dataset.queries, [TUNING_QUERIES])
+    return dataset, np.ascontiguousarray(asked[: case.n_queries]), tuning
 
 
 def measure(given: argparse.Namespace) -> Iterator[Row]:
-    """Measure every contestant on every set, in turn."""
+    """Measure every contestant on every set, in turn, as often as asked."""
     for data in given.data or (["manifold-128"] if given.quick else FULL_SETS):
-        n = given.n or (QUICK_N if given.quick else datasets.N_TEXTS)
-        dataset = datasets.load(data, n, seed=given.seed)
-        truth = _truth(dataset, given.k)
         case = Case(
             by="",
             data=data,
-            n=n,
+            n=given.n or (QUICK_N if given.quick else datasets.default_rows(data)),
             seed=given.seed,
             k=given.k,
-            recall=given.recall,
+            recalls=tuple(given.recall),
+            n_queries=QUICK_QUERIES if given.quick else datasets.N_QUERIES - TUNING_QUERIES,
             threads=given.threads,
-            budget_s=0.3 if given.quick else 5.0,
+            budget_s=0.02 if given.quick else 1.0,
+            stride=4 if given.quick else 1,
         )
-        for by in given.by or [*OURS, *peers.installed(peers.GRAPHS_AND_LISTS)]:
-            progress(f"{dataset.label}: {by}")
-            yield from peers.in_own_process(measure_case, replace(case, by=by), truth)
+        try:
+            _loaded(case)
+        except CallerError as error:
+            if given.data:
+                raise
+            progress(f"{data} is left out, {error}")
+            yield row(f"{data} left out: {error}".replace(": ", ", "), "runs", 0)
+            continue
+        names = given.by or (QUICK_BY if given.quick else _everyone())
+        yield from _set_rows(case, names, given.repeat)
 
 
-def _truth(dataset: Dataset, k: int) -> Truth:
-    progress(
-        f"{dataset.label}: exact answers in float64; "
-        f"local intrinsic dimension {datasets.intrinsic_dimension(dataset):.1f}"
-    )
-    return Truth.of(dataset.queries, dataset.base, k, dataset.metric)
+def _set_rows(case: Case, names: Sequence[str], repeat: int) -> Iterator[Row]:
+    """Measure contestants on one set, and yield the rows of its tables."""
+    dataset, asked, _ = _loaded(case)
+    hardness = datasets.intrinsic_dimension(dataset)
+    progress(f"{dataset.label}: exact answers in float64; intrinsic dimension {hardness:.1f}")
+    truth = Truth.of(asked, dataset.base, case.k, dataset.metric)
+    title = f"{dataset.label} × {dataset.base.shape[1]} {dataset.metric} k={case.k}"
+    del dataset, asked
+
+    runs: dict[str, list[Measured]] = {}
+    skipped: dict[str, str] = {}
+    for turn in range(repeat):
+        for by in names:
+            progress(f"{title}: {by}" + f", {turn + 1} of {repeat}" * (repeat > 1))
+            if by in peers.APPROXIMATE and (reason := peers.missing(by)):
+                skipped[by] = reason
+            if by in skipped:
+                continue
+            try:
+                measured = in_own_process(measure_case, replace(case, by=by), truth)
+            except ProcessFailed as error:
+                if by not in peers.APPROXIMATE:
+                    raise
+                skipped[by] = str(error)
+                progress(f"{title}: {by} is left out, {error}")
+                continue
+            runs.setdefault(by, []).append(measured)
+
+    found = {by: combined(of_one) for by, of_one in runs.items() if by not in skipped}
+    yield row(f"{title} set: hardness", "intrinsic dimension", hardness)
+    yield from tables.rows(title, found, recalls=case.recalls, k=case.k)
+    yield from tables.skipped(title, skipped)
+    if repeat > 1:
+        for by in found:
+            apart = spread(runs[by], case.recalls[len(case.recalls) // 2])
+            if apart is not None:
+                yield tables.entry(f"{title} runs", by, "QPS, spread over median", apart)
+
+
+def _everyone() -> tuple[str, ...]:
+    return (*ours.BACKENDS, *ours.ENGINES, *peers.APPROXIMATE)
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", nargs="+", choices=datasets.names())
-    parser.add_argument("--by", nargs="+", choices=[*OURS, *peers.GRAPHS_AND_LISTS])
+    parser.add_argument("--by", nargs="+", choices=_everyone())
     parser.add_argument("--n", type=int, help="rows of the base")
-    parser.add_argument("--k", type=int, default=10)
-    parser.add_argument("--recall", type=float, default=0.95)
+    parser.add_argument("--k", type=int, default=10, help="neighbours, 10 or 100 (10)")
+    parser.add_argument("--recall", type=float, nargs="+", default=RECALLS)
+    parser.add_argument("--repeat", type=int, default=1, help="runs of each contestant, in turn")
 
 
-BENCHMARK = Benchmark("index", "approximate search at the recall asked for", measure, _options)
+BENCHMARK = Benchmark("index", "speed against recall, beside peers", measure, _options)
 
 if __name__ == "__main__":
-    BENCHMARK.main()
+    report = BENCHMARK.main()
+    if not report.quick:
+        for path in plots.draw(report.rows, RESULTS.parent / "plots"):
+            progress(f"{path}")

@@ -21,7 +21,22 @@ from rich.table import Table
 from paradox import kernels
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
-_LIBRARIES = ("numpy", "ray", "faiss-cpu", "hnswlib", "torch", "usearch")
+CURVE = " curve"
+"""Ends the title of rows that are the points of a curve: kept, and drawn, but not printed."""
+_LIBRARIES = (
+    "numpy",
+    "ray",
+    "faiss-cpu",
+    "hnswlib",
+    "pyglass-portable",
+    "pyvsag",
+    "rabitqlib",
+    "scalable-vs",
+    "scann",
+    "torch",
+    "turbovec",
+    "usearch",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +110,8 @@ class Report:
         lines: dict[str, dict[tuple[str, str], dict[str, Row]]] = {}
         for r in self.rows:
             where, _, what = r.case.rpartition(": ")
+            if where.endswith(CURVE):
+                continue
             cells = lines.setdefault(where, {}).setdefault((what, r.peer or "paradox"), {})
             cells[r.figure] = r
         for where, cases in lines.items():

@@ -1,7 +1,12 @@
-"""How speed is measured: after a warm-up, call by call, over the same queries again and again."""
+"""How speed is measured: after a warm-up, call by call, over the same queries again and again.
+
+A call's time is its median over the passes, so that what else runs on the machine is left out.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +24,8 @@ class Timing:
     """The times of many calls.
 
     Attributes:
-        queries_per_s: queries answered, over the time spent inside the calls.
-        p50_us: median time of a call.
+        queries_per_s: queries of a pass, over the sum of the median times of its calls.
+        p50_us: median time of a call, over all calls.
         p99_us: 99th percentile of it.
     """
 
@@ -32,7 +37,7 @@ class Timing:
 def timed(
     search: Callable[[F32Matrix], object], queries: F32Matrix, *, batch: int, budget_s: float
 ) -> Timing:
-    """Call `search` on batches of the queries, in turn, for about `budget_s` seconds.
+    """Call `search` on batches of the queries, pass after pass, for about `budget_s` seconds.
 
     Every query is asked at least once, however long it takes.
     """
@@ -47,7 +52,7 @@ def timed(
         search(part)
         times_ns.append(time.perf_counter_ns() - start)
         spent_ns += times_ns[-1]
-    return _summary(times_ns, batch)
+    return _summary(times_ns, batch, len(batches))
 
 
 def interleaved(
@@ -68,7 +73,7 @@ def interleaved(
                 start = time.perf_counter_ns()
                 search(query[np.newaxis])
                 times_ns[name].append(time.perf_counter_ns() - start)
-    return {name: _summary(times, 1) for name, times in times_ns.items()}
+    return {name: _summary(times, 1, len(times)) for name, times in times_ns.items()}
 
 
 def answers(search: Callable[[F32Matrix], I64Matrix], queries: F32Matrix, batch: int) -> I64Matrix:
@@ -77,13 +82,20 @@ def answers(search: Callable[[F32Matrix], I64Matrix], queries: F32Matrix, batch:
     return np.concatenate(parts)
 
 
-def _summary(times_ns: Sequence[int], batch: int) -> Timing:
+def _summary(times_ns: Sequence[int], batch: int, n_batches: int) -> Timing:
+    whole_passes = len(times_ns) // n_batches
+    passes = np.reshape(times_ns[: whole_passes * n_batches], (whole_passes, n_batches))
+    pass_s = float(np.median(passes, axis=0).sum()) / 1e9
     p50, p99 = np.percentile(times_ns, [50, 99]) / 1e3
-    return Timing(batch * len(times_ns) / (sum(times_ns) / 1e9), float(p50), float(p99))
+    return Timing(batch * n_batches / pass_s, float(p50), float(p99))
 
 
 def anonymous_bytes() -> int:
-    """Return the memory this process holds beyond the pages of files."""
+    """Return the memory this process holds beyond the pages of files, and no freed memory."""
+    gc.collect()
+    release = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of the GNU C library
+    if release is not None:
+        release(0)
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024

@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import datasets, exact, index
+from benchmarks import datasets, exact, index, peers
+from benchmarks.curve import Measured, Point
+from benchmarks.own_process import ProcessFailed
 from benchmarks.report import Row
 from benchmarks.timing import interleaved, timed
 from benchmarks.truth import Truth
-from paradox.core.types import F32Matrix
+from paradox.core.errors import UnknownEncoder
+from paradox.core.types import F32Matrix, I64Matrix
 
 N = 2_000
 
@@ -21,24 +24,131 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARADOX_CACHE", str(tmp_path))
 
 
-def _by_figure(rows: list[Row]) -> dict[str, Row]:
-    return {row.figure: row for row in rows}
-
-
-@pytest.mark.parametrize("by", ["hnsw", "engine:hnsw", "hnswlib"])
-def test_index_gives_speed_with_its_recall(by: str) -> None:
-    dataset = datasets.load("manifold-128", N)
-    truth = Truth.of(dataset.queries, dataset.base, 10, dataset.metric)
-    case = index.Case(
-        by=by, data="manifold-128", n=N, seed=0, k=10, recall=0.9, threads=2, budget_s=0.01
+def _case(by: str) -> index.Case:
+    return index.Case(
+        by=by,
+        data="manifold-128",
+        n=N,
+        seed=0,
+        k=10,
+        recalls=(0.9,),
+        n_queries=100,
+        threads=2,
+        budget_s=0.002,
+        stride=4,
     )
-    rows = _by_figure(index.measure_case(case, truth))
-    assert {r.peer for r in rows.values()} == {"hnswlib" if by == "hnswlib" else None}
-    assert rows["recall@10"].value >= 0.85
-    assert rows["recall@10"].target == (None if by == "hnswlib" else 0.9)
-    assert rows["QPS, 1 thread"].value > 0
-    assert rows["p50 µs"].value <= rows["p99 µs"].value
-    assert rows["bytes/vector"].value > 0
+
+
+def _truth() -> Truth:
+    dataset = datasets.load("manifold-128", N)
+    asked = dataset.queries[index.TUNING_QUERIES :][:100]
+    return Truth.of(asked, dataset.base, 10, dataset.metric)
+
+
+@pytest.mark.parametrize("by", ["exact", "hnsw", "hnswlib", "faiss-ivfpq"])
+def test_a_curve_rises_from_little_effort_to_enough(by: str) -> None:
+    measured = index.measure_case(_case(by), _truth())
+    recalls = [point.recall for point in measured.points]
+    assert measured.best_recall == max(recalls) >= 0.99
+    for point in measured.points:
+        assert point.figures.keys() == {
+            "QPS",
+            "p50 µs",
+            "p99 µs",
+            "QPS, 100 at a time, 1 thread",
+            "QPS, 100 at a time, 2 threads",
+        }
+        assert point.figures["p50 µs"] <= point.figures["p99 µs"]
+        assert min(point.figures.values()) > 0
+    assert len({(point.effort, point.depth) for point in measured.points}) == len(recalls)
+    assert {point.depth for point in measured.points} == ({4, 10, 30} if "pq" in by else {1})
+    assert [k.asked for k in measured.kept] == ([0.9] if by == "hnsw" else [])
+
+
+def test_efforts_end_where_more_brings_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stuck(peers.Graph):
+        def build(self, base: F32Matrix, threads: int) -> None:
+            pass
+
+        def search(self, queries: F32Matrix, k: int, threads: int) -> I64Matrix:
+            return np.zeros((len(queries), k), np.int64)
+
+    monkeypatch.setitem(peers.APPROXIMATE, "stuck", lambda metric: Stuck())
+    measured = index.measure_case(_case("stuck"), _truth())
+    assert len(measured.points) <= 5
+    assert measured.best_recall is not None
+    assert measured.best_recall < 0.01
+
+
+@pytest.mark.parametrize("by", ["hnsw", "engine:hnsw"])
+def test_a_recall_asked_for_is_measured_on_other_queries(by: str) -> None:
+    [kept] = index.measure_case(_case(by), _truth()).kept
+    assert kept.asked == 0.9
+    assert kept.reached >= 0.85
+    assert kept.effort
+    assert kept.figures["QPS"] > 0
+
+
+def test_a_peer_that_dies_is_left_out_and_said_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def dies(function: object, case: index.Case, truth: Truth) -> Measured:
+        if case.by == "hnswlib":
+            raise ProcessFailed("its process ended with SIGILL")
+        return Measured(1.0, 2.0, (Point(10, 1, 0.96, {"QPS": 3.0, "p50 µs": 4.0}),))
+
+    monkeypatch.setattr(index, "in_own_process", dies)
+    monkeypatch.setattr(
+        peers, "missing", lambda by: "scann is not installed" if by == "scann" else None
+    )
+    options = index.BENCHMARK.options(
+        ["--quick", "--n", "300", "--by", "hnsw", "hnswlib", "scann", "usearch", "--repeat", "2"]
+    )
+    rows = list(index.measure(options))
+    out = {r.peer: r.case for r in rows if r.figure == "runs"}
+    assert out["hnswlib"].endswith("left out: its process ended with SIGILL")
+    assert out["scann"].endswith("left out: scann is not installed")
+    assert {r.peer for r in rows if "at recall" in r.case} == {None, "usearch"}
+    assert {r.value for r in rows if "spread" in r.figure} == {0.0}
+
+
+def test_a_set_that_cannot_be_had_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "FULL_SETS", ("glove-50", "manifold-128"))
+
+    def absent(n: int, seed: int) -> F32Matrix:
+        raise UnknownEncoder("needs the package glove; run: pip install glove")
+
+    monkeypatch.setitem(datasets._SETS, "glove-50", ("cosine", 100, absent))
+    monkeypatch.setattr(index, "in_own_process", lambda *_: Measured(1.0, 2.0))
+    options = ["--n", "300", "--by", "hnsw"]
+    rows = list(index.measure(index.BENCHMARK.options(options)))
+    assert "glove-50 left out, needs the package glove; run, pip" in rows[0].case
+    assert any(r.case.startswith("manifold-128") for r in rows)
+    with pytest.raises(UnknownEncoder):
+        list(index.measure(index.BENCHMARK.options([*options, "--data", "glove-50"])))
+
+
+def test_a_scan_that_dies_is_left_out_and_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(*_: object) -> list[Row]:
+        raise ProcessFailed("its process ended with SIGILL")
+
+    monkeypatch.setattr(exact, "in_own_process", dies)
+    options = exact.BENCHMARK.options(["--quick", "--n", "300", "--by", "numpy", "torch"])
+    rows = list(exact.measure(options))
+    assert [r.peer for r in rows] == ["numpy", "torch"]
+    assert rows[0].case.endswith("left out: its process ended with SIGILL")
+    with pytest.raises(ProcessFailed):
+        list(exact.measure(exact.BENCHMARK.options(["--quick", "--n", "300", "--by", "exact"])))
+
+
+def test_an_index_of_ours_that_dies_is_no_peer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(*_: object) -> Measured:
+        raise ProcessFailed("its process ended with SIGSEGV")
+
+    monkeypatch.setattr(index, "in_own_process", dies)
+    options = index.BENCHMARK.options(["--quick", "--n", "300", "--by", "hnsw"])
+    with pytest.raises(ProcessFailed, match="SIGSEGV"):
+        list(index.measure(options))
 
 
 def test_exact_counts_the_answers_that_differ_from_float64() -> None:
@@ -81,6 +191,25 @@ def test_every_query_is_timed_at_least_once_however_small_the_budget() -> None:
     queries = np.arange(50, dtype=np.float32)[:, None]
     timed(search, queries, batch=10, budget_s=0)
     assert set(asked) == set(range(50))
+
+
+def test_a_speed_is_that_of_the_usual_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, calls = iter(range(10**9)), 0
+    spent = {"ns": 0}
+
+    def now() -> int:
+        return spent["ns"] + 0 * next(clock)
+
+    def search(queries: F32Matrix) -> None:
+        nonlocal calls
+        calls += 1
+        spent["ns"] += 1_000_000 if calls % 11 else 50_000_000  # another process had its turn
+
+    monkeypatch.setattr("benchmarks.timing.time.perf_counter_ns", now)
+    timing = timed(search, np.zeros((100, 1), np.float32), batch=10, budget_s=1.0)
+    assert timing.queries_per_s == pytest.approx(10_000)
+    assert timing.p50_us == pytest.approx(1_000)
+    assert timing.p99_us == pytest.approx(50_000)
 
 
 def test_turns_give_every_search_every_query_once_more_than_its_warm_ups() -> None:

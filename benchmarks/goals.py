@@ -1,0 +1,104 @@
+"""What the native graph and the compressed scan are to reach beside their peers, in one run.
+
+Ratios, because they hold from machine to machine; more is better. A peer that cannot run here is
+not among them, and a goal whose sides were not both measured has no row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
+
+from benchmarks import ours, peers
+from benchmarks.curve import QPS, Measured
+from benchmarks.report import Row, row
+
+GRAPH, COMPACT = "graph", "graph-compact"
+TEXT, OTHER = 1.25, 1.1
+HIGH_RECALL = 0.997
+SVS_LVQ_BYTES = 794
+"""Of LVQ4x8 at 384 dimensions, where it runs (`scalable-vs` 0.5.0, 200,000 MiniLM vectors)."""
+
+
+def rows(title: str, found: Mapping[str, Measured]) -> Iterator[Row]:
+    """Yield each goal whose both sides were measured.
+
+    Args:
+        title: the set and its size; a set named `text-…` has the higher goals.
+        found: contestant to what was measured of it.
+    """
+    goals = f"{title} goals"
+    others = {by: one for by, one in found.items() if by in peers.APPROXIMATE}
+    fast = found.get(GRAPH)
+    is_text = title.startswith("text-")
+    if fast is not None:
+        for recall, target in ((0.95, TEXT if is_text else OTHER), (0.99, OTHER)):
+            best = _best(others, recall)
+            if best is not None:
+                name, speed = best
+                ratio = (fast.at(QPS, recall) or 0.0) / speed
+                case = f"{goals}: QPS at {recall:g}, {GRAPH} ÷ {name}, the best peer"
+                yield row(case, "times", ratio, target=target)
+        for peer, target in (("hnswlib", 5.0), ("symphonyqg", 2.5)):
+            yield from _ratio(goals, "build", peer, others, fast, attrgetter("build_s"), target)
+        if is_text:
+            yield from _ratio(
+                goals,
+                "bytes",
+                "symphonyqg",
+                others,
+                fast,
+                lambda one: one.bytes_per_vector,
+                1 / 0.65,
+            )
+    if COMPACT in found and "× 384 " in title:
+        yield from _compact(goals, found[COMPACT], others.get("svs-lvq4x8"))
+    if title.startswith("text-minilm-384 "):
+        yield from _high_recall(goals, found, others)
+
+
+def _best(measured: Mapping[str, Measured], recall: float) -> tuple[str, float] | None:
+    """Return the fastest at a recall, and its QPS."""
+    speeds = {by: speed for by, one in measured.items() if (speed := one.at(QPS, recall))}
+    return max(speeds.items(), key=lambda item: item[1], default=None)
+
+
+def _ratio(
+    goals: str,
+    what: str,
+    peer: str,
+    others: Mapping[str, Measured],
+    mine: Measured,
+    cost: Callable[[Measured], float],
+    target: float,
+) -> Iterator[Row]:
+    """Yield how many times a peer's cost is ours."""
+    if peer in others:
+        times = cost(others[peer]) / cost(mine)
+        yield row(f"{goals}: {what}, {peer} ÷ {GRAPH}", "times", times, target=target)
+
+
+def _compact(goals: str, compact: Measured, svs: Measured | None) -> Iterator[Row]:
+    """Yield the goals of the compact form: no more bytes than Intel's, and faster."""
+    theirs = SVS_LVQ_BYTES if svs is None else svs.bytes_per_vector
+    case = f"{goals}: bytes, svs-lvq4x8 ÷ {COMPACT}"
+    yield row(case, "times", theirs / compact.bytes_per_vector, target=1.0)
+    speed = None if svs is None else svs.at(QPS, 0.95)
+    if speed is not None:
+        ratio = (compact.at(QPS, 0.95) or 0.0) / speed
+        yield row(f"{goals}: QPS at 0.95, {COMPACT} ÷ svs-lvq4x8", "times", ratio, target=1.2)
+
+
+def _high_recall(
+    goals: str, found: Mapping[str, Measured], others: Mapping[str, Measured]
+) -> Iterator[Row]:
+    """Yield the goals at a recall where scans of codes pass graphs."""
+    mine = _best({by: one for by, one in found.items() if by in ours.BACKENDS}, HIGH_RECALL)
+    if mine is None:
+        return
+    name, speed = mine
+    for peer, target in (("turbovec", 1.3), ("hnswlib", 4.0)):
+        theirs = others[peer].at(QPS, HIGH_RECALL) if peer in others else None
+        if theirs is not None:
+            case = f"{goals}: QPS at {HIGH_RECALL}, {name} ÷ {peer}"
+            yield row(case, "times", speed / theirs, target=target)

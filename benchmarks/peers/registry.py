@@ -1,0 +1,70 @@
+"""The peers by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib.util import find_spec
+
+from benchmarks.peers.code_scans import Scann, Turbovec
+from benchmarks.peers.contestant import Approximate, Contestant
+from benchmarks.peers.faiss_index import FaissFlat, FaissGraph, FaissLists, FaissRefinedLists
+from benchmarks.peers.hnsw_libraries import Hnswlib, Usearch, UsearchExact
+from benchmarks.peers.matrix_products import NumpyExact, TorchExact
+from benchmarks.peers.quantised_graphs import Glass, Svs, SymphonyQG, Vsag
+from paradox.core.metric import Metric
+
+APPROXIMATE: dict[str, Callable[[Metric], Approximate]] = {
+    "symphonyqg": partial(SymphonyQG, bits=0),
+    "symphonyqg-8bit": partial(SymphonyQG, bits=8),
+    "symphonyqg-4bit": partial(SymphonyQG, bits=4),
+    "glass-sq8": partial(Glass, codes="SQ8U"),
+    "glass-sq4": partial(Glass, codes="SQ4U"),
+    "vsag": Vsag,
+    "svs-lvq4x8": partial(Svs, codes="lvq4x8"),
+    "svs-leanvec": partial(Svs, codes="leanvec"),
+    "svs-f16": partial(Svs, codes="f16"),
+    "hnswlib": Hnswlib,
+    "usearch": partial(Usearch, dtype="f32"),
+    "usearch-bf16": partial(Usearch, dtype="bf16"),
+    "faiss-hnsw": FaissGraph,
+    "faiss-ivf": partial(FaissLists, factory="IVF{nlist},Flat"),
+    "faiss-ivfpq": partial(FaissRefinedLists, factory="IVF{nlist},PQ{pairs}x4fs,RFlat"),
+    "faiss-ivfrabitq": partial(FaissRefinedLists, factory="IVF{nlist},RaBitQfs,RFlat"),
+    "scann": Scann,
+    "turbovec": Turbovec,
+}
+"""Peers of `benchmarks.index`."""
+
+SCANS: dict[str, Callable[[Metric], Contestant]] = {
+    "faiss-flat": FaissFlat,
+    "faiss-flat-blas": partial(FaissFlat, blas_threshold=2),
+    "numpy": NumpyExact,
+    "torch": TorchExact,
+    "usearch": UsearchExact,
+}
+"""Peers of `benchmarks.exact`; faiss as shipped, and with BLAS from two queries on."""
+
+_MODULES = {
+    "faiss": "faiss",
+    "glass": "glass",
+    "hnswlib": "hnswlib",
+    "scann": "scann",
+    "svs": "svs",
+    "symphonyqg": "rabitqlib",
+    "torch": "torch",
+    "turbovec": "turbovec",
+    "usearch": "usearch",
+    "vsag": "pyvsag",
+}
+
+
+def missing(peer: str) -> str | None:
+    """Return why a peer cannot even be tried; None if its library is installed."""
+    module = _MODULES.get(peer.partition("-")[0], "numpy")
+    return None if find_spec(module) is not None else f"{module} is not installed"
+
+
+def installed(names: Iterable[str]) -> list[str]:
+    """Return those of the peers whose library is installed."""
+    return [name for name in names if missing(name) is None]
