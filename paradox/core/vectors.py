@@ -21,6 +21,7 @@ from paradox.core.types import NO_ID, F32Matrix, I64Vector
 
 MAX_K = 10_000
 MAX_DIM = 65_536
+MAX_THREADS = 4_096
 
 _DTYPES = "float32, float64, float16, int8, or bfloat16 as a uint16 view"
 
@@ -41,6 +42,15 @@ def check_k(k: object) -> int:
         InvalidArgument: it is not.
     """
     return _check_int(k, 1, MAX_K, "k")
+
+
+def check_threads(threads: object) -> int:
+    """Return `threads` as an int in 1 to `MAX_THREADS`.
+
+    Raises:
+        InvalidArgument: it is not.
+    """
+    return _check_int(threads, 1, MAX_THREADS, "threads")
 
 
 def check_recall(recall: object) -> float:
@@ -179,6 +189,8 @@ def _as_array(vectors: Any, where: str) -> npt.NDArray[Any]:
         raise InvalidArgument(
             f"{where}: expected rows of one length; got a ragged sequence"
         ) from error
+    except (TypeError, RuntimeError) as error:  # of a torch tensor that NumPy has no dtype for
+        raise InvalidArgument(f"{where}: expected {_DTYPES}; got {error}") from error
     if dtypes == {None} and array.dtype in (np.int64, np.uint64):
         array = array.astype(np.float64)  # what NumPy makes of Python's integers
     if array.size == 0 and array.ndim <= 2:

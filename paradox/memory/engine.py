@@ -12,7 +12,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from paradox.core import config
 from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
 from paradox.core.types import (
@@ -69,8 +68,9 @@ class LatentMemoryEngine:
         index_options: dict[str, Any] | None = None,
         threads: int | None = None,
     ) -> None:
+        n_threads = settings.threads_of(threads)
         made = settings.make(dim, metric, index, index_options)
-        self._start(made, RecordStore.volatile(dim=made.dim, schema=schema), None, threads)
+        self._start(made, RecordStore.volatile(dim=made.dim, schema=schema), None, n_threads)
 
     @classmethod
     def open(
@@ -101,23 +101,24 @@ class LatentMemoryEngine:
             CorruptionError: what is stored is damaged beyond what can be made again.
         """
         folder = Path(path).absolute()
+        n_threads = settings.threads_of(threads)
         asked = {"dim": dim, "metric": metric, "index": index, "index_options": index_options}
         made, store = open_folder(folder, asked, schema)
         engine = cls.__new__(cls)
         try:
-            engine._start(made, store, folder, threads)
+            engine._start(made, store, folder, n_threads)
         except BaseException:
             store.close()
             raise
         return engine
 
     def _start(
-        self, kept: EngineSettings, store: RecordStore, folder: Path | None, threads: int | None
+        self, kept: EngineSettings, store: RecordStore, folder: Path | None, threads: int
     ) -> None:
         self._settings = kept
         self._store = store
         self._folder = folder
-        self._threads = threads or config.threads()
+        self._threads = threads
         self._derived = DerivedData(kept, store, folder)
         self._efforts = EffortBook()
         self._closed = False

@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
+from paradox.core import config
 from paradox.core.errors import CorruptionError, InvalidArgument
 from paradox.core.files import write_atomically
 from paradox.core.metric import Metric, check_metric
-from paradox.core.vectors import check_dim
+from paradox.core.vectors import check_dim, check_threads
 
 FILE_NAME = "engine.json"
 FORMAT = 1
@@ -49,6 +50,15 @@ def make(
         index=index,
         index_options=dict(index_options or {}),
     )
+
+
+def threads_of(given: object) -> int:
+    """Return how many threads a call uses: those given, or `PARADOX_THREADS` for None.
+
+    Raises:
+        InvalidArgument: not a number of threads.
+    """
+    return config.threads() if given is None else check_threads(given)
 
 
 def read(folder: Path) -> EngineSettings | None:

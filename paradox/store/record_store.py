@@ -155,8 +155,11 @@ class RecordStore:
             ids (m,) int64, ascending; vectors (m, dim) float32.
 
         Raises:
+            InvalidArgument: `n` is no integer from 0 on.
             RecordCorrupt: names the record that is damaged or missing.
         """
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+            raise InvalidArgument(f"sample: expected an integer from 0 on; got {n!r:.80}")
         ids = self.ids()
         if len(ids) > n:
             picked = np.random.default_rng(seed).choice(len(ids), n, replace=False)

@@ -226,7 +226,7 @@ def _typed(name: str, value: Any, row: int) -> tuple[ColumnType, PayloadValue]:
         return _typed(name, value.item(), row)
     if isinstance(value, str):  # of an Enum, str() would give the member's name
         return _typed(name, str.__str__(value), row)
-    if isinstance(value, list | tuple | np.ndarray):
+    if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1):
         items = list(value)
         if all(isinstance(item, str) and is_text(item) for item in items):
             return "list[str]", [str.__str__(item) for item in items]

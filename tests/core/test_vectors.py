@@ -149,3 +149,17 @@ def test_dim_out_of_range_is_refused(dim):
 def test_recall_out_of_range_is_refused(recall):
     with pytest.raises(InvalidArgument, match="recall: expected"):
         v.check_recall(recall)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, True, "3", 2**20])
+def test_threads_out_of_range_are_refused(threads):
+    with pytest.raises(InvalidArgument, match="threads: expected"):
+        v.check_threads(threads)
+
+
+def test_a_tensor_that_numpy_cannot_hold_is_refused():
+    torch = pytest.importorskip("torch")
+    np.testing.assert_array_equal(v.as_matrix(torch.ones(2, 3), 3), np.ones((2, 3)))
+    for tensor in (torch.ones(2, 3, dtype=torch.bfloat16), torch.ones(2, 3, requires_grad=True)):
+        with pytest.raises(InvalidArgument, match="expected float32"):
+            v.as_matrix(tensor, 3)

@@ -202,6 +202,9 @@ def test_wrong_settings_are_refused(make_engine):
         make_engine(metric="manhattan")
     with pytest.raises(InvalidArgument, match="dim"):
         make_engine(dim=0)
+    for threads in (0, -1, "3"):
+        with pytest.raises(InvalidArgument, match="threads"):
+            make_engine(threads=threads)
     with pytest.raises(UnknownBackend, match="annoy"):
         make_engine(index="annoy")
 

@@ -467,4 +467,6 @@ def test_a_sample_leaves_out_what_was_deleted_meanwhile(
     ids, sampled = store.sample(10, seed=0)
     assert ids.tolist() == [1, 3, 4, 5]
     np.testing.assert_array_equal(sampled, vectors[[0, 2, 3, 4]])
-    assert len(store.sample(3, seed=0)[0]) <= 3
+    for n in (-1, 1.5, True):
+        with pytest.raises(InvalidArgument, match="sample: expected an integer"):
+            store.sample(n, seed=0)

@@ -125,6 +125,8 @@ def test_what_is_missing_is_null_in_any_column(missing: Any) -> None:
         datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1))),
         np.datetime64("12024-01-01"),
         timedelta(1),
+        np.array(3),
+        np.array([["a"]]),
     ],
 )
 def test_other_values_are_refused(value: Any) -> None:
