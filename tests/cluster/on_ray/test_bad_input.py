@@ -174,7 +174,11 @@ def test_a_collection_that_cannot_be_is_refused_and_leaves_nothing(
     ("shards", "shard_cpus", "told"),
     [
         (1, 64, r"expected 1 shards .* with 64 CPUs free; 1 did not, where nodes of 2 CPUs have 2"),
-        (3, 1, r"expected 3 shards .* with 1 CPUs free; [123] did not, where nodes of 2 CPUs have 0"),
+        (
+            3,
+            1,
+            r"expected 3 shards .* with 1 CPUs free; [123] did not, where nodes of 2 CPUs have 0",
+        ),
     ],
 )
 def test_shards_that_find_no_node_are_told_with_what_there_is(
