@@ -18,6 +18,7 @@ X86_FLAGS = {
         "-Wno-uninitialized",
         "-Wno-maybe-uninitialized",
     ],
+    "graph_kernels_avx2.cpp": ["-mavx2", "-mf16c"],
 }
 
 
@@ -36,24 +37,35 @@ class BuildNative(build_ext):
         super().build_extensions()
 
 
-kernels = Extension(
-    "paradox._native.kernels",
-    sources=[
-        "cython_ext/kernels.pyx",
-        *sorted(path.as_posix() for path in Path("cython_ext/src").glob("*.cpp")),
-    ],
-    include_dirs=["cython_ext/include"],
-    depends=sorted(path.as_posix() for path in Path("cython_ext/include/paradox").glob("*.hpp")),
-    language="c++",
-    # Contraction off: a product and a sum are rounded alike on every level unless fma is written.
-    extra_compile_args=[
-        "-std=c++17",
-        "-O3",
-        "-ffp-contract=off",
-        "-fvisibility=hidden",
-        "-pthread",
-    ],
-    extra_link_args=["-pthread", *(["-s"] if sys.platform == "linux" else [])],
-)
+def extension(name, sources):
+    """Describe a native module: its Cython file and the C++ it wraps."""
+    return Extension(
+        f"paradox._native.{name}",
+        sources=[f"cython_ext/{name}.pyx", *sources],
+        include_dirs=["cython_ext/include"],
+        depends=sorted(path.as_posix() for path in Path("cython_ext/include").rglob("*.hpp")),
+        language="c++",
+        # Contraction off: a product and a sum are rounded alike on every level unless fma is
+        # written.
+        extra_compile_args=[
+            "-std=c++17",
+            "-O3",
+            "-ffp-contract=off",
+            "-fvisibility=hidden",
+            "-pthread",
+        ],
+        extra_link_args=["-pthread", *(["-s"] if sys.platform == "linux" else [])],
+    )
 
-setup(ext_modules=cythonize([kernels]), cmdclass={"build_ext": BuildNative})
+
+def sources(pattern):
+    """Return C++ files below `cython_ext/src`, in an order of their own."""
+    return sorted(path.as_posix() for path in Path("cython_ext/src").glob(pattern))
+
+
+MODULES = [
+    extension("kernels", sources("*.cpp")),
+    extension("graph", [*sources("graph/*.cpp"), "cython_ext/src/thread_pool.cpp"]),
+]
+
+setup(ext_modules=cythonize(MODULES), cmdclass={"build_ext": BuildNative})

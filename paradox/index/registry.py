@@ -16,6 +16,7 @@ from paradox.index.options import check_known
 _CLASSES = {
     "auto": ("paradox.index.auto", "AutoIndex"),
     "exact": ("paradox.index.exact", "ExactIndex"),
+    "graph": ("paradox.index.graph", "GraphIndex"),
     "hnsw": ("paradox.index.hnsw", "HnswIndex"),
     "ivfpq": ("paradox.index.ivfpq", "IvfpqIndex"),
 }

@@ -43,6 +43,7 @@ MAKES = {
     "exact": Make("exact", certified=True),
     "exact-float16": Make("exact", {"dtype": "float16"}, rounds=2**-10, certified=True),
     "exact-int8": Make("exact", {"dtype": "int8"}, whole=True, certified=True),
+    "graph": Make("graph"),
     "hnsw": Make("hnsw", {"ef_construction": 60}),
     "ivfpq": Make("ivfpq"),
     "ivfpq-reduced": Make("ivfpq", {"factory": "PCA12,IVF32,SQ8"}),

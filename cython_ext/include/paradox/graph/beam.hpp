@@ -1,0 +1,84 @@
+// The best candidates of a search, in order, each to be expanded once.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+namespace paradox {
+
+/// A key and the node it belongs to in one word, ordered as the keys are: the key's bits so that
+/// integers compare like floats, the node, and whether it has been expanded.
+class BeamEntry {
+ public:
+  static std::uint64_t of(float key, std::uint32_t node) {
+    std::uint32_t bits;
+    std::memcpy(&bits, &key, sizeof bits);
+    bits ^= (bits & kSign) != 0 ? 0xffffffffu : kSign;
+    return std::uint64_t{bits} << 32 | std::uint64_t{node} << 1;
+  }
+  static float key(std::uint64_t entry) {
+    auto bits = static_cast<std::uint32_t>(entry >> 32);
+    bits ^= (bits & kSign) != 0 ? kSign : 0xffffffffu;
+    float key;
+    std::memcpy(&key, &bits, sizeof key);
+    return key;
+  }
+  static std::uint32_t node(std::uint64_t entry) { return static_cast<std::uint32_t>(entry) >> 1; }
+
+ private:
+  static constexpr std::uint32_t kSign = 0x80000000u;
+};
+
+/// A sorted array of at most `width` entries.
+class Beam {
+ public:
+  static constexpr std::uint32_t kNone = ~std::uint32_t{0};
+
+  void reset(int width) {
+    width_ = width;
+    size_ = first_ = 0;
+    if (entries_.size() < static_cast<std::size_t>(width)) entries_.resize(width);
+  }
+
+  bool full() const { return size_ == width_; }
+  /// Only keys below are of use; +inf until the beam is full.
+  float threshold() const;
+
+  /// Takes the nearest entry not yet expanded, or kNone.
+  std::uint32_t pop() {
+    const std::uint32_t node = peek();
+    if (node != kNone) entries_[first_] |= 1;
+    return node;
+  }
+
+  /// The node that `pop` would give.
+  std::uint32_t peek() {
+    while (first_ < size_ && (entries_[first_] & 1) != 0) ++first_;
+    return first_ == size_ ? kNone : BeamEntry::node(entries_[first_]);
+  }
+
+  /// Merges entries, sorting them in place; of too many the farthest are dropped.
+  void merge(std::uint64_t* entries, int n);
+
+ private:
+  std::vector<std::uint64_t> entries_;
+  int width_ = 0, size_ = 0;
+  int first_ = 0;  // all before it are expanded
+};
+
+/// The nodes a search has met: open addressing, emptied in one step.
+class NodeSet {
+ public:
+  void clear();
+  /// False if it is there already.
+  bool insert(std::uint32_t node);
+
+ private:
+  void rebuild(std::size_t n_cells);
+
+  std::vector<std::uint64_t> cells_;  // epoch, node
+  std::uint32_t epoch_ = 0, mask_ = 0, size_ = 0;
+};
+
+}  // namespace paradox

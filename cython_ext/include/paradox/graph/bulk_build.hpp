@@ -1,0 +1,69 @@
+// The edges of many nodes at once: nearest neighbours by matrix products within overlapping small
+// parts (PiPNN: Rubel et al., 2026), pruned, joined both ways, and searched through once.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "paradox/aligned.hpp"
+#include "paradox/graph/graph.hpp"
+#include "paradox/graph/random.hpp"
+
+namespace paradox {
+
+class BulkBuild {
+ public:
+  BulkBuild(Graph& graph, int threads);
+
+  /// Gives every node of the graph its edges; those it had are forgotten.
+  void run();
+
+ private:
+  using Nodes = std::vector<std::uint32_t>;
+
+  /// A node's place in a part: which of its own parts this is says where its neighbours go.
+  struct Member {
+    std::uint32_t node;
+    std::uint32_t turn;
+  };
+  using Part = std::vector<Member>;
+
+  std::vector<Part> parts();
+  void split(Part part, std::vector<Part>* out);
+  /// The nearest `n_nearest` leaders of each node: (nodes.size(), n_nearest) positions.
+  Nodes nearest_leaders(const Nodes& nodes, const Nodes& leaders, int n_nearest);
+  void join(const Part& part);
+  /// The nearest of what a node's parts found for it, in order, each once.
+  void settle(std::uint32_t node);
+  /// Looks among the neighbours of each node's neighbours.
+  void look_around();
+  /// Chooses a node's neighbours among the candidates and what a search for the node meets.
+  void look_along(std::uint32_t node);
+  void add_candidates(std::uint32_t node, std::vector<Neighbour>* more) const;
+  void choose(std::uint32_t node, const std::vector<Neighbour>& near);
+  /// Joins each node to those it has chosen and those that have chosen it.
+  void link();
+  void link_both_ways(std::uint32_t node, const Nodes& parents);
+
+  std::vector<Neighbour> nearest(std::uint32_t node) const {
+    const Neighbour* begin = candidates_.data() + std::int64_t{node} * kCandidates;
+    return {begin, begin + n_candidates_[node]};
+  }
+
+  static constexpr int kParts = 4;
+  static constexpr int kPartNodes = 600;
+  static constexpr int kPerPart = 16;
+  static constexpr int kCandidates = kParts * kPerPart;
+  static constexpr int kAround = 12;
+
+  Graph& graph_;
+  int threads_;
+  Random random_;
+  std::uint32_t n_;
+  std::vector<Neighbour> candidates_;  // (n, kCandidates)
+  std::vector<std::uint8_t> n_candidates_;
+  Nodes forward_;  // (n, degree)
+  std::vector<std::uint8_t> n_forward_;
+};
+
+}  // namespace paradox

@@ -1,0 +1,150 @@
+// A proximity graph whose nodes carry the quantised codes of their edges, so that expanding a node
+// is one sequential read (SymphonyQG: Gou, Gao, Xu and Long, SIGMOD 2025; codes: RaBitQ, Gao and
+// Long, SIGMOD 2024).
+//
+// A node keeps its vector rotated, as int8. Of an edge to a neighbour it keeps the signs of the
+// residual r (neighbour less node) and two factors, from which a search estimates the key of the
+// neighbour without reading it:
+//
+//     key(x) = term(x) - 2 <q, x>             term: |x|^2 under l2, 0 under inner product
+//     <q, r> ~ <node, r> + f (<q, s> - <node, s>),  s = sign(r),  f = |r|^2 / sum |r_i|
+//
+// Arguments are trusted. Nodes are numbered in the order they come. One writer at a time and no
+// reader beside it; readers side by side. All may throw std::bad_alloc; then `add` may have taken
+// in some of the vectors, and `size` tells how many.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "paradox/aligned.hpp"
+#include "paradox/graph/beam.hpp"
+#include "paradox/graph/graph_kernels.hpp"
+#include "paradox/graph/node_store.hpp"
+#include "paradox/graph/rotation.hpp"
+#include "paradox/thread_pool.hpp"
+
+namespace paradox {
+
+struct GraphSettings {
+  int dim = 0;
+  bool inner_product = false;  // else squared Euclidean
+  int degree = kEdgeBlock;     // a multiple of kEdgeBlock
+  int build_effort = 100;      // beam width of the searches for a node's neighbours
+  std::uint64_t seed = 0;
+};
+
+/// A node at a squared distance, as the nodes are kept.
+struct Neighbour {
+  float distance;
+  std::uint32_t node;
+};
+inline bool operator<(const Neighbour& a, const Neighbour& b) {
+  return a.distance < b.distance || (a.distance == b.distance && a.node < b.node);
+}
+
+/// What a search needs, and keeps, of a query.
+struct SearchScratch {
+  AlignedVector<float> input, rotated;
+  AlignedVector<std::int16_t> values;  // the query in int16 steps
+  float step = 0.0f;
+  AlignedVector<std::uint8_t> sign_entries;
+  SignTable signs{};
+  Beam beam;
+  NodeSet met;
+  std::vector<std::uint64_t> found;  // expanded nodes that may be answers, by BeamEntry
+  std::vector<Neighbour> neighbours;
+
+  static SearchScratch& of_this_thread();
+};
+
+class Graph {
+ public:
+  static constexpr std::int64_t kMaxNodes = std::int64_t{1} << 31;
+
+  Graph(const GraphSettings& settings, const GraphKernels& kernels);
+
+  std::int64_t size() const { return nodes_.size(); }
+  std::int64_t bytes() const { return nodes_.bytes(); }
+
+  /// Appends n vectors (n, dim). Many at once, beside those there are, are built in bulk.
+  void add(const float* vectors, std::int64_t n, int threads);
+
+  /// Takes nodes out of all answers; a search still passes over them.
+  void remove(const std::int64_t* nodes, std::int64_t n);
+
+  /// The k nearest of each query as far as `effort` finds them, by quantised distance: out (n, k),
+  /// -1 where there are fewer. `allow` is (size(),) of 0 or 1, or null.
+  void search(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
+              const std::uint8_t* allow, int threads, std::int64_t* out) const;
+
+  /// What a graph is saved as: its nodes (size(), node_bytes()), its origin (dim,), longest, and
+  /// the number of nodes among which the entries were chosen.
+  std::int64_t node_bytes() const { return layout_.stride; }
+  void save_nodes(std::uint8_t* out) const;
+  const std::vector<float>& origin() const { return origin_; }
+  float longest() const { return longest_; }
+  std::int64_t n_at_choice() const { return n_at_choice_; }
+
+  /// Makes an empty graph what was saved. False where the nodes cannot be a graph's.
+  bool restore(const std::uint8_t* nodes, std::int64_t n, const float* origin, float longest,
+               std::int64_t n_at_choice);
+
+ private:
+  friend class BulkBuild;
+  friend class Insertion;
+
+  Int8Vector vector(std::uint32_t node) const {
+    return {nodes_[node].vector(), nodes_[node].header().scale};
+  }
+  float distance(std::uint32_t a, std::uint32_t b) const;
+  bool is_removed(std::uint32_t node) const { return removed_[node] != 0; }
+
+  void choose_origin(const float* vectors, std::int64_t n);
+  void store(std::uint32_t node, const float* vector, SearchScratch& scratch);
+
+  /// Gives a node its neighbours, and computes their codes.
+  void connect(std::uint32_t node, const std::uint32_t* neighbours, int n);
+  /// Keeps up to `degree` of a node's neighbours, which come nearest first: those that none kept
+  /// before is much nearer to, and then the nearest of the others. Returns how many the first are.
+  std::size_t prune(const std::vector<Neighbour>& nearest, std::vector<std::uint32_t>* kept) const;
+  /// Makes a node that none of its neighbours has for a neighbour that of the nearest one.
+  void adopt_if_orphan(std::uint32_t node);
+  /// Chooses among the first n nodes, which must have their edges.
+  void choose_entries(std::uint32_t n);
+
+  void prepare(const float* query, SearchScratch& scratch) const;
+  void prepare(std::uint32_t node, SearchScratch& scratch) const;
+  void prepare_rotated(SearchScratch& scratch) const;
+  /// Fills `scratch.found`; a node is kept where `allow` is null or says so and it is not removed.
+  void walk(SearchScratch& scratch, int width, const std::uint8_t* allow) const;
+  void enter(SearchScratch& scratch) const;
+
+  GraphSettings settings_;
+  const GraphKernels& kernels_;
+  NodeLayout layout_;
+  Rotation rotation_;
+  NodeStore nodes_;
+  std::vector<std::uint8_t> removed_;
+  std::vector<float> origin_;  // subtracted from every vector; empty before the first
+  float longest_ = 0.0f;       // inner product: the norm that vectors are lengthened to
+
+  // Some nodes at random, by the signs of their vectors: where searches begin.
+  std::vector<std::uint32_t> entries_;
+  std::uint32_t n_at_choice_ = 0;  // nodes there were
+  AlignedVector<std::uint8_t> entry_codes_;
+  std::vector<Half> entry_offsets_, entry_slopes_;
+  float entry_scale_ = 0.0f;
+};
+
+/// Runs body(i) for each i in [0, n), `chunk` of them a task.
+template <class Body>
+void for_each(std::int64_t n, std::int64_t chunk, int threads, const Body& body) {
+  ThreadPool::instance().run((n + chunk - 1) / chunk, threads, [&](std::int64_t task) {
+    const std::int64_t end = std::min(n, (task + 1) * chunk);
+    for (std::int64_t i = task * chunk; i < end; ++i) body(i);
+  });
+}
+
+}  // namespace paradox

@@ -1,0 +1,66 @@
+// The inner loops of the graph, one table per level, as `kernel_table.hpp` is for the scans.
+//
+// Every level gives the same bits: integers are exact, and floats are multiplied and added in one
+// order, never fused. Dimensions are multiples of kDimStep.
+#pragma once
+
+#include <cstdint>
+
+#include "paradox/graph/node_layout.hpp"
+#include "paradox/matrix.hpp"
+
+namespace paradox {
+
+/// Sums of four signed query values, for each pattern of four signs, as bytes.
+struct SignTable {
+  const std::uint8_t* entries;  // (dim / 4, 16)
+  float step;                   // value of one
+  float base;                   // value of an all-zero sum
+};
+
+/// The keys of 32 edges: node_key + factor_scale * (offset - slope * sum of signed query values).
+struct EdgeScan {
+  const std::uint8_t* codes;
+  const Half *offsets, *slopes;
+  float factor_scale, node_key;
+  float threshold;
+};
+
+/// A vector as a node keeps it.
+struct Int8Vector {
+  const std::int8_t* values;
+  float scale;
+};
+
+/// Of a residual, the other vector less the node's: its signs, as bits from the first dimension
+/// on, and two sums.
+struct Residual {
+  std::uint8_t* signs;  // (dim / 8,) a bit is set where the residual is positive
+  float absolute;       // of absolute values
+  float node_by_sign;   // of the node's values, each by the residual's sign
+};
+
+struct GraphKernels {
+  const char* isa;
+
+  /// In place, without scaling; n is a power of two.
+  void (*hadamard)(float* values, std::int64_t n);
+
+  std::int32_t (*dot_i16i8)(const std::int16_t* query, const std::int8_t* vector, int dim);
+  std::int32_t (*dot_i8i8)(const std::int8_t* a, const std::int8_t* b, int dim);
+
+  /// Dot products of four rows with n: out[i * stride + j].
+  void (*dots_4xn)(const std::int16_t* rows, const std::int16_t* others, std::int64_t n, int dim,
+                   std::int32_t* out, std::int64_t stride);
+
+  /// Sums are of eight interleaved parts.
+  void (*residual)(const Int8Vector& node, const Int8Vector& other, int dim, Residual* out);
+
+  /// Writes 32 keys; bit j of the result tells whether key j is below the threshold.
+  std::uint32_t (*score_edges)(const EdgeScan& scan, const SignTable& table, int dim, float* keys);
+};
+
+/// The table of a level by name, or null where this machine lacks it.
+const GraphKernels* find_graph_kernels(const char* isa);
+
+}  // namespace paradox

@@ -1,0 +1,72 @@
+// Where the parts of a node lie: one block of memory holds all that a search reads of it.
+//
+//     NodeHeader | int8 vector | edge codes | edge offsets | edge slopes | neighbours
+//
+// The codes are the signs of the residuals (neighbour less node), in blocks of 32 edges: of every
+// four dimensions 16 bytes, whose low nibbles are the signs of edges 0 to 15 of the block and whose
+// high nibbles those of edges 16 to 31, as a 16-entry byte shuffle wants them (FastScan; André,
+// Kermarrec and Le Scouarnec, PVLDB 9).
+#pragma once
+
+#include <cstdint>
+
+#include "paradox/matrix.hpp"
+
+namespace paradox {
+
+/// Edges whose codes are scanned together.
+constexpr int kEdgeBlock = 32;
+
+/// Dimensions are padded to a multiple of this, so that no kernel has a tail.
+constexpr int kDimStep = 32;
+
+struct NodeHeader {
+  float scale;         // value of one step of the int8 vector
+  float squares;       // squared norm of the vector as kept
+  float term;          // what is added to -2 <query, node>: the squared norm, or 0
+  float factor_scale;  // value of 1 among the edge factors
+  std::int32_t n_edges;
+  std::int32_t reserved[3];
+};
+static_assert(sizeof(NodeHeader) == 32);
+
+struct NodeLayout {
+  int dim = 0;     // of the vectors as kept: padded and rotated
+  int degree = 0;  // a multiple of kEdgeBlock
+  std::int64_t codes = 0, offsets = 0, slopes = 0, neighbours = 0, stride = 0;
+
+  NodeLayout(int dim, int degree)
+      : dim(dim),
+        degree(degree),
+        codes(sizeof(NodeHeader) + dim),
+        offsets(codes + std::int64_t{degree} * dim / 8),
+        slopes(offsets + 2 * degree),
+        neighbours(slopes + 2 * degree),
+        stride((neighbours + 4 * degree + 63) / 64 * 64) {}
+
+  std::int64_t block_bytes() const { return std::int64_t{kEdgeBlock} * dim / 8; }
+};
+
+/// One node, in its memory.
+class Node {
+ public:
+  Node(const NodeLayout& layout, std::uint8_t* data) : layout_(&layout), data_(data) {}
+
+  NodeHeader& header() const { return *reinterpret_cast<NodeHeader*>(data_); }
+  std::int8_t* vector() const { return reinterpret_cast<std::int8_t*>(data_ + sizeof(NodeHeader)); }
+  std::uint8_t* codes(int block) const {
+    return data_ + layout_->codes + block * layout_->block_bytes();
+  }
+  Half* offsets() const { return reinterpret_cast<Half*>(data_ + layout_->offsets); }
+  Half* slopes() const { return reinterpret_cast<Half*>(data_ + layout_->slopes); }
+  std::uint32_t* neighbours() const {
+    return reinterpret_cast<std::uint32_t*>(data_ + layout_->neighbours);
+  }
+  const std::uint8_t* data() const { return data_; }
+
+ private:
+  const NodeLayout* layout_;
+  std::uint8_t* data_;
+};
+
+}  // namespace paradox

@@ -1,0 +1,28 @@
+// A random rotation, fast: it spreads every vector evenly over the dimensions, so that signs and
+// int8 steps say as much in one dimension as in another.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "paradox/graph/graph_kernels.hpp"
+
+namespace paradox {
+
+/// Random signs and Hadamard transforms, in turn over the first and the last 2^m dimensions (the
+/// greatest 2^m that fits), as RaBitQ's authors do for dimensions that are no power of two.
+class Rotation {
+ public:
+  Rotation(int dim, int padded_dim, std::uint64_t seed);
+
+  /// Rotates (dim,) values into (padded_dim,); lengths and angles stay.
+  void apply(const GraphKernels& kernels, const float* in, float* out) const;
+
+ private:
+  static constexpr int kRounds = 4;
+
+  int dim_, padded_dim_, span_;
+  std::vector<float> signs_;  // (kRounds, padded_dim), scaled where a transform follows
+};
+
+}  // namespace paradox

@@ -1,0 +1,265 @@
+#include "paradox/graph/bulk_build.hpp"
+
+#include <algorithm>
+#include <atomic>
+
+#include "paradox/graph/random.hpp"
+#include "paradox/graph/wide_rows.hpp"
+
+namespace paradox {
+
+BulkBuild::BulkBuild(Graph& graph, int threads)
+    : graph_(graph),
+      threads_(threads),
+      random_(graph.settings_.seed + 2),
+      n_(static_cast<std::uint32_t>(graph.size())),
+      candidates_(std::size_t{n_} * kCandidates, Neighbour{-1.0f, 0}),
+      n_candidates_(n_),
+      forward_(std::size_t{n_} * static_cast<std::size_t>(graph.layout_.degree)),
+      n_forward_(n_) {}
+
+void BulkBuild::run() {
+  const std::vector<Part> all = parts();
+  ThreadPool::instance().run(static_cast<std::int64_t>(all.size()), threads_,
+                             [&](std::int64_t i) { join(all[static_cast<std::size_t>(i)]); });
+  for_each(n_, 256, threads_, [&](std::int64_t i) { settle(static_cast<std::uint32_t>(i)); });
+  look_around();
+  for_each(n_, 64, threads_, [&](std::int64_t i) {
+    const auto node = static_cast<std::uint32_t>(i);
+    choose(node, nearest(node));
+  });
+  link();
+  graph_.choose_entries(n_);
+  for_each(n_, 64, threads_, [&](std::int64_t i) { look_along(static_cast<std::uint32_t>(i)); });
+  link();
+  for (std::uint32_t node = 0; node < n_; ++node) graph_.adopt_if_orphan(node);
+}
+
+std::vector<BulkBuild::Part> BulkBuild::parts() {
+  Nodes all(n_);
+  for (std::uint32_t i = 0; i < n_; ++i) all[i] = i;
+  const std::uint32_t n_leaders = std::max(n_ / kPartNodes * kParts, std::uint32_t{1});
+  const Nodes leaders = sample(n_, n_leaders, random_);
+  const int n_turns = std::min<int>(kParts, static_cast<int>(leaders.size()));
+  const Nodes nearest = nearest_leaders(all, leaders, n_turns);
+  std::vector<Part> whole(leaders.size());
+  for (std::uint32_t node = 0; node < n_; ++node) {
+    for (int turn = 0; turn < n_turns; ++turn) {
+      const std::uint32_t leader = nearest[std::size_t{node} * n_turns + turn];
+      whole[leader].push_back({node, static_cast<std::uint32_t>(turn)});
+    }
+  }
+  std::vector<Part> result;
+  for (Part& part : whole) split(std::move(part), &result);
+  return result;
+}
+
+/// Leaders in dense places draw many: a part is split until it has at most twice what it should.
+void BulkBuild::split(Part part, std::vector<Part>* out) {
+  if (part.size() <= 2 * kPartNodes) {
+    if (part.size() > 1) out->push_back(std::move(part));
+    return;
+  }
+  Nodes nodes;
+  for (const Member& member : part) nodes.push_back(member.node);
+  const auto n_leaders = static_cast<std::uint32_t>(part.size() / kPartNodes);
+  Nodes leaders;
+  for (const std::uint32_t at :
+       sample(static_cast<std::uint32_t>(part.size()), n_leaders, random_)) {
+    leaders.push_back(nodes[at]);
+  }
+  const Nodes nearest = nearest_leaders(nodes, leaders, 1);
+  std::vector<Part> smaller(leaders.size());
+  for (std::size_t i = 0; i < part.size(); ++i) smaller[nearest[i]].push_back(part[i]);
+  for (Part& some : smaller) {
+    if (some.size() == part.size()) {  // equal vectors cannot be told apart: cut them anywhere
+      for (std::size_t begin = 0; begin < some.size(); begin += kPartNodes) {
+        const std::size_t end = std::min(begin + kPartNodes, some.size());
+        out->emplace_back(some.begin() + static_cast<std::ptrdiff_t>(begin),
+                          some.begin() + static_cast<std::ptrdiff_t>(end));
+      }
+      return;
+    }
+    split(std::move(some), out);
+  }
+}
+
+BulkBuild::Nodes BulkBuild::nearest_leaders(const Nodes& nodes, const Nodes& leaders,
+                                            int n_nearest) {
+  const int dim = graph_.layout_.dim;
+  WideRows others;
+  others.reset(static_cast<std::int64_t>(leaders.size()), dim);
+  for (std::size_t j = 0; j < leaders.size(); ++j) {
+    others.set(static_cast<std::int64_t>(j), graph_.vector(leaders[j]),
+               graph_.nodes_[leaders[j]].header().squares);
+  }
+  Nodes result(nodes.size() * static_cast<std::size_t>(n_nearest));
+  constexpr std::int64_t kStrip = 64;
+  const auto n = static_cast<std::int64_t>(nodes.size());
+  ThreadPool::instance().run((n + kStrip - 1) / kStrip, threads_, [&](std::int64_t strip) {
+    thread_local WideRows rows;
+    const std::int64_t begin = strip * kStrip, end = std::min(begin + kStrip, n);
+    rows.reset(end - begin, dim);
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::uint32_t node = nodes[static_cast<std::size_t>(i)];
+      rows.set(i - begin, graph_.vector(node), graph_.nodes_[node].header().squares);
+    }
+    rows.pad();
+    for_each_row_of_distances(
+        graph_.kernels_, rows, others, [&](std::int64_t i, const float* distances) {
+          Neighbour best[kParts];
+          Smallest smallest(best, n_nearest);
+          for (std::uint32_t j = 0; j < leaders.size(); ++j) {
+            if (distances[j] <= smallest.worst()) smallest.offer(distances[j], j);
+          }
+          for (int j = 0; j < n_nearest; ++j) {
+            result[static_cast<std::size_t>((begin + i) * n_nearest + j)] = best[j].node;
+          }
+        });
+  });
+  return result;
+}
+
+void BulkBuild::join(const Part& part) {
+  thread_local WideRows rows;
+  rows.reset(static_cast<std::int64_t>(part.size()), graph_.layout_.dim);
+  for (std::size_t i = 0; i < part.size(); ++i) {
+    rows.set(static_cast<std::int64_t>(i), graph_.vector(part[i].node),
+             graph_.nodes_[part[i].node].header().squares);
+  }
+  rows.pad();
+  for_each_row_of_distances(
+      graph_.kernels_, rows, rows, [&](std::int64_t i, const float* distances) {
+        const Member& self = part[static_cast<std::size_t>(i)];
+        Neighbour* out = candidates_.data() + std::int64_t{self.node} * kCandidates +
+                         std::int64_t{self.turn} * kPerPart;
+        Smallest smallest(out, kPerPart);
+        for (std::size_t j = 0; j < part.size(); ++j) {
+          if (distances[j] <= smallest.worst() && part[j].node != self.node) {
+            smallest.offer(std::max(distances[j], 0.0f), part[j].node);
+          }
+        }
+      });
+}
+
+void BulkBuild::settle(std::uint32_t node) {
+  Neighbour* begin = candidates_.data() + std::int64_t{node} * kCandidates;
+  Neighbour* end = begin + kCandidates;
+  end = std::remove_if(begin, end, [](const Neighbour& none) { return none.distance < 0.0f; });
+  std::sort(begin, end);
+  end = std::unique(begin, end,
+                    [](const Neighbour& a, const Neighbour& b) { return a.node == b.node; });
+  n_candidates_[node] = static_cast<std::uint8_t>(end - begin);
+}
+
+void BulkBuild::add_candidates(std::uint32_t node, std::vector<Neighbour>* more) const {
+  const std::vector<Neighbour> had = nearest(node);
+  more->insert(more->end(), had.begin(), had.end());
+  std::sort(more->begin(), more->end());
+  more->erase(std::unique(more->begin(), more->end(),
+                          [](const Neighbour& a, const Neighbour& b) { return a.node == b.node; }),
+              more->end());
+}
+
+void BulkBuild::look_around() {
+  Nodes first(std::size_t{n_} * kAround), parents(std::size_t{n_} * kAround);
+  std::vector<std::uint8_t> n_first(n_), n_parents(n_);
+  for (std::uint32_t node = 0; node < n_; ++node) {
+    const Neighbour* candidate = candidates_.data() + std::int64_t{node} * kCandidates;
+    n_first[node] = std::min<std::uint8_t>(kAround, n_candidates_[node]);
+    for (int j = 0; j < n_first[node]; ++j) {
+      const std::uint32_t other = candidate[j].node;
+      first[std::size_t{node} * kAround + j] = other;
+      if (n_parents[other] < kAround) {
+        parents[std::size_t{other} * kAround + n_parents[other]++] = node;
+      }
+    }
+  }
+  for_each(n_, 64, threads_, [&](std::int64_t i) {
+    const auto node = static_cast<std::uint32_t>(i);
+    SearchScratch& scratch = SearchScratch::of_this_thread();
+    scratch.met.clear();
+    scratch.met.insert(node);
+    for (const Neighbour& known : nearest(node)) scratch.met.insert(known.node);
+    Nodes fresh;
+    const auto meet = [&](std::uint32_t other) {
+      if (scratch.met.insert(other)) fresh.push_back(other);
+    };
+    const auto around = [&](std::uint32_t via) {
+      meet(via);
+      for (int j = 0; j < n_first[via]; ++j) meet(first[std::size_t{via} * kAround + j]);
+    };
+    for (int j = 0; j < n_first[node]; ++j) around(first[std::size_t{node} * kAround + j]);
+    for (int j = 0; j < n_parents[node]; ++j) around(parents[std::size_t{node} * kAround + j]);
+    std::vector<Neighbour>& found = scratch.neighbours;
+    found.clear();
+    for (const std::uint32_t other : fresh) found.push_back({graph_.distance(node, other), other});
+    add_candidates(node, &found);
+    const std::size_t n = std::min<std::size_t>(found.size(), kCandidates);
+    std::copy_n(found.begin(), n, candidates_.begin() + std::int64_t{node} * kCandidates);
+    n_candidates_[node] = static_cast<std::uint8_t>(n);
+  });
+}
+
+void BulkBuild::look_along(std::uint32_t node) {
+  SearchScratch& scratch = SearchScratch::of_this_thread();
+  graph_.prepare(node, scratch);
+  graph_.walk(scratch, graph_.settings_.build_effort, nullptr);
+  std::vector<Neighbour>& found = scratch.neighbours;
+  found.clear();
+  for (const std::uint64_t entry : scratch.found) {
+    const std::uint32_t other = BeamEntry::node(entry);
+    if (other != node) found.push_back({graph_.distance(node, other), other});
+  }
+  add_candidates(node, &found);
+  choose(node, found);
+}
+
+void BulkBuild::choose(std::uint32_t node, const std::vector<Neighbour>& near) {
+  Nodes kept;
+  n_forward_[node] = static_cast<std::uint8_t>(graph_.prune(near, &kept));
+  std::copy_n(kept.begin(), n_forward_[node],
+              forward_.begin() + std::int64_t{node} * graph_.layout_.degree);
+}
+
+void BulkBuild::link() {
+  const auto degree = static_cast<std::size_t>(graph_.layout_.degree);
+  std::vector<std::uint32_t> begins(std::size_t{n_} + 1);
+  const auto forward = [&](std::uint32_t node, int j) { return forward_[node * degree + j]; };
+  for (std::uint32_t node = 0; node < n_; ++node) {
+    for (int j = 0; j < n_forward_[node]; ++j) ++begins[forward(node, j) + 1];
+  }
+  for (std::uint32_t node = 0; node < n_; ++node) begins[node + 1] += begins[node];
+  Nodes parents(begins[n_]);
+  std::vector<std::uint32_t> next(begins.begin(), begins.end() - 1);
+  for (std::uint32_t node = 0; node < n_; ++node) {
+    for (int j = 0; j < n_forward_[node]; ++j) parents[next[forward(node, j)]++] = node;
+  }
+  for_each(n_, 64, threads_, [&](std::int64_t i) {
+    const auto node = static_cast<std::uint32_t>(i);
+    link_both_ways(node, Nodes(parents.begin() + begins[node], parents.begin() + begins[node + 1]));
+  });
+}
+
+void BulkBuild::link_both_ways(std::uint32_t node, const Nodes& parents) {
+  const auto degree = static_cast<std::size_t>(graph_.layout_.degree);
+  const auto begin = forward_.begin() + static_cast<std::ptrdiff_t>(node * degree);
+  Nodes others(begin, begin + n_forward_[node]);
+  others.insert(others.end(), parents.begin(), parents.end());
+  std::sort(others.begin(), others.end());
+  others.erase(std::unique(others.begin(), others.end()), others.end());
+  std::vector<Neighbour> near;
+  for (const std::uint32_t other : others) near.push_back({graph_.distance(node, other), other});
+  std::sort(near.begin(), near.end());
+  Nodes kept;
+  graph_.prune(near, &kept);
+  for (const Neighbour& candidate : nearest(node)) {  // scanning 32 edges costs what fewer do
+    if (kept.size() == degree) break;
+    if (!std::binary_search(others.begin(), others.end(), candidate.node)) {
+      kept.push_back(candidate.node);
+    }
+  }
+  graph_.connect(node, kept.data(), static_cast<int>(kept.size()));
+}
+
+}  // namespace paradox

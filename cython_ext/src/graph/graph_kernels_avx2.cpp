@@ -1,0 +1,162 @@
+// AVX2 with F16C.
+#if defined(__x86_64__) || defined(_M_X64)
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "paradox/graph/graph_kernels.hpp"
+#include "paradox/graph/portable_loops.hpp"
+
+namespace paradox {
+namespace {
+
+__m256i load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+
+__m256i widen(const std::int8_t* p) {
+  return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+
+std::int32_t sum_of(__m256i a) {
+  __m128i half = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+  half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1)));
+}
+
+std::int32_t dot_i16i8_avx2(const std::int16_t* query, const std::int8_t* vector, int dim) {
+  __m256i even = _mm256_setzero_si256(), odd = even;
+  for (int j = 0; j < dim; j += 32) {
+    even = _mm256_add_epi32(even, _mm256_madd_epi16(load(query + j), widen(vector + j)));
+    odd = _mm256_add_epi32(odd, _mm256_madd_epi16(load(query + j + 16), widen(vector + j + 16)));
+  }
+  return sum_of(_mm256_add_epi32(even, odd));
+}
+
+std::int32_t dot_i8i8_avx2(const std::int8_t* a, const std::int8_t* b, int dim) {
+  __m256i even = _mm256_setzero_si256(), odd = even;
+  for (int j = 0; j < dim; j += 32) {
+    even = _mm256_add_epi32(even, _mm256_madd_epi16(widen(a + j), widen(b + j)));
+    odd = _mm256_add_epi32(odd, _mm256_madd_epi16(widen(a + j + 16), widen(b + j + 16)));
+  }
+  return sum_of(_mm256_add_epi32(even, odd));
+}
+
+/// Four rows by `kColumns`: twelve sums of sixteen registers.
+template <int kColumns>
+void dots(const std::int16_t* rows, const std::int16_t* others, int dim, std::int32_t* out,
+          std::int64_t stride) {
+  __m256i sums[4][kColumns];
+  for (auto& row : sums) {
+    for (auto& sum : row) sum = _mm256_setzero_si256();
+  }
+  for (int j = 0; j < dim; j += 16) {
+    __m256i columns[kColumns];
+    for (int c = 0; c < kColumns; ++c) columns[c] = load(others + std::int64_t{c} * dim + j);
+    for (int r = 0; r < 4; ++r) {
+      const __m256i row = load(rows + std::int64_t{r} * dim + j);
+      for (int c = 0; c < kColumns; ++c) {
+        sums[r][c] = _mm256_add_epi32(sums[r][c], _mm256_madd_epi16(row, columns[c]));
+      }
+    }
+  }
+  for (int r = 0; r < 4; ++r) {
+    for (int c = 0; c < kColumns; ++c) out[r * stride + c] = sum_of(sums[r][c]);
+  }
+}
+
+void dots_4xn_avx2(const std::int16_t* rows, const std::int16_t* others, std::int64_t n, int dim,
+                   std::int32_t* out, std::int64_t stride) {
+  std::int64_t j = 0;
+  for (; j + 3 <= n; j += 3) dots<3>(rows, others + j * dim, dim, out + j, stride);
+  for (; j < n; ++j) dots<1>(rows, others + j * dim, dim, out + j, stride);
+}
+
+void residual_avx2(const Int8Vector& node, const Int8Vector& other, int dim, Residual* out) {
+  const __m256 node_scale = _mm256_set1_ps(node.scale), other_scale = _mm256_set1_ps(other.scale);
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  const auto floats = [](const std::int8_t* p) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+  };
+  __m256 absolute = _mm256_setzero_ps(), node_by_sign = absolute;
+  for (int j = 0; j < dim; j += 8) {
+    const __m256 value = _mm256_mul_ps(node_scale, floats(node.values + j));
+    const __m256 residual =
+        _mm256_sub_ps(_mm256_mul_ps(other_scale, floats(other.values + j)), value);
+    absolute = _mm256_add_ps(absolute, _mm256_andnot_ps(sign, residual));
+    node_by_sign = _mm256_add_ps(node_by_sign, _mm256_xor_ps(value, _mm256_and_ps(sign, residual)));
+    out->signs[j / 8] = static_cast<std::uint8_t>(~_mm256_movemask_ps(residual));
+  }
+  alignas(32) float parts[8];
+  _mm256_store_ps(parts, absolute);
+  out->absolute = sum_of_eight(parts);
+  _mm256_store_ps(parts, node_by_sign);
+  out->node_by_sign = sum_of_eight(parts);
+}
+
+/// Sums of bytes at even places, and those at odd ones, to sixteen 16-bit sums in order.
+void interleave(__m256i even, __m256i odd, std::uint16_t* out) {
+  const __m128i low =
+      _mm_add_epi16(_mm256_castsi256_si128(even), _mm256_extracti128_si256(even, 1));
+  const __m128i high = _mm_add_epi16(_mm256_castsi256_si128(odd), _mm256_extracti128_si256(odd, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_unpacklo_epi16(low, high));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 8), _mm_unpackhi_epi16(low, high));
+}
+
+/// Entries are at most 63, so four of them are added as bytes before they are widened.
+void sum_signs(const std::uint8_t* codes, const std::uint8_t* entries, int dim,
+               std::uint16_t* sums) {
+  const __m256i nibble = _mm256_set1_epi8(15), byte = _mm256_set1_epi16(255);
+  __m256i low_even = _mm256_setzero_si256(), low_odd = low_even;
+  __m256i high_even = low_even, high_odd = low_even;
+  for (int j = 0; j < dim * 4; j += 128) {
+    __m256i low = _mm256_setzero_si256(), high = low;
+    for (int k = j; k < j + 128; k += 32) {
+      const __m256i code = load(codes + k), table = load(entries + k);
+      low = _mm256_add_epi8(low, _mm256_shuffle_epi8(table, _mm256_and_si256(code, nibble)));
+      const __m256i upper = _mm256_and_si256(_mm256_srli_epi16(code, 4), nibble);
+      high = _mm256_add_epi8(high, _mm256_shuffle_epi8(table, upper));
+    }
+    low_even = _mm256_add_epi16(low_even, _mm256_and_si256(low, byte));
+    low_odd = _mm256_add_epi16(low_odd, _mm256_srli_epi16(low, 8));
+    high_even = _mm256_add_epi16(high_even, _mm256_and_si256(high, byte));
+    high_odd = _mm256_add_epi16(high_odd, _mm256_srli_epi16(high, 8));
+  }
+  interleave(low_even, low_odd, sums);
+  interleave(high_even, high_odd, sums + 16);
+}
+
+std::uint32_t score_edges_avx2(const EdgeScan& scan, const SignTable& table, int dim, float* keys) {
+  alignas(32) std::uint16_t sums[kEdgeBlock];
+  sum_signs(scan.codes, table.entries, dim, sums);
+  const __m256 step = _mm256_set1_ps(table.step), base = _mm256_set1_ps(table.base);
+  const __m256 scale = _mm256_set1_ps(scan.factor_scale), key = _mm256_set1_ps(scan.node_key);
+  const __m256 threshold = _mm256_set1_ps(scan.threshold);
+  std::uint32_t below = 0;
+  for (int j = 0; j < kEdgeBlock; j += 8) {
+    const auto halves = [j](const Half* p) {
+      return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + j)));
+    };
+    const __m128i narrow = _mm_load_si128(reinterpret_cast<const __m128i*>(sums + j));
+    const __m256 sum = _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(narrow));
+    const __m256 product = _mm256_add_ps(_mm256_mul_ps(sum, step), base);
+    const __m256 factor =
+        _mm256_sub_ps(halves(scan.offsets), _mm256_mul_ps(halves(scan.slopes), product));
+    const __m256 result = _mm256_add_ps(key, _mm256_mul_ps(scale, factor));
+    _mm256_storeu_ps(keys + j, result);
+    const int bits = _mm256_movemask_ps(_mm256_cmp_ps(result, threshold, _CMP_LT_OQ));
+    below |= static_cast<std::uint32_t>(bits) << j;
+  }
+  return below;
+}
+
+}  // namespace
+
+extern const GraphKernels graph_kernels_avx2;
+const GraphKernels graph_kernels_avx2 = {
+    "avx2", hadamard, dot_i16i8_avx2, dot_i8i8_avx2, dots_4xn_avx2, residual_avx2, score_edges_avx2,
+};
+
+}  // namespace paradox
+
+#endif

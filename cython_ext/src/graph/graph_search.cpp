@@ -1,0 +1,176 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "paradox/graph/graph.hpp"
+
+namespace paradox {
+namespace {
+
+/// Searches begin at so many of the entries.
+constexpr int kStarts = 4;
+
+/// Greatest int16 step of a query: its product with an int8 vector must fit 32 bits.
+float greatest_step(int dim) { return std::min(8191.0f, 2147483000.0f / (127.0f * dim)); }
+
+/// Greatest byte of a sign table: four must fit a byte, and one of every four dimensions 16 bits.
+float greatest_entry(int dim) { return std::min(63.0f, std::floor(65535.0f / (dim / 4))); }
+
+}  // namespace
+
+SearchScratch& SearchScratch::of_this_thread() {
+  thread_local SearchScratch scratch;
+  return scratch;
+}
+
+void Graph::prepare(const float* query, SearchScratch& scratch) const {
+  const int dim = settings_.dim;
+  float* input = at_least(scratch.input, dim + 1);
+  float scale = 1.0f;
+  if (settings_.inner_product) {  // lengthened as the nodes are: estimates err by |q - node|
+    double squares = 0.0;
+    for (int j = 0; j < dim; ++j) squares += double{query[j]} * query[j];
+    if (squares > 0.0) scale = static_cast<float>(longest_ / std::sqrt(squares));
+    if (!(scale > 0.0f && std::isfinite(scale))) scale = 1.0f;
+  }
+  for (int j = 0; j < dim; ++j) {
+    input[j] = settings_.inner_product ? query[j] * scale : query[j] - origin_[j];
+  }
+  input[dim] = 0.0f;
+  rotation_.apply(kernels_, input, at_least(scratch.rotated, layout_.dim));
+  prepare_rotated(scratch);
+}
+
+void Graph::prepare(std::uint32_t node, SearchScratch& scratch) const {
+  const Int8Vector kept = vector(node);
+  float* rotated = at_least(scratch.rotated, layout_.dim);
+  for (int j = 0; j < layout_.dim; ++j)
+    rotated[j] = kept.scale * static_cast<float>(kept.values[j]);
+  prepare_rotated(scratch);
+}
+
+void Graph::prepare_rotated(SearchScratch& scratch) const {
+  const int dim = layout_.dim;
+  const float* rotated = scratch.rotated.data();
+  float greatest = 0.0f, widest = 0.0f;
+  for (int j = 0; j < dim; j += 4) {
+    float sum = 0.0f;
+    for (int i = j; i < j + 4; ++i) {
+      greatest = std::max(greatest, std::fabs(rotated[i]));
+      sum += std::fabs(rotated[i]);
+    }
+    widest = std::max(widest, sum);
+  }
+  std::int16_t* values = at_least(scratch.values, dim);
+  const float most = greatest_step(dim);
+  const float to_step = greatest > 0.0f ? most / greatest : 0.0f;
+  scratch.step = greatest / most;
+  for (int j = 0; j < dim; ++j) {
+    values[j] = static_cast<std::int16_t>(std::nearbyint(rotated[j] * to_step));
+  }
+  std::uint8_t* entries = at_least(scratch.sign_entries, std::int64_t{4} * dim);
+  const float top = greatest_entry(dim);
+  const float to_entry = widest > 0.0f ? top / (2.0f * widest) : 0.0f;
+  for (int j = 0; j < dim; j += 4, entries += 16) {
+    const float a = rotated[j] * to_entry, b = rotated[j + 1] * to_entry;
+    const float c = rotated[j + 2] * to_entry, d = rotated[j + 3] * to_entry;
+    const float middle = widest * to_entry + 0.5f;
+    const float low[4] = {-a - b, a - b, b - a, a + b};
+    const float high[4] = {middle - c - d, middle + c - d, middle - c + d, middle + c + d};
+    for (int i = 0; i < 16; ++i) {
+      entries[i] = static_cast<std::uint8_t>(std::max(low[i % 4] + high[i / 4], 0.0f));
+    }
+  }
+  scratch.signs = {scratch.sign_entries.data(), 2.0f * widest / top,
+                   -static_cast<float>(dim / 4) * widest};
+}
+
+void Graph::enter(SearchScratch& scratch) const {
+  constexpr int kBlock = kEdgeBlock;
+  std::uint64_t starts[kStarts];
+  int n_starts = 0;
+  float keys[kBlock];
+  EdgeScan scan{};
+  scan.factor_scale = entry_scale_;
+  scan.threshold = std::numeric_limits<float>::infinity();
+  for (std::size_t begin = 0; begin < entries_.size(); begin += kBlock) {
+    scan.codes = entry_codes_.data() + begin / kBlock * layout_.block_bytes();
+    scan.offsets = entry_offsets_.data() + begin;
+    scan.slopes = entry_slopes_.data() + begin;
+    std::uint32_t below = kernels_.score_edges(scan, scratch.signs, layout_.dim, keys);
+    for (; below != 0; below &= below - 1) {
+      const auto i = static_cast<std::size_t>(__builtin_ctz(below));
+      if (begin + i >= entries_.size()) break;
+      const std::uint64_t entry = BeamEntry::of(keys[i], entries_[begin + i]);
+      if (n_starts == kStarts && entry >= starts[kStarts - 1]) continue;
+      int at = n_starts < kStarts ? n_starts++ : kStarts - 1;
+      for (; at > 0 && starts[at - 1] > entry; --at) starts[at] = starts[at - 1];
+      starts[at] = entry;
+      if (n_starts == kStarts) scan.threshold = BeamEntry::key(starts[kStarts - 1]);
+    }
+  }
+  for (int i = 0; i < n_starts; ++i) {
+    nodes_.prefetch(BeamEntry::node(starts[i]));
+    scratch.met.insert(BeamEntry::node(starts[i]));
+  }
+  scratch.beam.merge(starts, n_starts);
+}
+
+void Graph::walk(SearchScratch& scratch, int width, const std::uint8_t* allow) const {
+  Beam& beam = scratch.beam;
+  beam.reset(width);
+  scratch.met.clear();
+  scratch.found.clear();
+  enter(scratch);
+  const int n_blocks = layout_.degree / kEdgeBlock;
+  float keys[kEdgeBlock];
+  std::uint64_t fresh[kEdgeBlock];
+  for (std::uint32_t at = beam.pop(); at != Beam::kNone; at = beam.pop()) {
+    if (const std::uint32_t next = beam.peek(); next != Beam::kNone) nodes_.prefetch(next);
+    const Node node = nodes_[at];
+    const NodeHeader& header = node.header();
+    const std::int32_t dot = kernels_.dot_i16i8(scratch.values.data(), node.vector(), layout_.dim);
+    EdgeScan scan{};
+    scan.node_key = header.term - 2.0f * (scratch.step * header.scale) * static_cast<float>(dot);
+    if (!is_removed(at) && (allow == nullptr || allow[at] != 0)) {
+      scratch.found.push_back(BeamEntry::of(scan.node_key, at));
+    }
+    scan.factor_scale = header.factor_scale;
+    for (int block = 0; block < n_blocks && block * kEdgeBlock < header.n_edges; ++block) {
+      scan.codes = node.codes(block);
+      scan.offsets = node.offsets() + block * kEdgeBlock;
+      scan.slopes = node.slopes() + block * kEdgeBlock;
+      scan.threshold = beam.threshold();
+      std::uint32_t below = kernels_.score_edges(scan, scratch.signs, layout_.dim, keys);
+      const int n_edges = header.n_edges - block * kEdgeBlock;
+      if (n_edges < kEdgeBlock) below &= (std::uint32_t{1} << n_edges) - 1;
+      int n_fresh = 0;
+      for (; below != 0; below &= below - 1) {
+        const int i = __builtin_ctz(below);
+        const std::uint32_t neighbour = node.neighbours()[block * kEdgeBlock + i];
+        if (scratch.met.insert(neighbour)) fresh[n_fresh++] = BeamEntry::of(keys[i], neighbour);
+      }
+      if (n_fresh > 0) beam.merge(fresh, n_fresh);
+    }
+    if (const std::uint32_t next = beam.peek(); next != Beam::kNone) nodes_.prefetch(next);
+  }
+}
+
+void Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
+                   const std::uint8_t* allow, int threads, std::int64_t* out) const {
+  const auto width = static_cast<int>(std::min(std::max(effort, k), size()));
+  ThreadPool::instance().run(n, threads, [&](std::int64_t i) {
+    std::int64_t* nearest = out + i * k;
+    std::fill_n(nearest, k, -1);
+    if (size() == 0) return;
+    SearchScratch& scratch = SearchScratch::of_this_thread();
+    prepare(queries + i * settings_.dim, scratch);
+    walk(scratch, width, allow);
+    auto& found = scratch.found;
+    const auto n_found = std::min(static_cast<std::int64_t>(found.size()), k);
+    std::partial_sort(found.begin(), found.begin() + n_found, found.end());
+    for (std::int64_t j = 0; j < n_found; ++j) nearest[j] = BeamEntry::node(found[j]);
+  });
+}
+
+}  // namespace paradox

@@ -1,0 +1,63 @@
+#include "paradox/graph/node_store.hpp"
+
+#include <new>
+
+#if defined(__linux__) || defined(__APPLE__)
+#include <sys/mman.h>
+#else
+#include <cstring>
+#endif
+
+namespace paradox {
+namespace {
+
+constexpr std::int64_t kChunkBytes = std::int64_t{32} << 20;
+
+/// Zeroed memory that begins on a page; what is never written to takes no memory.
+std::uint8_t* map_chunk(std::size_t bytes) {
+#if defined(__linux__) || defined(__APPLE__)
+  void* chunk = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (chunk == MAP_FAILED) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+  madvise(chunk, bytes, MADV_HUGEPAGE);  // a wish: without it a search is slower, not wrong
+#endif
+  return static_cast<std::uint8_t*>(chunk);
+#else
+  auto* chunk = static_cast<std::uint8_t*>(::operator new(bytes, std::align_val_t{64}));
+  std::memset(chunk, 0, bytes);
+  return chunk;
+#endif
+}
+
+}  // namespace
+
+void NodeStore::Unmap::operator()(std::uint8_t* chunk) const {
+#if defined(__linux__) || defined(__APPLE__)
+  munmap(chunk, bytes);
+#else
+  ::operator delete(chunk, std::align_val_t{64});
+#endif
+}
+
+NodeStore::NodeStore(const NodeLayout& layout) : layout_(layout), shift_(0) {
+  while ((layout_.stride << (shift_ + 1)) <= kChunkBytes) ++shift_;
+  mask_ = (std::uint32_t{1} << shift_) - 1;
+}
+
+void NodeStore::grow(std::int64_t n) {
+  const std::int64_t chunk_nodes = std::int64_t{1} << shift_;
+  const std::int64_t n_chunks = (size_ + n + chunk_nodes - 1) >> shift_;
+  const auto bytes = static_cast<std::size_t>(layout_.stride << shift_);
+  const std::size_t before = chunks_.size();
+  try {
+    while (static_cast<std::int64_t>(chunks_.size()) < n_chunks) {
+      chunks_.emplace_back(map_chunk(bytes), Unmap{bytes});
+    }
+  } catch (...) {
+    chunks_.erase(chunks_.begin() + static_cast<std::ptrdiff_t>(before), chunks_.end());
+    throw;
+  }
+  size_ += n;
+}
+
+}  // namespace paradox

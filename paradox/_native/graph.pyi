@@ -1,0 +1,44 @@
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+class Graph:
+    def __init__(
+        self,
+        isa: str,
+        dim: int,
+        inner_product: bool,
+        degree: int,
+        build_effort: int,
+        seed: int,
+    ) -> None: ...
+    def __len__(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def node_bytes(self) -> int: ...
+    @property
+    def longest(self) -> float: ...
+    @property
+    def n_at_choice(self) -> int: ...
+    def origin(self) -> list[float]: ...
+    def add(self, vectors: npt.NDArray[np.float32], threads: int) -> None: ...
+    def remove(self, nodes: npt.NDArray[np.int64]) -> None: ...
+    def search(
+        self,
+        queries: npt.NDArray[np.float32],
+        k: int,
+        effort: int,
+        allow: npt.NDArray[Any] | None,
+        threads: int,
+        out: npt.NDArray[np.int64],
+    ) -> None: ...
+    def save_nodes(self, out: npt.NDArray[np.uint8]) -> None: ...
+    def restore(
+        self,
+        nodes: npt.NDArray[np.uint8],
+        origin: npt.NDArray[np.float32],
+        longest: float,
+        n_at_choice: int,
+    ) -> bool: ...
