@@ -65,7 +65,7 @@ def ingest(
     index: Annotated[
         str | None,
         typer.Option(
-            help="Index of a new collection: auto, exact, hnsw or ivfpq; auto if not given."
+            help="Index of a new collection: auto, exact, graph, hnsw or ivfpq; auto if not given."
         ),
     ] = None,
     shards: Annotated[
