@@ -9,15 +9,12 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 # Only the file of a level is compiled for it; nothing is compiled for the machine at hand.
+# GCC 12's own avx512fintrin.h trips these two warnings.
+AVX512 = ["-mavx512f", "-mavx512bw", "-Wno-uninitialized", "-Wno-maybe-uninitialized"]
 X86_FLAGS = {
     "kernels_avx2.cpp": ["-mavx2", "-mfma", "-mf16c"],
-    # GCC 12's own avx512fintrin.h trips these two warnings.
-    "kernels_avx512.cpp": [
-        "-mavx512f",
-        "-mavx512bw",
-        "-Wno-uninitialized",
-        "-Wno-maybe-uninitialized",
-    ],
+    "kernels_avx512.cpp": AVX512,
+    "kernels_avx512vnni.cpp": [*AVX512, "-mavx512vnni"],
     "graph_kernels_avx2.cpp": ["-mavx2", "-mf16c"],
 }
 

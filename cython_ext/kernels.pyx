@@ -30,6 +30,7 @@ cdef extern from "paradox/matrix.hpp" namespace "paradox" nogil:
 cdef extern from "paradox/kernel_table.hpp" namespace "paradox" nogil:
     cdef cppclass KernelTable:
         const char* isa
+        int query_limit
 
     const KernelTable* find_kernels(const char* isa) noexcept
     const KernelTable* available_kernels(int rank) noexcept
@@ -47,6 +48,42 @@ cdef extern from "paradox/scan.hpp" namespace "paradox" nogil:
         const Matrix& queries, const Matrix& rows, const int64_t* positions, int64_t m,
         Metric metric, double* out) noexcept
     void scan_row_norms "paradox::row_norms"(const Matrix& rows, double* out) noexcept
+
+
+cdef extern from "paradox/codes.hpp" namespace "paradox" nogil:
+    cdef cppclass RowTerms:
+        const float* scale
+        const float* residual
+        const float* norm
+        const float* square
+
+    cdef cppclass Codes:
+        const void* values
+        int64_t n
+        int64_t width
+        int64_t stride_bytes
+        bint is_signed
+        RowTerms terms
+
+    void encode_rows "paradox::encode"(
+        const Matrix& rows, Metric metric, uint8_t* codes, int64_t width, float* terms,
+        int64_t terms_stride) noexcept
+
+
+cdef extern from "paradox/certified.hpp" namespace "paradox" nogil:
+    cdef struct CodedRows "paradox::CodedRows":
+        const Matrix* rows
+        const Codes* codes
+        const int64_t* ids
+        const uint8_t* allow
+
+    void scan_certified "paradox::certified_top_k"(
+        const KernelTable& kernels, const Matrix& queries, const CodedRows& rows, Metric metric,
+        int64_t k, int threads, int64_t* positions, double* distances,
+        uint8_t* certified) except +
+    void scan_lower_bounds "paradox::lower_bounds"(
+        const KernelTable& kernels, const Matrix& queries, const Codes& codes, Metric metric,
+        double* out) except +
 
 
 ctypedef fused Element:
@@ -80,6 +117,22 @@ cdef Matrix matrix_of(array):
     return borrow[int8_t](array)
 
 
+cdef Codes codes_of(codes, const float[:, :] terms):
+    """Borrow codes: uint8 of the rows, or the int8 rows themselves."""
+    cdef Codes borrowed
+    cdef const uint8_t[:, :] values = codes.view("u1")
+    borrowed.values = &values[0, 0]
+    borrowed.n = values.shape[0]
+    borrowed.width = values.shape[1]
+    borrowed.stride_bytes = values.strides[0]
+    borrowed.is_signed = codes.dtype.char == "b"
+    borrowed.terms.scale = &terms[0, 0]
+    borrowed.terms.residual = &terms[1, 0]
+    borrowed.terms.norm = &terms[2, 0]
+    borrowed.terms.square = &terms[3, 0]
+    return borrowed
+
+
 def available():
     """Return the names of the levels this machine has, the best first."""
     cdef const KernelTable* table
@@ -104,6 +157,11 @@ cdef class Kernels:
         """Name of the level."""
         return self.table.isa.decode()
 
+    @property
+    def query_limit(self):
+        """Greatest code of a query."""
+        return self.table.query_limit
+
     def distances(self, query, rows, int metric, float[::1] out):
         """Write the distances of query (1, dim) to rows (n, dim) into out (n,)."""
         cdef Matrix q = matrix_of(query), x = matrix_of(rows)
@@ -121,6 +179,47 @@ cdef class Kernels:
         with nogil:
             scan_top_k(self.table[0], q, x, <Metric> metric, k, mask, threads, positions_data,
                        distances_data)
+
+    def certified_top_k(self, queries, rows, codes, const float[:, :] terms, const int64_t[::1] ids,
+                        int metric, int64_t k, const uint8_t[::1] allow, int threads,
+                        int64_t[:, ::1] positions, double[:, ::1] distances,
+                        uint8_t[::1] certified):
+        """Write the k nearest rows of each query, and whether the codes could tell (n_queries,)."""
+        cdef Matrix q = matrix_of(queries), x = matrix_of(rows)
+        cdef Codes c = codes_of(codes, terms)
+        cdef CodedRows coded
+        coded.rows, coded.codes, coded.ids = &x, &c, &ids[0]
+        coded.allow = &allow[0] if allow is not None else NULL
+        cdef int64_t* positions_data = &positions[0, 0]
+        cdef double* distances_data = &distances[0, 0]
+        cdef uint8_t* certified_data = &certified[0]
+        with nogil:
+            scan_certified(self.table[0], q, coded, <Metric> metric, k, threads, positions_data,
+                           distances_data, certified_data)
+
+    def lower_bounds(self, queries, codes, const float[:, :] terms, int metric,
+                     double[:, ::1] out):
+        """Write lower bounds of the distances of queries to coded rows into out."""
+        cdef Matrix q = matrix_of(queries)
+        cdef Codes c = codes_of(codes, terms)
+        cdef double* out_data = &out[0, 0]
+        with nogil:
+            scan_lower_bounds(self.table[0], q, c, <Metric> metric, out_data)
+
+
+def encode(rows, int metric, codes, float[:, ::1] terms):
+    """Write the codes of rows (n, dim), unless they are int8, and their terms (4, n)."""
+    cdef Matrix x = matrix_of(rows)
+    cdef uint8_t[:, ::1] values
+    cdef uint8_t* codes_data = NULL
+    cdef int64_t width = x.dim, stride = terms.shape[1]
+    if codes is not None:
+        values = codes
+        codes_data = &values[0, 0]
+        width = values.shape[1]
+    cdef float* terms_data = &terms[0, 0]
+    with nogil:
+        encode_rows(x, <Metric> metric, codes_data, width, terms_data, stride)
 
 
 def refine(queries, rows, int metric, const int64_t[:, ::1] positions, double[:, ::1] out):

@@ -10,12 +10,14 @@ extern const KernelTable kernels_scalar;
 
 extern const KernelTable kernels_avx2;
 extern const KernelTable kernels_avx512;
+extern const KernelTable kernels_avx512vnni;
 
 const KernelTable* available_kernels(int rank) {
   // The builtins ask CPUID, and XGETBV whether the system saves the wider registers.
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && rank-- == 0) {
-    return &kernels_avx512;
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")) {
+    if (__builtin_cpu_supports("avx512vnni") && rank-- == 0) return &kernels_avx512vnni;
+    if (rank-- == 0) return &kernels_avx512;
   }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
       __builtin_cpu_supports("f16c") && rank-- == 0) {

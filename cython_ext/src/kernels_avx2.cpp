@@ -13,6 +13,9 @@ struct Avx2 {
   static constexpr int kLanes = 8;
   static constexpr int kTileVectors = 2;
   static constexpr int kTileRows = 6;
+  static constexpr int kCodeRows = 4;
+  static constexpr int kByteCells = 2;
+  static constexpr int kQueryLimit = 32;
   using Float = __m256;
   using Int = __m256i;
 
@@ -40,6 +43,7 @@ struct Avx2 {
     return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_NGE_UQ)));
   }
 
+  static Int broadcast_i32(std::int32_t value) { return _mm256_set1_epi32(value); }
   static Int zero_int() { return _mm256_setzero_si256(); }
   static Int load_wide(const std::int8_t* p) { return _mm256_cvtepi8_epi16(load_128(p)); }
   static Int load_pairs(const std::int16_t* p) { return load_256(p); }
@@ -52,9 +56,36 @@ struct Avx2 {
   static void store(std::int32_t* p, Int a) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a);
   }
+  static Float to_float(Int a) { return _mm256_cvtepi32_ps(a); }
+  static Int sub_i32(Int a, Int b) { return _mm256_sub_epi32(a, b); }
   static Int sub_i16(Int a, Int b) { return _mm256_sub_epi16(a, b); }
   static Int add_i32(Int a, Int b) { return _mm256_add_epi32(a, b); }
   static Int dot_i16(Int a, Int b, Int sum) { return add_i32(sum, _mm256_madd_epi16(a, b)); }
+  /// The sum of the lanes of each.
+  static Int totals(const Int (&rows)[kLanes]) {
+    const auto four = [&](int i) {
+      return _mm256_hadd_epi32(_mm256_hadd_epi32(rows[i], rows[i + 1]),
+                               _mm256_hadd_epi32(rows[i + 2], rows[i + 3]));
+    };
+    const Int a = four(0), b = four(4);
+    return add_i32(_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(a, b, 0x31));
+  }
+
+  static Int broadcast_cell(const std::uint8_t* p) {
+    std::int32_t cell;
+    std::memcpy(&cell, p, sizeof cell);
+    return _mm256_set1_epi32(cell);
+  }
+  template <class Byte>
+  static Int load_cells(const Byte* p) {
+    return load_256(p);
+  }
+  /// Two cells are summed in 16 bits: 4 * 255 * kQueryLimit = 32,640 cannot saturate.
+  static Int dot_bytes(const Int (&codes)[2], const Int (&queries)[2], Int sum) {
+    const Int first = _mm256_maddubs_epi16(codes[0], queries[0]);
+    const Int both = _mm256_add_epi16(first, _mm256_maddubs_epi16(codes[1], queries[1]));
+    return add_i32(sum, _mm256_madd_epi16(both, _mm256_set1_epi16(1)));
+  }
   static std::int64_t sum(Int a) {
     std::int32_t lanes[kLanes];
     store(lanes, a);

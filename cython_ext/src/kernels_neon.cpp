@@ -14,6 +14,9 @@ struct Neon {
   static constexpr int kLanes = 4;
   static constexpr int kTileVectors = 4;
   static constexpr int kTileRows = 6;
+  static constexpr int kCodeRows = 4;
+  static constexpr int kByteCells = 1;
+  static constexpr int kQueryLimit = 127;
   using Float = float32x4_t;
   using Int = int32x4_t;  // or eight int16
 
@@ -42,6 +45,7 @@ struct Neon {
     return vaddvq_u32(vbicq_u32(vld1q_u32(bits), vcgeq_f32(a, b)));
   }
 
+  static Int broadcast_i32(std::int32_t value) { return vdupq_n_s32(value); }
   static Int zero_int() { return vdupq_n_s32(0); }
   static Int load_wide(const std::int8_t* p) { return vreinterpretq_s32_s16(vmovl_s8(vld1_s8(p))); }
   static Int load_pairs(const std::int16_t* p) { return vreinterpretq_s32_s16(vld1q_s16(p)); }
@@ -55,13 +59,38 @@ struct Neon {
   static Int sub_i16(Int a, Int b) {
     return vreinterpretq_s32_s16(vsubq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)));
   }
+  static Float to_float(Int a) { return vcvtq_f32_s32(a); }
+  static Int sub_i32(Int a, Int b) { return vsubq_s32(a, b); }
   static Int add_i32(Int a, Int b) { return vaddq_s32(a, b); }
-  static Int dot_i16(Int a, Int b, Int sum) {
-    const int16x8_t x = vreinterpretq_s16_s32(a), y = vreinterpretq_s16_s32(b);
-    const int32x4_t low = vmull_s16(vget_low_s16(x), vget_low_s16(y));
-    return vaddq_s32(sum, vpaddq_s32(low, vmull_high_s16(x, y)));
+  static Int dot_i16(Int a, Int b, Int sum) { return vaddq_s32(sum, pair_sums(a, b)); }
+  static Int totals(const Int (&rows)[kLanes]) {
+    return vpaddq_s32(vpaddq_s32(rows[0], rows[1]), vpaddq_s32(rows[2], rows[3]));
+  }
+
+  static Int broadcast_cell(const std::uint8_t* p) {
+    std::int32_t cell;
+    std::memcpy(&cell, p, sizeof cell);
+    return vdupq_n_s32(cell);
+  }
+  static Int load_cells(const std::int8_t* p) { return vreinterpretq_s32_s8(vld1q_s8(p)); }
+  static Int load_cells(const std::uint8_t* p) { return vreinterpretq_s32_u8(vld1q_u8(p)); }
+  static Int dot_bytes(const Int (&codes)[1], const Int (&queries)[1], Int sum) {
+    const uint8x16_t x = vreinterpretq_u8_s32(codes[0]);
+    const int8x16_t q = vreinterpretq_s8_s32(queries[0]);
+    const Int low = vreinterpretq_s32_u16(vmovl_u8(vget_low_u8(x)));
+    const Int high = vreinterpretq_s32_u16(vmovl_u8(vget_high_u8(x)));
+    const Int first = pair_sums(low, vreinterpretq_s32_s16(vmovl_s8(vget_low_s8(q))));
+    const Int last = pair_sums(high, vreinterpretq_s32_s16(vmovl_s8(vget_high_s8(q))));
+    return vaddq_s32(sum, vpaddq_s32(first, last));
   }
   static std::int64_t sum(Int a) { return vaddlvq_s32(a); }
+
+ private:
+  /// Sums of the products of pairs of int16.
+  static Int pair_sums(Int a, Int b) {
+    const int16x8_t x = vreinterpretq_s16_s32(a), y = vreinterpretq_s16_s32(b);
+    return vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y));
+  }
 };
 
 }  // namespace

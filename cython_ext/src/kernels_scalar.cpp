@@ -10,6 +10,9 @@ struct Scalar {
   static constexpr int kLanes = 4;
   static constexpr int kTileVectors = 2;
   static constexpr int kTileRows = 4;
+  static constexpr int kCodeRows = 4;
+  static constexpr int kByteCells = 1;
+  static constexpr int kQueryLimit = 127;
   struct Float {
     float lane[kLanes];
   };
@@ -65,6 +68,11 @@ struct Scalar {
     return bits;
   }
 
+  static Int broadcast_i32(std::int32_t value) {
+    Int result{};
+    for (int i = 0; i < kLanes; ++i) result.low[i] = value;
+    return result;
+  }
   static Int zero_int() { return Int{}; }
   template <class Value>
   static Int pairs(const Value* p, int step) {
@@ -94,6 +102,14 @@ struct Scalar {
     }
     return result;
   }
+  static Float to_float(const Int& a) {
+    return each<Float>([&](int i) { return static_cast<float>(a.low[i]); });
+  }
+  static Int sub_i32(const Int& a, const Int& b) {
+    Int result{};
+    for (int i = 0; i < kLanes; ++i) result.low[i] = a.low[i] - b.low[i];
+    return result;
+  }
   static Int add_i32(const Int& a, const Int& b) {
     Int result{};
     for (int i = 0; i < kLanes; ++i) result.low[i] = a.low[i] + b.low[i];
@@ -106,9 +122,39 @@ struct Scalar {
     }
     return result;
   }
+  static Int totals(const Int (&rows)[kLanes]) {
+    Int result{};
+    for (int i = 0; i < kLanes; ++i) result.low[i] = static_cast<std::int32_t>(sum(rows[i]));
+    return result;
+  }
+
+  /// A cell of four bytes is kept as it lies, in `low`.
+  static Int broadcast_cell(const std::uint8_t* p) { return cells(p, 0); }
+  template <class Byte>
+  static Int load_cells(const Byte* p) {
+    return cells(p, 4);
+  }
+  static Int dot_bytes(const Int (&codes)[1], const Int (&queries)[1], Int sum) {
+    for (int i = 0; i < kLanes; ++i) {
+      std::uint8_t code[4];
+      std::int8_t query[4];
+      std::memcpy(code, &codes[0].low[i], sizeof code);
+      std::memcpy(query, &queries[0].low[i], sizeof query);
+      for (int j = 0; j < 4; ++j) sum.low[i] += code[j] * query[j];
+    }
+    return sum;
+  }
   static std::int64_t sum(const Int& a) {
     std::int64_t result = 0;
     for (int i = 0; i < kLanes; ++i) result += a.low[i];
+    return result;
+  }
+
+ private:
+  template <class Byte>
+  static Int cells(const Byte* p, int step) {
+    Int result{};
+    for (int i = 0; i < kLanes; ++i) std::memcpy(&result.low[i], p + i * step, 4);
     return result;
   }
 };

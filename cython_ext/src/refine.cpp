@@ -2,32 +2,15 @@
 #include <cmath>
 #include <limits>
 
-#include "paradox/half.hpp"
+#include "paradox/float64.hpp"
 #include "paradox/scan.hpp"
 
 namespace paradox {
 namespace {
 
-inline double load(const float* p) { return read(p); }
-inline double load(const std::int8_t* p) { return *p; }
-inline double load(const Half* p) { return to_float(read(p)); }
-
-/// Sums term(j) over the dimension in eight interleaved parts.
-template <class Term>
-double sum_of(std::int64_t dim, Term term) {
-  double parts[8] = {};
-  std::int64_t j = 0;
-  for (; j + 8 <= dim; j += 8) {
-    for (int part = 0; part < 8; ++part) parts[part] += term(j + part);
-  }
-  for (int part = 0; j < dim; ++j, ++part) parts[part] += term(j);
-  return ((parts[0] + parts[1]) + (parts[2] + parts[3])) +
-         ((parts[4] + parts[5]) + (parts[6] + parts[7]));
-}
-
 template <class Row>
 double norm(const Row* row, std::int64_t dim) {
-  return std::sqrt(sum_of(dim, [=](std::int64_t j) { return load(row + j) * load(row + j); }));
+  return std::sqrt(sum_of(dim, [=](std::int64_t j) { return wide(row + j) * wide(row + j); }));
 }
 
 template <class Query, class Row>
@@ -35,11 +18,11 @@ double distance(const Query* query, double query_norm, const Row* row, std::int6
                 Metric metric) {
   if (metric == Metric::l2) {
     return sum_of(dim, [=](std::int64_t j) {
-      const double difference = load(query + j) - load(row + j);
+      const double difference = wide(query + j) - wide(row + j);
       return difference * difference;
     });
   }
-  const double dot = sum_of(dim, [=](std::int64_t j) { return load(query + j) * load(row + j); });
+  const double dot = sum_of(dim, [=](std::int64_t j) { return wide(query + j) * wide(row + j); });
   if (metric == Metric::ip) return -dot;
   const double norms = query_norm * norm(row, dim);
   return norms == 0.0 ? 1.0 : std::max(1.0 - dot / norms, 0.0);

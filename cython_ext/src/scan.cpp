@@ -2,29 +2,20 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <vector>
 
 #include "paradox/aligned.hpp"
 #include "paradox/candidates.hpp"
 #include "paradox/query_batch.hpp"
+#include "paradox/row_block.hpp"
+#include "paradox/scan_plan.hpp"
 #include "paradox/thread_pool.hpp"
 
 namespace paradox {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-/// Below so many queries each is compared with each row on its own; from there on the tile is
-/// faster.
-constexpr std::int64_t kTileQueries = 4;
-
-/// A block of rows stays in the second-level cache while all queries of a group pass over it.
-constexpr std::int64_t kBlockBytes = 128 * 1024;
-
-/// Queries of a group, whose candidate pools and panels are alive at once.
-constexpr std::int64_t kGroupQueries = 256;
 
 /// Memory of one thread, grown to what a block needs and kept.
 struct Scratch {
@@ -41,36 +32,6 @@ struct Scratch {
     thread_local Scratch scratch;
     return scratch;
   }
-};
-
-/// The next allowed rows of a range, where they lie.
-struct Block {
-  std::int64_t n = 0;
-  std::int64_t* positions;
-  const void** rows;
-
-  Block(Scratch& scratch, std::int64_t capacity)
-      : positions(at_least(scratch.positions, capacity)),
-        rows(at_least(scratch.rows, capacity)),
-        capacity_(capacity) {}
-
-  /// Fills from `begin` and returns where to go on.
-  std::int64_t fill(const Matrix& matrix, const std::uint8_t* allow, std::int64_t begin,
-                    std::int64_t end) {
-    for (n = 0; begin < end && n < capacity_; ++begin) {
-      if (allow != nullptr) {
-        const void* next = std::memchr(allow + begin, 1, static_cast<std::size_t>(end - begin));
-        if (next == nullptr) return end;
-        begin = static_cast<const std::uint8_t*>(next) - allow;
-      }
-      positions[n] = begin;
-      rows[n++] = matrix.row(begin);
-    }
-    return begin;
-  }
-
- private:
-  std::int64_t capacity_;
 };
 
 /// Does the sum of squares of a float32 row lose nothing to over- or underflow?
@@ -102,7 +63,7 @@ class Scan {
 
   void distances(float* out) const {
     Scratch& scratch = Scratch::of_this_thread();
-    Block block(scratch, narrow_block());
+    RowBlock block(scratch.positions, scratch.rows, narrow_block());
     for (std::int64_t begin = 0; begin < rows_.n;) {
       const std::int64_t end = block.fill(rows_, nullptr, begin, rows_.n);
       one_to_many(0, block, scratch, out + begin);
@@ -114,7 +75,8 @@ class Scan {
              float* distances) {
     const std::int64_t k_held = std::min(k, rows_.n);
     if (k_held > 0 && batch_.n() >= kTileQueries) panels_ = batch_.panels(kernels_);
-    const Plan plan = this->plan(k_held, threads);
+    const ScanPlan plan(batch_.n(), static_cast<std::int64_t>(panels_.size()), rows_.n, k_held,
+                        threads);
     std::vector<Candidate> found(batch_.n() * plan.n_slices * k_held);
     ThreadPool::instance().run(plan.n_groups * plan.n_slices, threads, [&](std::int64_t task) {
       scan(plan, task / plan.n_slices, task % plan.n_slices, k_held, allow, found.data());
@@ -142,40 +104,6 @@ class Scan {
   using Value = typename Arithmetic::Value;
   using Term = typename Arithmetic::Term;
 
-  /// How a search is cut into tasks: groups of queries by slices of rows. The answer does not
-  /// depend on it.
-  struct Plan {
-    std::int64_t n_groups = 1, n_slices = 1;
-
-    static std::pair<std::int64_t, std::int64_t> share(std::int64_t n, std::int64_t part,
-                                                       std::int64_t parts) {
-      return {n * part / parts, n * (part + 1) / parts};
-    }
-    std::pair<std::int64_t, std::int64_t> queries(std::int64_t group, std::int64_t n,
-                                                  const std::vector<Panel>& panels) const {
-      if (panels.empty()) return share(n, group, n_groups);
-      const auto [first, last] = share(static_cast<std::int64_t>(panels.size()), group, n_groups);
-      return {panels[first].first_query, panels[last - 1].first_query + panels[last - 1].n_queries};
-    }
-  };
-
-  Plan plan(std::int64_t k, int threads) const {
-    Plan plan;
-    const auto n_panels = static_cast<std::int64_t>(panels_.size());
-    if (n_panels > 0) {
-      plan.n_groups = (batch_.n() + kGroupQueries - 1) / kGroupQueries;
-      if (plan.n_groups > 1) plan.n_groups = (plan.n_groups + threads - 1) / threads * threads;
-      plan.n_groups = std::min(plan.n_groups, n_panels);
-    }
-    if (plan.n_groups < threads) {
-      const std::int64_t tasks = 4 * static_cast<std::int64_t>(threads);
-      const std::int64_t wanted = (tasks + plan.n_groups - 1) / plan.n_groups;
-      const std::int64_t least_rows = std::max<std::int64_t>(1024, 4 * k);
-      plan.n_slices = std::clamp<std::int64_t>(rows_.n / least_rows, 1, wanted);
-    }
-    return plan;
-  }
-
   std::int64_t narrow_block() const {
     return std::clamp<std::int64_t>(kBlockBytes / rows_.row_bytes(), 4, 1024);
   }
@@ -189,10 +117,10 @@ class Scan {
 
   /// One task: a group of queries over a slice of the rows. Its candidates go to their place in
   /// `found` (n_queries, n_slices, k).
-  void scan(const Plan& plan, std::int64_t group, std::int64_t slice, std::int64_t k,
+  void scan(const ScanPlan& plan, std::int64_t group, std::int64_t slice, std::int64_t k,
             const std::uint8_t* allow, Candidate* found) const {
     const auto [first, last] = plan.queries(group, batch_.n(), panels_);
-    const auto [begin_row, end_row] = Plan::share(rows_.n, slice, plan.n_slices);
+    const auto [begin_row, end_row] = ScanPlan::share(rows_.n, slice, plan.n_slices);
     const std::int64_t n_queries = last - first;
     std::vector<Candidate> storage(n_queries * CandidatePool::capacity(k));
     AlignedVector<float> thresholds(n_queries + kMaxPanelQueries, -kInfinity);  // padding: none
@@ -202,7 +130,8 @@ class Scan {
       pools.emplace_back(storage.data() + i * CandidatePool::capacity(k), k, &thresholds[i]);
     }
     Scratch& scratch = Scratch::of_this_thread();
-    Block block(scratch, panels_.empty() ? narrow_block() : wide_block());
+    RowBlock block(scratch.positions, scratch.rows,
+                   panels_.empty() ? narrow_block() : wide_block());
     for (std::int64_t begin = begin_row; begin < end_row;) {
       begin = block.fill(rows_, allow, begin, end_row);
       if (block.n == 0) continue;
@@ -220,7 +149,7 @@ class Scan {
   }
 
   /// Each query of a group to a block, on its own.
-  void scan_block(std::int64_t first, std::int64_t last, const Block& block, Scratch& scratch,
+  void scan_block(std::int64_t first, std::int64_t last, const RowBlock& block, Scratch& scratch,
                   CandidatePool* pools, const float* thresholds) const {
     float* distances = at_least(scratch.distances, block.n);
     for (std::int64_t i = first; i < last; ++i) {
@@ -233,7 +162,7 @@ class Scan {
     }
   }
 
-  void one_to_many(std::int64_t i, const Block& block, Scratch& scratch, float* out) const {
+  void one_to_many(std::int64_t i, const RowBlock& block, Scratch& scratch, float* out) const {
     const OneToMany kernel = Arithmetic::one_to_many(kernels_, metric_, rows_.dtype);
     double* sums = at_least(scratch.sums, block.n);
     double* squares = at_least(scratch.squares, block.n);
@@ -258,7 +187,7 @@ class Scan {
   }
 
   /// All panels of a group to a block.
-  void tile_block(std::int64_t first, std::int64_t last, Block& block, Scratch& scratch,
+  void tile_block(std::int64_t first, std::int64_t last, RowBlock& block, Scratch& scratch,
                   CandidatePool* pools, const float* thresholds) const {
     Tile<Value, typename Arithmetic::Sum, Term> job;
     const std::int64_t n_rows =
@@ -295,7 +224,7 @@ class Scan {
   }
 
   /// float32 rows are used where they lie, unless they must be rescaled; others are widened.
-  void prepare_rows(Block& block, std::int64_t n_rows, Scratch& scratch, FloatTile& job) const {
+  void prepare_rows(RowBlock& block, std::int64_t n_rows, Scratch& scratch, FloatTile& job) const {
     const std::int64_t dim = rows_.dim;
     const bool in_place = rows_.dtype == DType::f32;
     float* values = at_least(scratch.float_values, n_rows * dim);
@@ -322,7 +251,7 @@ class Scan {
     job.sums = job.distances;
   }
 
-  void prepare_rows(Block& block, std::int64_t n_rows, Scratch& scratch, IntTile& job) const {
+  void prepare_rows(RowBlock& block, std::int64_t n_rows, Scratch& scratch, IntTile& job) const {
     const std::int64_t stride = batch_.n_cells() * IntArithmetic::kCellValues;
     std::int16_t* values = at_least(scratch.int_values, n_rows * stride);
     double* terms = at_least(scratch.double_terms, n_rows);
@@ -341,7 +270,7 @@ class Scan {
 
   /// Pads the block to whole tiles by its last row, whose hits are then ignored.
   template <class Job>
-  static void finish(Block& block, std::int64_t n_rows, Term* terms, Job& job) {
+  static void finish(RowBlock& block, std::int64_t n_rows, Term* terms, Job& job) {
     std::fill(block.rows + block.n, block.rows + n_rows, block.rows[block.n - 1]);
     std::fill(terms + block.n, terms + n_rows, terms[block.n - 1]);
     job.rows = block.rows;

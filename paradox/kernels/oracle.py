@@ -67,3 +67,58 @@ def row_norms(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Return the Euclidean norm of each row: (n,) float64."""
     norms: npt.NDArray[np.float64] = np.linalg.norm(rows.astype(np.float64), axis=1)
     return norms
+
+
+def encode(rows: npt.NDArray[Any], metric: Metric) -> tuple[F64Matrix, F64Matrix, F64Matrix]:
+    """Return what codes stand for (n, dim), what they leave out, and what a code counts (n, 1).
+
+    The first two add up to the rows, as the metric sees them. int8 rows are codes themselves.
+    """
+    points = _points(rows, metric)
+    if rows.dtype == np.int8:
+        codes, norms = rows.astype(np.float64), row_norms(rows)
+        unit = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
+        scale = _float32(unit if metric == "cosine" else np.ones(len(rows)))
+    else:
+        scale = _float32(np.abs(points).max(axis=1) / 127)
+        codes = np.rint(np.divide(points, scale, out=np.zeros_like(points), where=scale > 0))
+    coded = scale * np.clip(codes, -128, 127)
+    return coded, points - coded, scale
+
+
+def lower_bounds(
+    queries: npt.NDArray[Any], rows: npt.NDArray[Any], metric: Metric, limit: int
+) -> F64Matrix:
+    """Return what distances are at least (n_queries, n), by codes of queries of up to `limit`.
+
+    Without the slack for float32, so the kernels' are a little less. Of rows and queries whose
+    norms are between 2^-60 and 2^60, or any under cosine.
+    """
+    points, wanted = _points(rows, metric), _points(queries, metric)
+    coded, rest, _ = encode(rows, metric)
+    nearest = (np.abs(wanted).max(axis=1) / limit).astype(np.float32)
+    scale = _float32(np.where(nearest > 0, np.nextafter(nearest, np.float32(np.inf)), 0))
+    asked = scale * np.rint(np.divide(wanted, scale, out=np.zeros_like(wanted), where=scale > 0))
+    norm = np.linalg.norm
+    error = np.outer(norm(asked, axis=1), norm(rest, axis=1))
+    error += np.outer(norm(wanted - asked, axis=1), norm(points, axis=1))
+    least: F64Matrix = -asked @ coded.T - error
+    if metric == "l2":
+        least = np.add.outer(norm(wanted, axis=1) ** 2, norm(points, axis=1) ** 2) + 2 * least
+    elif metric == "cosine":
+        least = 1 + least
+    return least
+
+
+def _points(vectors: npt.NDArray[Any], metric: Metric) -> F64Matrix:
+    points: F64Matrix = vectors.astype(np.float64)
+    if metric != "cosine":
+        return points
+    norms = np.linalg.norm(points, axis=1, keepdims=True)
+    directions: F64Matrix = np.divide(points, norms, out=np.zeros_like(points), where=norms > 0)
+    return directions
+
+
+def _float32(values: npt.NDArray[np.floating[Any]]) -> F64Matrix:
+    column: F64Matrix = values.astype(np.float32).astype(np.float64)[:, np.newaxis]
+    return column

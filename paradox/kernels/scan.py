@@ -37,9 +37,9 @@ def distances(query: Queries, rows: Rows, metric: Metric) -> F32Vector:
     """
     if query.ndim != 1:
         raise InvalidArgument(f"query: expected shape (dim,); got {query.shape}")
-    q, x = _pair(query[np.newaxis, :], rows)
+    q, x = check_pair(query[np.newaxis, :], rows)
     out = np.empty(len(x), np.float32)
-    level.chosen.distances(q, x, _code(metric), out)
+    level.chosen.distances(q, x, code_of(metric), out)
     return out
 
 
@@ -75,21 +75,15 @@ def top_k(
         InvalidArgument: shapes, dtypes, strides, k or threads are not these.
         DimensionMismatch: queries and rows differ in dimension.
     """
-    q, x = _pair(queries, rows)
+    q, x = check_pair(queries, rows)
     if k < 1:
         raise InvalidArgument(f"k: expected 1 or more; got {k}")
     if threads < 1:
         raise InvalidArgument(f"threads: expected 1 or more; got {threads}")
-    mask = None
-    if allow is not None:
-        if allow.dtype != np.bool_ or allow.shape != (len(x),):
-            raise InvalidArgument(
-                f"allow: expected bool of shape ({len(x)},); got {allow.dtype} {allow.shape}"
-            )
-        mask = np.ascontiguousarray(allow).view(np.uint8)
     positions = np.empty((len(q), k), np.int64)
     found = np.empty((len(q), k), np.float32)
-    level.chosen.top_k(q, x, _code(metric), k, mask, threads, positions, found)
+    mask = as_mask(allow, len(x))
+    level.chosen.top_k(q, x, code_of(metric), k, mask, threads, positions, found)
     return positions, found
 
 
@@ -110,7 +104,7 @@ def refine(queries: Queries, rows: Rows, positions: I64Matrix, metric: Metric) -
         InvalidArgument: shapes, dtypes or strides are not these, or a position is out of range.
         DimensionMismatch: queries and rows differ in dimension.
     """
-    q, x = _pair(queries, rows)
+    q, x = check_pair(queries, rows)
     at = np.ascontiguousarray(positions, dtype=np.int64)
     if at.ndim != 2 or len(at) != len(q):
         raise InvalidArgument(f"positions: expected shape ({len(q)}, m); got {at.shape}")
@@ -119,7 +113,7 @@ def refine(queries: Queries, rows: Rows, positions: I64Matrix, metric: Metric) -
             f"positions: expected -1 to {len(x) - 1}; got {at.min()} to {at.max()}"
         )
     out = np.empty(at.shape, np.float64)
-    native.refine(q, x, _code(metric), at, out)
+    native.refine(q, x, code_of(metric), at, out)
     return out
 
 
@@ -135,15 +129,16 @@ def row_norms(rows: Rows) -> npt.NDArray[np.float64]:
     Raises:
         InvalidArgument: shape, dtype or stride are not these.
     """
-    x = _matrix(rows, "rows", (np.float32, np.float16, np.int8))
+    x = native_rows(rows)
     out = np.empty(len(x), np.float64)
     native.row_norms(x, out)
     return out
 
 
-def _pair(queries: Queries, rows: Rows) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def check_pair(queries: Queries, rows: Rows) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return queries and rows in the form the native module reads; raises as `top_k` does."""
     q = _matrix(queries, "queries", (np.float32, np.int8))
-    x = _matrix(rows, "rows", (np.float32, np.float16, np.int8))
+    x = native_rows(rows)
     if q.dtype == np.int8 and x.dtype != np.int8:
         raise InvalidArgument(f"rows: expected int8, as the queries are; got {rows.dtype}")
     if q.shape[1] != x.shape[1]:
@@ -151,6 +146,22 @@ def _pair(queries: Queries, rows: Rows) -> tuple[npt.NDArray[Any], npt.NDArray[A
             f"queries: expected dimension {x.shape[1]}, as the rows have; got {q.shape[1]}"
         )
     return q, x
+
+
+def native_rows(rows: Rows) -> npt.NDArray[Any]:
+    """Return rows in the form the native module reads; raises as `row_norms` does."""
+    return _matrix(rows, "rows", (np.float32, np.float16, np.int8))
+
+
+def as_mask(allow: BoolMask | None, n: int) -> npt.NDArray[np.uint8] | None:
+    """Return a mask of n rows in the form the native module reads; raises as `top_k` does."""
+    if allow is None:
+        return None
+    if allow.dtype != np.bool_ or allow.shape != (n,):
+        raise InvalidArgument(
+            f"allow: expected bool of shape ({n},); got {allow.dtype} {allow.shape}"
+        )
+    return np.ascontiguousarray(allow).view(np.uint8)
 
 
 def _matrix(array: npt.NDArray[Any], where: str, dtypes: tuple[type, ...]) -> npt.NDArray[Any]:
@@ -167,5 +178,6 @@ def _matrix(array: npt.NDArray[Any], where: str, dtypes: tuple[type, ...]) -> np
     return array.view(np.uint16) if array.dtype == np.float16 else array
 
 
-def _code(metric: Metric) -> int:
+def code_of(metric: Metric) -> int:
+    """Return the native module's number of a metric."""
     return METRICS.index(check_metric(metric))

@@ -39,6 +39,14 @@ inline float reduce_add_ps(simde__m512 values) {
   return lanes[0];
 }
 
+inline int reduce_add_epi32(simde__m512i values) {
+  int lanes[16];
+  simde_mm512_storeu_si512(lanes, values);
+  int sum = 0;
+  for (const int lane : lanes) sum += lane;
+  return sum;
+}
+
 }  // namespace avx512_by_simde
 
 #undef _mm512_cvtph_ps
@@ -49,5 +57,7 @@ inline float reduce_add_ps(simde__m512 values) {
 #define _mm512_cvtepi32_ps(a) avx512_by_simde::cvtepi32_ps(a)
 #undef _mm512_reduce_add_ps
 #define _mm512_reduce_add_ps(a) avx512_by_simde::reduce_add_ps(a)
+#undef _mm512_reduce_add_epi32
+#define _mm512_reduce_add_epi32(a) avx512_by_simde::reduce_add_epi32(a)
 #undef _mm512_madd_epi16  // in 0.7.4 the alias has the arguments of the masked form
 #define _mm512_madd_epi16(a, b) simde_mm512_madd_epi16(a, b)

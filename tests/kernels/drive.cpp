@@ -2,7 +2,7 @@
 // level can be tried where only an emulator or a sanitizer can run it (`emulation.py`).
 //
 // A case is a `Header` and then the queries, the rows, the mask of a masked `top_k`, and the
-// positions of a `refine`. A matrix begins `offset_bytes` into its memory, has `gap_bytes` between
+// positions of a `refine`. Codes are made of the rows; ids count down. A matrix begins `offset_bytes` into its memory, has `gap_bytes` between
 // its rows, and ends with its last value, so that an address sanitizer sees a read beyond it.
 #include <cstdint>
 #include <cstdio>
@@ -11,6 +11,8 @@
 #include <stdexcept>
 #include <vector>
 
+#include "paradox/certified.hpp"
+#include "paradox/codes.hpp"
 #include "paradox/kernel_table.hpp"
 #include "paradox/matrix.hpp"
 #include "paradox/scan.hpp"
@@ -23,6 +25,7 @@ extern const KernelTable PARADOX_TABLES;
 
 namespace {
 
+using paradox::Codes;
 using paradox::DType;
 using paradox::KernelTable;
 using paradox::Matrix;
@@ -37,7 +40,14 @@ struct Header {
   std::int64_t threads, masked;
 };
 
-enum Operation : std::int64_t { kDistances, kTopK, kRefine, kRowNorms };
+enum Operation : std::int64_t {
+  kDistances,
+  kTopK,
+  kRefine,
+  kRowNorms,
+  kLowerBounds,
+  kCertifiedTopK
+};
 
 /// False at the end of the input.
 bool read(void* out, std::size_t size) {
@@ -59,6 +69,27 @@ template <class T>
 void write(const std::vector<T>& values) {
   std::fwrite(values.data(), sizeof(T), values.size(), stdout);
 }
+
+/// Rows and their codes, which end with their last value.
+struct Coded {
+  std::vector<std::uint8_t> values;
+  std::vector<float> terms;
+  Codes codes;
+
+  Coded(const Matrix& rows, Metric metric) : terms(static_cast<std::size_t>(4 * rows.n)) {
+    constexpr std::int64_t step = paradox::kCodeStep;
+    codes.n = rows.n;
+    codes.is_signed = rows.dtype == DType::i8;
+    codes.width = codes.is_signed ? rows.dim : (rows.dim + step - 1) / step * step;
+    codes.stride_bytes = codes.is_signed ? rows.stride_bytes : codes.width;
+    if (!codes.is_signed) values.resize(static_cast<std::size_t>(rows.n * codes.width));
+    paradox::encode(rows, metric, codes.is_signed ? nullptr : values.data(), codes.width,
+                    terms.data(), rows.n);
+    codes.values = codes.is_signed ? rows.data : values.data();
+    const float* all = terms.data();
+    codes.terms = {all, all + rows.n, all + 2 * rows.n, all + 3 * rows.n};
+  }
+};
 
 struct Case {
   Header header;
@@ -113,6 +144,28 @@ struct Case {
         std::vector<double> out(n_results);
         paradox::refine(queries(), rows(), positions.data(), header.m, metric, out.data());
         return write(out);
+      }
+      case kLowerBounds: {
+        std::vector<double> out(static_cast<std::size_t>(header.n_queries * header.n_rows));
+        const Coded coded(rows(), metric);
+        paradox::lower_bounds(kernels, queries(), coded.codes, metric, out.data());
+        return write(out);
+      }
+      case kCertifiedTopK: {
+        std::vector<std::int64_t> found(n_results, -1), ids;
+        std::vector<double> out(n_results);
+        std::vector<std::uint8_t> certified(static_cast<std::size_t>(header.n_queries));
+        const Matrix all = rows();
+        const Coded coded(all, metric);
+        for (std::int64_t i = 0; i < all.n; ++i) ids.push_back(all.n - i);
+        const paradox::CodedRows searched{&all, &coded.codes, ids.data(),
+                                          header.masked ? allow.data() : nullptr};
+        paradox::certified_top_k(kernels, queries(), searched, metric, header.m,
+                                 static_cast<int>(header.threads), found.data(), out.data(),
+                                 certified.data());
+        write(found);
+        write(out);
+        return write(certified);
       }
       case kRowNorms: {
         std::vector<double> out(static_cast<std::size_t>(header.n_rows));

@@ -13,7 +13,7 @@ from kernel_cases import Array
 from paradox.core.metric import METRICS, Metric
 
 _DTYPES = ("float32", "float16", "int8")
-_OPERATIONS = ("distances", "top_k", "refine", "row_norms")
+_OPERATIONS = ("distances", "top_k", "refine", "row_norms", "lower_bounds", "certified_top_k")
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Case:
     """One call: the arguments of the function of `paradox.kernels` that `operation` names.
 
     Attributes:
-        m: k of top_k.
+        m: k of top_k and certified_top_k, whose ids count down.
         positions: of refine, (n_queries, m).
     """
 
@@ -66,6 +66,14 @@ class Case:
             positions, at = _array(output, at, "<i8", shape)
             distances, at = _array(output, at, "<f4", shape)
             return (positions, distances), at
+        if self.operation == "certified_top_k":
+            shape = (len(self.queries), self.m)
+            positions, at = _array(output, at, "<i8", shape)
+            exact, at = _array(output, at, "<f8", shape)
+            certified, at = _array(output, at, "<u1", shape[:1])
+            return (positions, exact, certified.astype(np.bool_)), at
+        if self.operation == "lower_bounds":
+            return _array(output, at, "<f8", (len(self.queries), len(self.rows)))
         if self.positions is not None:
             return _array(output, at, "<f8", self.positions.shape)
         dtype = "<f4" if self.operation == "distances" else "<f8"

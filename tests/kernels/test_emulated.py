@@ -22,6 +22,7 @@ from kernel_cases import (
 
 from paradox import kernels
 from paradox.core.metric import METRICS
+from paradox.kernels import oracle
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +31,7 @@ NATIVE = HERE.parent.parent / "cython_ext"
 FLAGS = ["-std=c++17", "-ffp-contract=off", "-pthread", "-Wall", "-Wextra", "-Werror"]
 AVX2 = ["-mavx2", "-mfma", "-mf16c"]
 SIMDE = [*AVX2, "-include", f"{HERE}/avx512_by_simde.hpp", "-Wno-psabi"]
-SHARED = ["scan", "refine", "thread_pool"]
+SHARED = ["scan", "refine", "encode", "certified", "thread_pool"]
 
 
 @dataclass(frozen=True)
@@ -88,15 +89,22 @@ def of(*names: str, **own_flags: list[str]) -> dict[str, list[str]]:
 
 NEON = Program(
     "aarch64-linux-gnu-g++",
-    of("kernel_table", "kernels_neon", "kernels_scalar", "kernels_avx2", "kernels_avx512"),
+    of(
+        "kernel_table",
+        "kernels_neon",
+        "kernels_scalar",
+        "kernels_avx2",
+        "kernels_avx512",
+        "kernels_avx512vnni",
+    ),
     ["-O3", "-static"],
     "g++-aarch64-linux-gnu and qemu-user",
     ("qemu-aarch64",),
 )
 AVX512 = Program(
     "g++",
-    of("kernels_avx512", kernels_avx512=SIMDE),
-    ["-O1", "-DPARADOX_TABLES=kernels_avx512"],
+    of("kernels_avx512", "kernels_avx512vnni", kernels_avx512=SIMDE, kernels_avx512vnni=SIMDE),
+    ["-O1", "-DPARADOX_TABLES=kernels_avx512,kernels_avx512vnni"],
     "libsimde-dev, and AVX2",
 )
 X86 = of("kernels_avx2", "kernels_scalar", kernels_avx2=AVX2)
@@ -115,6 +123,7 @@ RUNS = {
     "neon": (NEON, "neon"),
     "neon-scalar": (NEON, "scalar"),
     "avx512": (AVX512, "avx512"),
+    "avx512vnni": (AVX512, "avx512vnni"),
     "address-avx2": (ADDRESS, "avx2"),
     "address-scalar": (ADDRESS, "scalar"),
     "thread": (THREAD, "avx2"),
@@ -191,6 +200,49 @@ def test_the_nearest_are_found_by_many_threads(command, dtypes):
         distances = np.empty_like(nearest)
         np.put_along_axis(distances, positions, nearest, axis=1)
         check_selection(found, distances, 30, allow)
+
+
+def test_bounds_hold_and_are_near(command):
+    cases = []
+    for dim in (*DIMS, 48, 64, 4096):
+        for dtype in ("float32", "float16", "int8"):
+            queries, rows = draw_pair(5, 5, 40, dim, ("float32", dtype))
+            rows = np.concatenate([rows, special_rows(dim, dtype)])
+            for metric in METRICS:
+                cases.append(Case("lower_bounds", queries, rows, metric))
+                cases.append(Case("lower_bounds", queries[:1], rows, metric))
+    for case, lower in zip(cases, run(command, cases), strict=True):
+        at = np.tile(np.arange(len(case.rows)), (len(case.queries), 1))
+        assert not np.isnan(lower).any()
+        exact = kernels.refine(case.queries, case.rows, at, case.metric)
+        assert (lower <= exact).all()
+        plain = slice(None, 40)
+        limit = 32 if command[-1] in ("avx2", "avx512") else 127
+        derived = oracle.lower_bounds(case.queries, case.rows[plain], case.metric, limit)
+        size = np.add.outer(oracle.row_norms(case.queries), oracle.row_norms(case.rows[plain]))
+        allowed = 2.0**-18 * (1 if case.metric == "cosine" else size**2) + 1e-15
+        assert (np.abs(lower[:, plain] - derived) <= allowed).all()
+
+
+def test_certified_answers_are_those_of_float64(command):
+    cases = []
+    for n_queries, threads in ((1, 1), (2, 3), (5, 1), (40, 3)):
+        for dtype in ("float32", "int8"):
+            queries, rows = draw_pair(6, n_queries, 9000, 19, ("float32", dtype))
+            rows[8000:] = rows[:1000]
+            allow = np.random.default_rng(7).random(9000) < 0.5
+            for metric in METRICS:
+                for mask in (None, allow):
+                    case = Case("certified_top_k", queries, rows, metric, 9, threads, mask)
+                    cases.append(case)
+    for case, found in zip(cases, run(command, cases), strict=True):
+        codes, ids = kernels.encode(case.rows, case.metric), np.arange(9000, 0, -1)
+        expected = kernels.certified_top_k(
+            case.queries, case.rows, codes, ids, 9, case.metric, allow=case.allow
+        )
+        assert found[2].all()
+        for mine, theirs in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
 
 
 def test_refinement_has_the_same_bits_as_here(command):

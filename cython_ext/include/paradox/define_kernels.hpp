@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "paradox/bound_kernels.hpp"
 #include "paradox/kernel_table.hpp"
 #include "paradox/matrix.hpp"
 #include "paradox/one_to_many.hpp"
@@ -55,6 +56,9 @@ inline void widen(const Row* row, std::int64_t dim, float* out) {
   void widen_i8_##isa(const std::int8_t* row, std::int64_t dim, float* out) {      \
     widen<Simd>(row, dim, out);                                                    \
   }                                                                                \
+  void bound_rows_u8_##isa(const CodeScan& job) { bound_rows<Simd>(job); }         \
+  void bound_tile_u8_##isa(const CodeTile& job) { bound_tile<Simd>(job); }         \
+  static_assert(kCodeStep % (Simd::kByteCells * kCodeCell) == 0);                  \
   static_assert(Simd::kTileVectors * Simd::kLanes <= kMaxPanelQueries);            \
   extern const KernelTable kernels_##isa;                                          \
   const KernelTable kernels_##isa = {                                              \
@@ -62,6 +66,8 @@ inline void widen(const Row* row, std::int64_t dim, float* out) {
       Simd::kLanes,                                                                \
       Simd::kTileVectors,                                                          \
       Simd::kTileRows,                                                             \
+      Simd::kCodeRows,                                                             \
+      Simd::kQueryLimit,                                                           \
       {l2_f32_##isa, l2_f16_##isa, l2_i8_##isa},                                   \
       {dot_f32_##isa, dot_f16_##isa, dot_i8_##isa},                                \
       {cosine_f32_##isa, cosine_f16_##isa, cosine_i8_##isa},                       \
@@ -72,5 +78,7 @@ inline void widen(const Row* row, std::int64_t dim, float* out) {
       tile_i8i8_##isa,                                                             \
       widen_f16_##isa,                                                             \
       widen_i8_##isa,                                                              \
+      bound_rows_u8_##isa,                                                         \
+      bound_tile_u8_##isa,                                                         \
   };                                                                               \
   }
