@@ -22,6 +22,10 @@ _DTYPES: dict[str, type[np.generic]] = {
     "int8": np.int8,
 }
 
+_LEAST_CODED_DIM = 49
+"""From where a row of codes is as long as what the kernels read at once: a query of 200k rows takes
+1.05 times as long over codes as over float32 at 32 dimensions, a third at 50 (AMD Zen 3)."""
+
 
 class ExactIndex(RowIndex):
     """A scan whose answers equal a float64 brute force, equal distances ordered by id.
@@ -33,16 +37,25 @@ class ExactIndex(RowIndex):
         metric: metric of the distances.
         dtype: how vectors are kept: "float32"; "float16", rounded, in half the memory; or "int8",
             for vectors of whole numbers from -128 to 127. Distances are to the vectors as kept.
+        codes: whether 8-bit codes are kept too, a byte a dimension and 16 a vector, by which a scan
+            reads a quarter as much; None keeps them where they pay.
 
     Raises:
-        InvalidArgument: another dtype.
+        InvalidArgument: another dtype, or codes that are neither True, False nor None.
     """
 
     name = "exact"
 
-    def __init__(self, dim: int, metric: Metric, *, dtype: str = "float32") -> None:
+    def __init__(
+        self, dim: int, metric: Metric, *, dtype: str = "float32", codes: bool | None = None
+    ) -> None:
         self._dtype = check_choice("dtype", dtype, _DTYPES)
-        super().__init__(dim, metric, Rows(dim, _DTYPES[self._dtype]))
+        if codes is not None and not isinstance(codes, bool):
+            raise InvalidArgument(f"codes: expected True, False or None; got {codes!r}")
+        self._codes = codes
+        is_coded = dim >= _LEAST_CODED_DIM if codes is None else codes
+        self._coded_for = metric if is_coded else None
+        super().__init__(dim, metric, Rows(dim, _DTYPES[self._dtype], coded_for=self._coded_for))
 
     def check(self, vectors: F32Matrix) -> None:
         """Refuse vectors that the dtype cannot keep.
@@ -91,14 +104,17 @@ class ExactIndex(RowIndex):
 
     def contents(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return what a saved index is made of: fields and sections."""
-        fields = {"dim": self._dim, "metric": self._metric, "options": {"dtype": self._dtype}}
+        options = {"dtype": self._dtype, "codes": self._codes}
+        fields = {"dim": self._dim, "metric": self._metric, "options": options}
         return fields, self._rows.sections()
 
     @classmethod
     def from_contents(cls, fields: dict[str, Any], sections: dict[str, memoryview]) -> Self:
         """Return the index that `contents` came from."""
         index = cls(fields["dim"], fields["metric"], **fields["options"])
-        index._rows = Rows.from_sections(sections, index._dim, _DTYPES[index._dtype])
+        index._rows = Rows.from_sections(
+            sections, index._dim, _DTYPES[index._dtype], coded_for=index._coded_for
+        )
         return index
 
     def stats(self) -> IndexStats:

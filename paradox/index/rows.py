@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from paradox import kernels
+from paradox.core.metric import Metric
 from paradox.core.types import NO_ID, BoolMask, F32Matrix, I64Vector
 from paradox.index.id_map import IdMap
+from paradox.index.row_codes import RowCodes
 
 _GROWTH = 1.5
 
@@ -21,14 +23,23 @@ class Rows:
     Buffers grow by half, so that adding costs amortised constant time a row. The slots of removed
     vectors are taken by the next ones added. Readers may run side by side; a writer runs alone.
 
+    Args:
+        dim: dimension of the vectors.
+        dtype: float32, float16 or int8.
+        coded_for: keep 8-bit codes too, for certified scans under this metric; None keeps none.
+
     Attributes:
         n_slots: slots ever used: positions in `matrix`, `ids`, `norms` and `live`.
     """
 
-    def __init__(self, dim: int, dtype: npt.DTypeLike = np.float32) -> None:
+    def __init__(
+        self, dim: int, dtype: npt.DTypeLike = np.float32, *, coded_for: Metric | None = None
+    ) -> None:
+        self._coded_for = coded_for
         self._clear(dim, dtype)
 
     def _clear(self, dim: int, dtype: npt.DTypeLike) -> None:
+        self._codes = None if self._coded_for is None else RowCodes(dim, dtype, self._coded_for)
         self.n_slots = 0
         self._matrix: npt.NDArray[Any] = np.empty((0, dim), dtype)
         self._ids = np.empty(0, np.int64)
@@ -57,6 +68,11 @@ class Rows:
         return self._norms[: self.n_slots]
 
     @property
+    def codes(self) -> kernels.Codes | None:
+        """The codes of `matrix`, where they are kept."""
+        return None if self._codes is None else self._codes.of(self.matrix)
+
+    @property
     def live(self) -> BoolMask:
         """(n_slots,) whether a slot holds a vector."""
         return self._live[: self.n_slots]
@@ -70,7 +86,8 @@ class Rows:
     def resident_bytes(self) -> int:
         """Memory reserved, without a mapped matrix."""
         held = self._ids.nbytes + self._norms.nbytes + self._live.nbytes + self._slot_of.nbytes
-        return held + (0 if self._mapped else self._matrix.nbytes)
+        codes = 0 if self._codes is None else self._codes.nbytes
+        return held + codes + (0 if self._mapped else self._matrix.nbytes)
 
     @property
     def mapped_bytes(self) -> int:
@@ -109,6 +126,8 @@ class Rows:
         self.n_slots += n_fresh
         self._matrix[slots] = vectors
         self._norms[slots] = kernels.row_norms(vectors)
+        if self._codes is not None:
+            self._codes.put(slots, vectors)
         self._ids[slots] = ids
         self._live[slots] = True
         self._slot_of.set(ids[new], slots[new])
@@ -128,7 +147,7 @@ class Rows:
 
     def compacted(self) -> Rows:
         """Return the live rows in as many slots, in the order of their slots."""
-        compact = Rows(self._matrix.shape[1], self._matrix.dtype)
+        compact = Rows(self._matrix.shape[1], self._matrix.dtype, coded_for=self._coded_for)
         live = self.live_slots()
         compact.put(self._ids[live], self._matrix[live])
         return compact
@@ -139,16 +158,23 @@ class Rows:
 
     @classmethod
     def from_sections(
-        cls, sections: dict[str, memoryview], dim: int, dtype: npt.DTypeLike = np.float32
+        cls,
+        sections: dict[str, memoryview],
+        dim: int,
+        dtype: npt.DTypeLike = np.float32,
+        *,
+        coded_for: Metric | None = None,
     ) -> Rows:
         """Return the rows that `sections` came from; a matrix mapped from a file stays there."""
-        rows = cls(dim, dtype)
+        rows = cls(dim, dtype, coded_for=coded_for)
         rows._matrix = np.frombuffer(sections["rows"], dtype).reshape(-1, dim)
         rows._mapped = isinstance(sections["rows"].obj, mmap.mmap)
         rows._ids = np.frombuffer(sections["ids"], np.int64).copy()
         rows.n_slots = len(rows._ids)
         rows._live = rows._ids != NO_ID
         rows._norms = np.where(rows._live, kernels.row_norms(rows._matrix), 0.0)
+        if rows._codes is not None:
+            rows._codes.fill(rows._matrix)
         rows._free = np.flatnonzero(~rows._live).tolist()
         live = rows.live_slots()
         rows._slot_of.set(rows._ids[live], live)
@@ -165,6 +191,8 @@ class Rows:
         self._ids = self._moved(self._ids, capacity)
         self._norms = self._moved(self._norms, capacity)
         self._live = self._moved(self._live, capacity)
+        if self._codes is not None:
+            self._codes.reserve(self.n_slots, capacity)
         self._mapped = False
 
     def _moved(self, array: npt.NDArray[Any], capacity: int) -> npt.NDArray[Any]:

@@ -1,10 +1,13 @@
 """Exact search over rows, certified: what is returned is provably the answer of float64.
 
-The native scan takes the k nearest and some more by float32 distance, and these are measured again
-in float64. No row left out can belong to the answer if its float32 distance, less the kernels'
-error bound, exceeds the k-th float64 distance. Where that fails (near ties, huge norms beside tiny
-ones), every row that the bound cannot rule out is measured in float64 for that query. Equal
-distances are ordered by id, so an answer does not depend on the order of insertion.
+Rows are kept as 8-bit codes too, from which the native scan bounds every distance; what the bounds
+cannot rule out is measured in float64 (`docs/exact.md`). Where they rule out too little (near ties,
+huge norms beside tiny ones), and over rows that have no codes, a float32 scan takes the k nearest
+and some more, and these are measured again in float64. No row left out can belong to the answer if
+its float32 distance, less the kernels' error bound, exceeds the k-th float64 distance. Where that
+fails too, every row that the bound cannot rule out is measured in float64 for that query.
+
+Equal distances are ordered by id, so an answer does not depend on the order of insertion.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from paradox import kernels
 from paradox.core.metric import Metric
 from paradox.core.types import (
     NO_ID,
+    BoolMask,
     F32Matrix,
     F32Vector,
     F64Matrix,
@@ -49,8 +53,7 @@ def nearest(
         threads: threads of the native scan.
     """
     n = len(rows) if slots is None else len(slots)
-    n_candidates = min(k, n) + max(_SLACK, k // 8)
-    if n <= max(_FEW, n_candidates):
+    if n <= max(_FEW, _n_candidates(k, n)):
         some = rows.live_slots() if slots is None else slots
         return _nearest_of_few(rows, queries, k, metric, some)
     mask = None
@@ -59,25 +62,14 @@ def nearest(
         mask[slots] = True
     elif rows.n_free:
         mask = rows.live
-    found, rough = kernels.top_k(
-        queries, rows.matrix, n_candidates, metric, allow=mask, threads=threads
+    if rows.codes is None:
+        return _by_float32(rows, queries, k, metric, mask, threads)
+    found, distances, certified = kernels.certified_top_k(
+        queries, rows.matrix, rows.codes, rows.ids, k, metric, allow=mask, threads=threads
     )
-    distances = kernels.refine(queries, rows.matrix, found, metric)
-    found, distances = in_order(rows, found, distances, k)
-
-    norms = rows.norms if mask is None else rows.norms[mask]
-    error = kernels.error_bound(
-        rows.matrix.shape[1], metric, kernels.row_norms(queries), norms.max()
-    )
-    with np.errstate(invalid="ignore"):  # +inf less an unbounded error proves nothing
-        unproven = ~(distances[:, k - 1] < rough[:, -1].astype(np.float64) - error)
-    for q in np.flatnonzero(unproven):
-        limit = float(distances[q, k - 1])
-        near = _not_beyond(rows, queries[q], limit, metric)
-        if mask is not None:
-            near = near[mask[near]]
-        exact = kernels.refine(queries[q : q + 1], rows.matrix, near[np.newaxis, :], metric)
-        found[q : q + 1], distances[q : q + 1] = in_order(rows, near[np.newaxis, :], exact, k)
+    left = np.flatnonzero(~certified)
+    if len(left):
+        found[left], distances[left] = _by_float32(rows, queries[left], k, metric, mask, threads)
     return found, distances
 
 
@@ -87,7 +79,11 @@ def within(rows: Rows, query: F32Vector, radius: float, metric: Metric) -> Neigh
         return neighbors(rows, *_padding(1, 0), certified=True).first_row()
     with np.errstate(over="ignore"):
         limit = np.nextafter(np.float32(radius), np.float32(np.inf))
-    near = _not_beyond(rows, query, float(limit), metric)
+    if rows.codes is None:
+        near = _not_beyond(rows, query, float(limit), metric)
+    else:
+        lower = kernels.lower_bounds(query[np.newaxis, :], rows.codes, metric)[0]
+        near = np.flatnonzero(lower <= limit)
     near = near[rows.live[near]]
     exact = kernels.refine(query[np.newaxis, :], rows.matrix, near[np.newaxis, :], metric)
     found = neighbors(
@@ -130,6 +126,42 @@ def first(found: Neighbors, n: int) -> Neighbors:
     return Neighbors(
         found.ids[:n], found.distances[:n], certified=found.certified, effort=found.effort
     )
+
+
+def _by_float32(
+    rows: Rows,
+    queries: F32Matrix,
+    k: int,
+    metric: Metric,
+    mask: BoolMask | None,
+    threads: int,
+) -> tuple[I64Matrix, F64Matrix]:
+    """Return the k nearest of more rows than there are candidates, by float32 distances."""
+    n_candidates = _n_candidates(k, rows.n_slots)
+    found, rough = kernels.top_k(
+        queries, rows.matrix, n_candidates, metric, allow=mask, threads=threads
+    )
+    distances = kernels.refine(queries, rows.matrix, found, metric)
+    found, distances = in_order(rows, found, distances, k)
+
+    norms = rows.norms if mask is None else rows.norms[mask]
+    error = kernels.error_bound(
+        rows.matrix.shape[1], metric, kernels.row_norms(queries), norms.max()
+    )
+    with np.errstate(invalid="ignore"):  # +inf less an unbounded error proves nothing
+        unproven = ~(distances[:, k - 1] < rough[:, -1].astype(np.float64) - error)
+    for q in np.flatnonzero(unproven):
+        limit = float(distances[q, k - 1])
+        near = _not_beyond(rows, queries[q], limit, metric)
+        if mask is not None:
+            near = near[mask[near]]
+        exact = kernels.refine(queries[q : q + 1], rows.matrix, near[np.newaxis, :], metric)
+        found[q : q + 1], distances[q : q + 1] = in_order(rows, near[np.newaxis, :], exact, k)
+    return found, distances
+
+
+def _n_candidates(k: int, n: int) -> int:
+    return min(k, n) + max(_SLACK, k // 8)
 
 
 def _nearest_of_few(

@@ -41,8 +41,10 @@ class Make:
 
 MAKES = {
     "exact": Make("exact", certified=True),
+    "exact-coded": Make("exact", {"codes": True}, certified=True),
     "exact-float16": Make("exact", {"dtype": "float16"}, rounds=2**-10, certified=True),
     "exact-int8": Make("exact", {"dtype": "int8"}, whole=True, certified=True),
+    "exact-int8-coded": Make("exact", {"dtype": "int8", "codes": True}, whole=True, certified=True),
     "graph": Make("graph"),
     "hnsw": Make("hnsw", {"ef_construction": 60}),
     "ivfpq": Make("ivfpq"),

@@ -69,7 +69,8 @@ def by_float64(rows, queries, k, metric, slots=None):
     ],
 )
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
-def test_answers_equal_those_of_float64(made, metric, dtype):
+@pytest.mark.parametrize("coded", [False, True])
+def test_answers_equal_those_of_float64(made, metric, dtype, coded):
     rng = np.random.default_rng(12)
     vectors = made(rng).astype(np.float32)
     if dtype is np.float16:
@@ -77,12 +78,13 @@ def test_answers_equal_those_of_float64(made, metric, dtype):
     vectors = vectors.astype(dtype)
     if metric == "cosine":
         vectors[~vectors.any(axis=1), 0] = 1
-    rows = Rows(DIM, dtype)
+    rows = Rows(DIM, dtype, coded_for=metric if coded else None)
     rows.put(rng.permutation(N), vectors)
     rows.remove(np.arange(0, N, 7))
     live = rows.live_slots()
     queries = np.concatenate([rows.matrix[live[:3]], rows.matrix[live[5:9]] * dtype(1.001)])
     queries = np.ascontiguousarray(queries, np.float32)
+    queries = queries[: rng.integers(1, 8)]
     some = np.sort(rng.permutation(live)[:900])
     for slots in (None, some):
         found, distances = scan.nearest(rows, queries, 10, metric, slots=slots, threads=2)
@@ -93,11 +95,12 @@ def test_answers_equal_those_of_float64(made, metric, dtype):
         np.testing.assert_allclose(distances[differing], exact[differing], rtol=1e-14, atol=1e-300)
 
 
-def test_equal_distances_are_ordered_by_id_whatever_the_order_of_insertion():
+@pytest.mark.parametrize("coded_for", [None, "l2"])
+def test_equal_distances_are_ordered_by_id_whatever_the_order_of_insertion(coded_for):
     vector = np.ones((1, DIM), np.float32)
     answers = []
     for seed in range(3):
-        rows = Rows(DIM)
+        rows = Rows(DIM, coded_for=coded_for)
         rows.put(np.random.default_rng(seed).permutation(N), np.tile(vector, (N, 1)))
         found, _ = scan.nearest(rows, vector, 30, "l2")
         answers.append(rows.ids[found[0]].tolist())
@@ -109,3 +112,20 @@ def test_nothing_live_is_padding():
     found, distances = scan.nearest(rows, np.ones((2, DIM), np.float32), 3, "l2")
     assert found.tolist() == [[-1] * 3] * 2
     assert np.isinf(distances).all()
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])
+@pytest.mark.parametrize("coded", [False, True])
+def test_all_within_a_radius_are_found(metric, coded):
+    rng = np.random.default_rng(3)
+    rows = Rows(DIM, coded_for=metric if coded else None)
+    rows.put(rng.permutation(N), spread(rng).astype(np.float32))
+    rows.remove(np.arange(0, N, 5))
+    query = spread(rng)[0].astype(np.float32)
+    live = rows.live_slots()
+    distances = np.sort(oracle.distances(query[np.newaxis], rows.matrix[live], metric)[0])
+    for n in (0, 1, 40, 700):
+        radius = float(np.mean(distances[n - 1 : n + 1])) if n else float(distances[0]) - 1
+        found = scan.within(rows, query, radius, metric)
+        assert len(found.ids) == n
+        np.testing.assert_allclose(found.distances, distances[:n], rtol=1e-6, atol=1e-6)
