@@ -11,6 +11,21 @@ from libcpp.memory cimport unique_ptr
 from libcpp.vector cimport vector
 
 
+cdef extern from "paradox/matrix.hpp" namespace "paradox" nogil:
+    cdef enum class Metric "paradox::Metric":
+        l2
+
+    cdef enum class DType "paradox::DType":
+        f32
+
+    cdef cppclass Matrix:
+        const void* data
+        int64_t n
+        int64_t dim
+        int64_t stride_bytes
+        DType dtype
+
+
 cdef extern from "paradox/graph/graph_kernels.hpp" namespace "paradox" nogil:
     cdef cppclass GraphKernels:
         const char* isa
@@ -21,10 +36,15 @@ cdef extern from "paradox/graph/graph_kernels.hpp" namespace "paradox" nogil:
 cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
     cdef cppclass GraphSettings:
         int dim
-        cbool inner_product
+        Metric metric
         int degree
         int build_effort
         uint64_t seed
+
+    cdef cppclass GraphRows:
+        Matrix vectors
+        const int64_t* slots
+        const int64_t* ids
 
     cdef cppclass NativeGraph "paradox::Graph":
         NativeGraph(const GraphSettings& settings, const GraphKernels& kernels) except +
@@ -36,8 +56,11 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
         const vector[float]& origin() const
         void add(const float* vectors, int64_t n, int threads) except +
         void remove(const int64_t* nodes, int64_t n) noexcept
-        void search(const float* queries, int64_t n, int64_t k, int64_t effort,
-                    const uint8_t* allow, int threads, int64_t* out) except +
+        void search(const float* queries, int64_t n, int64_t k, int64_t effort, int threads,
+                    int64_t* out) except +
+        void search_rows(const float* queries, int64_t n, int64_t k, int64_t effort,
+                         const GraphRows& rows, int threads, int64_t* ids,
+                         float* distances) except +
         void save_nodes(uint8_t* out) noexcept
         cbool restore(const uint8_t* nodes, int64_t n, const float* origin, float longest,
                       int64_t n_at_choice) except +
@@ -49,14 +72,13 @@ cdef class Graph:
     cdef unique_ptr[NativeGraph] graph
     cdef int dim
 
-    def __cinit__(self, str isa, int dim, bint inner_product, int degree, int build_effort,
-                  uint64_t seed):
+    def __cinit__(self, str isa, int dim, int metric, int degree, int build_effort, uint64_t seed):
         cdef GraphSettings settings
         cdef const GraphKernels* kernels = find_graph_kernels(isa.encode())
         if kernels is NULL:
             raise ValueError(f"isa: no graph kernels for {isa!r}")
         settings.dim = self.dim = dim
-        settings.inner_product = inner_product
+        settings.metric = <Metric> metric
         settings.degree = degree
         settings.build_effort = build_effort
         settings.seed = seed
@@ -101,20 +123,40 @@ cdef class Graph:
         if nodes.shape[0]:
             self.graph.get().remove(&nodes[0], nodes.shape[0])
 
-    def search(self, const float[:, ::1] queries, int64_t k, int64_t effort,
-               const uint8_t[::1] allow, int threads, int64_t[:, ::1] out):
-        """Write the k nearest nodes of each query into out (n_queries, k), -1 padded.
-
-        allow is (len(self),) of 0 or 1, or None.
-        """
-        cdef const float* data = &queries[0, 0] if queries.shape[0] else NULL
-        cdef const uint8_t* mask = NULL
-        cdef int64_t* found = &out[0, 0] if out.shape[0] else NULL
+    def search(self, const float[:, ::1] queries, int64_t k, int64_t effort, int threads,
+               int64_t[:, ::1] out):
+        """Write the k nearest nodes of each query into out (n_queries, k), -1 padded."""
         cdef int64_t n = queries.shape[0]
-        if allow is not None and allow.shape[0]:
-            mask = &allow[0]
+        if not n:
+            return
+        cdef const float* data = &queries[0, 0]
+        cdef int64_t* found = &out[0, 0]
         with nogil:
-            self.graph.get().search(data, n, k, effort, mask, threads, found)
+            self.graph.get().search(data, n, k, effort, threads, found)
+
+    def search_rows(self, const float[:, ::1] queries, int64_t k, int64_t effort,
+                    const float[:, ::1] rows, const int64_t[::1] slots, const int64_t[::1] ids,
+                    int threads, int64_t[:, ::1] out_ids, float[:, ::1] out_distances):
+        """Write ids and distances (n_queries, k) of the k nearest rows; -1 and +inf padded.
+
+        A node's vector is in row slots[node], whose id is in ids; there is one node at least.
+        """
+        cdef int64_t n = queries.shape[0]
+        if not n:
+            return
+        cdef GraphRows given
+        given.vectors.data = &rows[0, 0]
+        given.vectors.n = rows.shape[0]
+        given.vectors.dim = rows.shape[1]
+        given.vectors.stride_bytes = rows.strides[0]
+        given.vectors.dtype = DType.f32
+        given.slots = &slots[0]
+        given.ids = &ids[0]
+        cdef const float* data = &queries[0, 0]
+        cdef int64_t* found = &out_ids[0, 0]
+        cdef float* distances = &out_distances[0, 0]
+        with nogil:
+            self.graph.get().search_rows(data, n, k, effort, given, threads, found, distances)
 
     def save_nodes(self, uint8_t[:, ::1] out):
         """Write the nodes into out (len(self), node_bytes)."""

@@ -1,5 +1,3 @@
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -8,7 +6,7 @@ class Graph:
         self,
         isa: str,
         dim: int,
-        inner_product: bool,
+        metric: int,
         degree: int,
         build_effort: int,
         seed: int,
@@ -30,9 +28,20 @@ class Graph:
         queries: npt.NDArray[np.float32],
         k: int,
         effort: int,
-        allow: npt.NDArray[Any] | None,
         threads: int,
         out: npt.NDArray[np.int64],
+    ) -> None: ...
+    def search_rows(
+        self,
+        queries: npt.NDArray[np.float32],
+        k: int,
+        effort: int,
+        rows: npt.NDArray[np.float32],
+        slots: npt.NDArray[np.int64],
+        ids: npt.NDArray[np.int64],
+        threads: int,
+        out_ids: npt.NDArray[np.int64],
+        out_distances: npt.NDArray[np.float32],
     ) -> None: ...
     def save_nodes(self, out: npt.NDArray[np.uint8]) -> None: ...
     def restore(

@@ -10,8 +10,9 @@ import numpy.typing as npt
 from paradox.core import config
 from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
-from paradox.core.types import F32Matrix, I64Matrix, I64Vector
-from paradox.index.options import check_int, check_threads
+from paradox.core.types import NO_ID, F32Matrix, I64Matrix, I64Vector, Neighbors
+from paradox.index.backend import Allow
+from paradox.index.options import check_effort, check_int, check_threads
 from paradox.index.proposing import CALL_ROWS, ProposingIndex
 from paradox.kernels.graph import BLOCK_EDGES, empty_graph
 
@@ -57,6 +58,39 @@ class GraphIndex(ProposingIndex):
         self._build_threads = check_threads("build_threads", build_threads)
         self._rebuild()
 
+    def search(
+        self,
+        queries: F32Matrix,
+        k: int,
+        *,
+        effort: int | None = None,
+        allow: Allow | None = None,
+        threads: int = 1,
+    ) -> Neighbors:
+        """Return the k nearest vectors of each query; see `IndexBackend.search`.
+
+        Where nothing is filtered the whole search is one native call.
+        """
+        chosen = self._effort_or_default() if effort is None else check_effort(effort)
+        if allow is None and not self._must_scan(queries, k, chosen):
+            ids = np.empty((len(queries), k), np.int64)
+            distances = np.empty((len(queries), k), np.float32)
+            rows = self._rows
+            self._graph.search_rows(
+                np.ascontiguousarray(queries),
+                k,
+                chosen,
+                rows.matrix,
+                self._labels.section(),
+                rows.ids,
+                threads,
+                ids,
+                distances,
+            )
+            if not (ids[:, min(k, len(rows)) - 1] == NO_ID).any():
+                return Neighbors(ids, distances, effort=chosen)
+        return super().search(queries, k, effort=effort, allow=allow, threads=threads)
+
     def _options(self) -> dict[str, Any]:
         return {
             "degree": self._degree,
@@ -68,6 +102,9 @@ class GraphIndex(ProposingIndex):
     @property
     def _ready(self) -> bool:
         return True
+
+    def _points(self, vectors: F32Matrix) -> F32Matrix:
+        return vectors  # the graph takes directions itself
 
     def _take_in(self, labels: I64Vector, points: F32Matrix) -> None:
         self._graph.add(np.ascontiguousarray(points), self._build_threads or config.threads())
@@ -81,7 +118,7 @@ class GraphIndex(ProposingIndex):
     def _rebuild(self) -> None:
         self._graph = empty_graph(
             self._dim,
-            inner_product=self._metric == "ip",
+            self._metric,
             degree=self._degree,
             build_effort=self._build_effort,
             seed=self._seed,
@@ -89,7 +126,7 @@ class GraphIndex(ProposingIndex):
 
     def _propose(self, points: F32Matrix, n: int, effort: int, threads: int) -> I64Matrix | None:
         labels = np.empty((len(points), n), np.int64)
-        self._graph.search(np.ascontiguousarray(points), n, effort, None, threads, labels)
+        self._graph.search(np.ascontiguousarray(points), n, effort, threads, labels)
         return labels
 
     def _n_candidates(self, k: int, effort: int) -> int:

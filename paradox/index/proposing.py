@@ -141,7 +141,7 @@ class ProposingIndex(RowIndex):
         """Return the k nearest vectors of each query; see `IndexBackend.search`."""
         effort = self._effort_or_default() if effort is None else check_effort(effort)
         slots = None if allow is None else self._rows.find_allowed(allow)
-        if self._scan_is_cheaper(k, effort, slots) or self._may_overflow(queries):
+        if self._must_scan(queries, k, effort, slots):
             found = scan.nearest(self._rows, queries, k, self._metric, slots=slots, threads=threads)
             return scan.neighbors(self._rows, *found, certified=True, effort=effort)
         nearest, distances = self._nearest_proposed(queries, k, effort, slots, threads)
@@ -234,6 +234,12 @@ class ProposingIndex(RowIndex):
         if self._labels.n_live < len(self._rows):
             return True
         return bool(kernels.row_norms(queries).max(initial=0) > _LARGEST_NORM)
+
+    def _must_scan(
+        self, queries: F32Matrix, k: int, effort: int, slots: I64Vector | None = None
+    ) -> bool:
+        """Tell whether a search is a scan, as that is cheaper or the only safe way."""
+        return self._scan_is_cheaper(k, effort, slots) or self._may_overflow(queries)
 
     def _effort_or_default(self) -> int:
         return self.default_effort if self._effort is None else self._effort

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from paradox._native.graph import Graph
+from paradox._native import graph as native
+from paradox.core.metric import METRICS, Metric
 from paradox.kernels.level import isa
 
 BLOCK_EDGES = 32
@@ -12,15 +13,15 @@ MOST_NODES = 2**31
 
 
 def empty_graph(
-    dim: int, *, inner_product: bool, degree: int, build_effort: int, seed: int
-) -> Graph:
+    dim: int, metric: Metric, *, degree: int, build_effort: int, seed: int
+) -> native.Graph:
     """Return a graph without nodes.
 
     Args:
         dim: dimension of the vectors.
-        inner_product: nearest is of greatest inner product; else of least Euclidean distance.
+        metric: what nearest means; no vector may be zero under cosine.
         degree: edges of a node, a multiple of `BLOCK_EDGES`.
         build_effort: width of the searches that look for a node's neighbours.
         seed: of the rotation and of all choices at random.
     """
-    return Graph(isa(), dim, inner_product, degree, build_effort, seed)
+    return native.Graph(isa(), dim, METRICS.index(metric), degree, build_effort, seed)

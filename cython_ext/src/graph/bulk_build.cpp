@@ -204,7 +204,7 @@ void BulkBuild::look_around() {
 void BulkBuild::look_along(std::uint32_t node) {
   SearchScratch& scratch = SearchScratch::of_this_thread();
   graph_.prepare(node, scratch);
-  graph_.walk(scratch, graph_.settings_.build_effort, nullptr);
+  graph_.walk(scratch, graph_.settings_.build_effort);
   std::vector<Neighbour>& found = scratch.neighbours;
   found.clear();
   for (const std::uint64_t entry : scratch.found) {

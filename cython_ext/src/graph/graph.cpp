@@ -22,7 +22,7 @@ constexpr std::uint32_t kMostEntries = 1024;
 constexpr std::int64_t kBulkVectors = 2048;
 
 int padded(const GraphSettings& settings) {
-  const int dim = settings.dim + (settings.inner_product ? 1 : 0);
+  const int dim = settings.dim + (settings.metric == Metric::ip ? 1 : 0);
   return (dim + kDimStep - 1) / kDimStep * kDimStep;
 }
 
@@ -74,7 +74,7 @@ Graph::Graph(const GraphSettings& settings, const GraphKernels& kernels)
     : settings_(settings),
       kernels_(kernels),
       layout_(padded(settings), settings.degree),
-      rotation_(settings.dim + (settings.inner_product ? 1 : 0), layout_.dim, settings.seed),
+      rotation_(settings.dim + n_extra_dims(), layout_.dim, settings.seed),
       nodes_(layout_) {}
 
 float Graph::distance(std::uint32_t a, std::uint32_t b) const {
@@ -107,21 +107,31 @@ void Graph::remove(const std::int64_t* nodes, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) removed_[static_cast<std::size_t>(nodes[i])] = 1;
 }
 
+double Graph::unit_scale(const float* vector) const {
+  if (settings_.metric != Metric::cosine) return 1.0;
+  double squares = 0.0;
+  for (int j = 0; j < settings_.dim; ++j) squares += double{vector[j]} * vector[j];
+  return squares > 0.0 ? 1.0 / std::sqrt(squares) : 0.0;
+}
+
 /// The mean of the first vectors: int8 steps are then spent on what differs between vectors.
 void Graph::choose_origin(const float* vectors, std::int64_t n) {
-  std::vector<double> sums(static_cast<std::size_t>(settings_.dim));
+  const int dim = settings_.dim;
+  std::vector<double> sums(static_cast<std::size_t>(dim));
   for (std::int64_t i = 0; i < n; ++i) {
-    for (int j = 0; j < settings_.dim; ++j) sums[j] += vectors[i * settings_.dim + j];
+    const float* vector = vectors + i * dim;
+    const double scale = unit_scale(vector);
+    for (int j = 0; j < dim; ++j) sums[j] += scale * vector[j];
   }
   origin_.resize(sums.size());
   for (std::size_t j = 0; j < sums.size(); ++j) {
     origin_[j] = static_cast<float>(sums[j] / static_cast<double>(n));
   }
-  if (!settings_.inner_product) return;
+  if (!is_product()) return;
   for (std::int64_t i = 0; i < n; ++i) {
     double squares = 0.0;
-    for (int j = 0; j < settings_.dim; ++j) {
-      const double value = vectors[i * settings_.dim + j] - origin_[j];
+    for (int j = 0; j < dim; ++j) {
+      const double value = vectors[i * dim + j] - origin_[j];
       squares += value * value;
     }
     longest_ = std::max(longest_, static_cast<float>(std::sqrt(squares)));
@@ -133,12 +143,13 @@ void Graph::choose_origin(const float* vectors, std::int64_t n) {
 void Graph::store(std::uint32_t node, const float* vector, SearchScratch& scratch) {
   const int dim = settings_.dim;
   float* input = at_least(scratch.input, dim + 1);
+  const double unit = unit_scale(vector);
   double squares = 0.0;
   for (int j = 0; j < dim; ++j) {
-    input[j] = vector[j] - origin_[j];
+    input[j] = static_cast<float>(unit * vector[j] - origin_[j]);
     squares += double{input[j]} * input[j];
   }
-  if (settings_.inner_product) {
+  if (is_product()) {
     input[dim] =
         static_cast<float>(std::sqrt(std::max(double{longest_} * longest_ - squares, 0.0)));
   }
@@ -157,7 +168,7 @@ void Graph::store(std::uint32_t node, const float* vector, SearchScratch& scratc
     sum += value * value;
   }
   header.squares = header.scale * header.scale * static_cast<float>(sum);
-  header.term = settings_.inner_product ? 0.0f : header.squares;
+  header.term = is_product() ? 0.0f : header.squares;
 }
 
 void Graph::connect(std::uint32_t node, const std::uint32_t* neighbours, int n) {

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "paradox/graph/graph.hpp"
+#include "paradox/scan.hpp"
 
 namespace paradox {
 namespace {
@@ -26,17 +27,17 @@ SearchScratch& SearchScratch::of_this_thread() {
 void Graph::prepare(const float* query, SearchScratch& scratch) const {
   const int dim = settings_.dim;
   float* input = at_least(scratch.input, dim + 1);
-  float scale = 1.0f;
-  if (settings_.inner_product) {  // lengthened as the nodes are: estimates err by |q - node|
+  if (is_product()) {  // lengthened as the nodes are: estimates err by |q - node|
     double squares = 0.0;
     for (int j = 0; j < dim; ++j) squares += double{query[j]} * query[j];
-    if (squares > 0.0) scale = static_cast<float>(longest_ / std::sqrt(squares));
+    float scale = squares > 0.0 ? static_cast<float>(longest_ / std::sqrt(squares)) : 1.0f;
     if (!(scale > 0.0f && std::isfinite(scale))) scale = 1.0f;
+    for (int j = 0; j < dim; ++j) input[j] = query[j] * scale;
+    input[dim] = 0.0f;
+  } else {
+    const auto unit = static_cast<float>(unit_scale(query));
+    for (int j = 0; j < dim; ++j) input[j] = query[j] * unit - origin_[j];
   }
-  for (int j = 0; j < dim; ++j) {
-    input[j] = settings_.inner_product ? query[j] * scale : query[j] - origin_[j];
-  }
-  input[dim] = 0.0f;
   rotation_.apply(kernels_, input, at_least(scratch.rotated, layout_.dim));
   prepare_rotated(scratch);
 }
@@ -116,7 +117,7 @@ void Graph::enter(SearchScratch& scratch) const {
   scratch.beam.merge(starts, n_starts);
 }
 
-void Graph::walk(SearchScratch& scratch, int width, const std::uint8_t* allow) const {
+void Graph::walk(SearchScratch& scratch, int width) const {
   Beam& beam = scratch.beam;
   beam.reset(width);
   scratch.met.clear();
@@ -132,9 +133,7 @@ void Graph::walk(SearchScratch& scratch, int width, const std::uint8_t* allow) c
     const std::int32_t dot = kernels_.dot_i16i8(scratch.values.data(), node.vector(), layout_.dim);
     EdgeScan scan{};
     scan.node_key = header.term - 2.0f * (scratch.step * header.scale) * static_cast<float>(dot);
-    if (!is_removed(at) && (allow == nullptr || allow[at] != 0)) {
-      scratch.found.push_back(BeamEntry::of(scan.node_key, at));
-    }
+    if (!is_removed(at)) scratch.found.push_back(BeamEntry::of(scan.node_key, at));
     scan.factor_scale = header.factor_scale;
     for (int block = 0; block < n_blocks && block * kEdgeBlock < header.n_edges; ++block) {
       scan.codes = node.codes(block);
@@ -157,7 +156,7 @@ void Graph::walk(SearchScratch& scratch, int width, const std::uint8_t* allow) c
 }
 
 void Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
-                   const std::uint8_t* allow, int threads, std::int64_t* out) const {
+                   int threads, std::int64_t* out) const {
   const auto width = static_cast<int>(std::min(std::max(effort, k), size()));
   ThreadPool::instance().run(n, threads, [&](std::int64_t i) {
     std::int64_t* nearest = out + i * k;
@@ -165,11 +164,72 @@ void Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::in
     if (size() == 0) return;
     SearchScratch& scratch = SearchScratch::of_this_thread();
     prepare(queries + i * settings_.dim, scratch);
-    walk(scratch, width, allow);
+    walk(scratch, width);
     auto& found = scratch.found;
     const auto n_found = std::min(static_cast<std::int64_t>(found.size()), k);
     std::partial_sort(found.begin(), found.begin() + n_found, found.end());
     for (std::int64_t j = 0; j < n_found; ++j) nearest[j] = BeamEntry::node(found[j]);
+  });
+}
+
+/// An int8 vector errs by up to half a step in each dimension, evenly spread, so a key by
+/// 2 |q| step / sqrt(12) standard errors, and a difference of two keys by sqrt(2) as much; four of
+/// these are allowed for.
+float Graph::last_key(const SearchScratch& scratch, std::int64_t k) const {
+  const std::uint64_t kth = scratch.found[static_cast<std::size_t>(k - 1)];
+  const float step = nodes_[BeamEntry::node(kth)].header().scale;
+  float squares = 0.0f;
+  for (int j = 0; j < layout_.dim; ++j) squares += scratch.rotated[j] * scratch.rotated[j];
+  return BeamEntry::key(kth) + 4.0f * 2.0f * std::sqrt(2.0f * squares / 12.0f) * step;
+}
+
+void Graph::search_rows(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
+                        const GraphRows& rows, int threads, std::int64_t* ids,
+                        float* distances) const {
+  const auto width = static_cast<int>(std::min(std::max(effort, k), size()));
+  ThreadPool::instance().run(n, threads, [&](std::int64_t i) {
+    SearchScratch& scratch = SearchScratch::of_this_thread();
+    const float* query = queries + i * settings_.dim;
+    prepare(query, scratch);
+    walk(scratch, width);
+    auto& found = scratch.found;
+    if (static_cast<std::int64_t>(found.size()) > k) {
+      std::nth_element(found.begin(), found.begin() + (k - 1), found.end());
+      const float last = last_key(scratch, k);
+      const auto end = std::remove_if(found.begin() + k, found.end(), [last](std::uint64_t entry) {
+        return BeamEntry::key(entry) > last;
+      });
+      found.erase(end, found.end());
+    }
+    auto& slots = scratch.slots;
+    slots.clear();
+    for (const std::uint64_t entry : found) slots.push_back(rows.slots[BeamEntry::node(entry)]);
+    for (const std::int64_t slot : slots) {
+      const auto* row = static_cast<const char*>(rows.vectors.row(slot));
+      for (std::int64_t at = 0; at < rows.vectors.row_bytes(); at += 64) {
+        __builtin_prefetch(row + at, 0, 3);
+      }
+    }
+    const auto n_found = static_cast<std::int64_t>(slots.size());
+    scratch.distances.resize(slots.size());
+    const Matrix one{query, 1, settings_.dim, settings_.dim * std::int64_t{sizeof(float)},
+                     DType::f32};
+    refine(one, rows.vectors, slots.data(), n_found, settings_.metric, scratch.distances.data());
+    auto& order = scratch.order;
+    order.resize(slots.size());
+    for (std::size_t j = 0; j < order.size(); ++j) order[j] = j;
+    const auto n_given = std::min(n_found, k);
+    std::partial_sort(order.begin(), order.begin() + n_given, order.end(),
+                      [&](std::size_t a, std::size_t b) {
+                        const double x = scratch.distances[a], y = scratch.distances[b];
+                        return x < y || (x == y && rows.ids[slots[a]] < rows.ids[slots[b]]);
+                      });
+    for (std::int64_t j = 0; j < k; ++j) {
+      const bool is_there = j < n_given;
+      ids[i * k + j] = is_there ? rows.ids[slots[order[j]]] : -1;
+      distances[i * k + j] = is_there ? static_cast<float>(scratch.distances[order[j]])
+                                      : std::numeric_limits<float>::infinity();
+    }
   });
 }
 

@@ -54,7 +54,7 @@ void Insertion::take_in(std::uint32_t begin, std::uint32_t end) {
 Insertion::Nodes Insertion::connect(std::uint32_t node, std::uint32_t begin, std::uint32_t end) {
   SearchScratch& scratch = SearchScratch::of_this_thread();
   graph_.prepare(node, scratch);
-  graph_.walk(scratch, graph_.settings_.build_effort, nullptr);
+  graph_.walk(scratch, graph_.settings_.build_effort);
   std::vector<Neighbour>& near = scratch.neighbours;
   near.clear();
   for (const std::uint64_t entry : scratch.found) {

@@ -29,7 +29,7 @@ namespace paradox {
 
 struct GraphSettings {
   int dim = 0;
-  bool inner_product = false;  // else squared Euclidean
+  Metric metric = Metric::l2;  // cosine: Euclidean, of the vectors' directions
   int degree = kEdgeBlock;     // a multiple of kEdgeBlock
   int build_effort = 100;      // beam width of the searches for a node's neighbours
   std::uint64_t seed = 0;
@@ -44,6 +44,13 @@ inline bool operator<(const Neighbour& a, const Neighbour& b) {
   return a.distance < b.distance || (a.distance == b.distance && a.node < b.node);
 }
 
+/// The vectors themselves, which a graph does not keep: a node's is in the row of its slot.
+struct GraphRows {
+  Matrix vectors;
+  const std::int64_t* slots;  // (size(),) of the nodes; negative for those removed
+  const std::int64_t* ids;    // (vectors.n,)
+};
+
 /// What a search needs, and keeps, of a query.
 struct SearchScratch {
   AlignedVector<float> input, rotated;
@@ -55,6 +62,9 @@ struct SearchScratch {
   NodeSet met;
   std::vector<std::uint64_t> found;  // expanded nodes that may be answers, by BeamEntry
   std::vector<Neighbour> neighbours;
+  std::vector<std::int64_t> slots;
+  std::vector<double> distances;
+  std::vector<std::size_t> order;
 
   static SearchScratch& of_this_thread();
 };
@@ -75,9 +85,15 @@ class Graph {
   void remove(const std::int64_t* nodes, std::int64_t n);
 
   /// The k nearest of each query as far as `effort` finds them, by quantised distance: out (n, k),
-  /// -1 where there are fewer. `allow` is (size(),) of 0 or 1, or null.
+  /// -1 where there are fewer.
   void search(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
-              const std::uint8_t* allow, int threads, std::int64_t* out) const;
+              int threads, std::int64_t* out) const;
+
+  /// The k nearest by true distance, equal ones by id, of those that `search` would find and whose
+  /// quantised distance does not rule them out. Both outputs are (n, k); -1 and +inf where there
+  /// are fewer.
+  void search_rows(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
+                   const GraphRows& rows, int threads, std::int64_t* ids, float* distances) const;
 
   /// What a graph is saved as: its nodes (size(), node_bytes()), its origin (dim,), longest, and
   /// the number of nodes among which the entries were chosen.
@@ -101,6 +117,11 @@ class Graph {
   float distance(std::uint32_t a, std::uint32_t b) const;
   bool is_removed(std::uint32_t node) const { return removed_[node] != 0; }
 
+  bool is_product() const { return settings_.metric == Metric::ip; }
+  /// Rows have this many more dimensions than vectors.
+  int n_extra_dims() const { return is_product() ? 1 : 0; }
+  /// What a vector is multiplied by.
+  double unit_scale(const float* vector) const;
   void choose_origin(const float* vectors, std::int64_t n);
   void store(std::uint32_t node, const float* vector, SearchScratch& scratch);
 
@@ -117,9 +138,11 @@ class Graph {
   void prepare(const float* query, SearchScratch& scratch) const;
   void prepare(std::uint32_t node, SearchScratch& scratch) const;
   void prepare_rotated(SearchScratch& scratch) const;
-  /// Fills `scratch.found`; a node is kept where `allow` is null or says so and it is not removed.
-  void walk(SearchScratch& scratch, int width, const std::uint8_t* allow) const;
+  /// Fills `scratch.found` with the nodes it expands and that are not removed.
+  void walk(SearchScratch& scratch, int width) const;
   void enter(SearchScratch& scratch) const;
+  /// The key up to which a node may still be nearer than the k-th found so far.
+  float last_key(const SearchScratch& scratch, std::int64_t k) const;
 
   GraphSettings settings_;
   const GraphKernels& kernels_;
