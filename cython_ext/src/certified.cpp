@@ -141,7 +141,12 @@ class CodeBlocks {
     kernels_.bound_tile(job);
     const std::uint64_t wanted = ~std::uint64_t{0} >> (64 - panel.n_queries);
     for (std::int64_t r = 0; r < block.n; ++r) {
-      for (std::uint64_t hits = job.hits[r] & wanted; hits != 0; hits &= hits - 1) {
+      const std::uint64_t* of_row = job.hits + r;
+      if (r + 4 <= block.n && (of_row[0] | of_row[1] | of_row[2] | of_row[3]) == 0) {
+        r += 3;  // most rows have none: looking at each took 5 % of a batch
+        continue;
+      }
+      for (std::uint64_t hits = *of_row & wanted; hits != 0; hits &= hits - 1) {
         const int j = __builtin_ctzll(hits);
         found(panel.first_query + j, r, job.lowers[r * panel.width + j]);
       }
@@ -252,7 +257,7 @@ class CertifiedScan {
       const RowTerms terms = blocks_.prepare(block, scratch);
       const auto offer = [&](std::int64_t i, std::int64_t r, float lower) {
         Survivors& mine = survivors[i - base];
-        if (mine.gave_up()) return;
+        if (mine.gave_up() || !mine.admits(lower)) return;
         const float upper = upper_bound(lower, terms, r, queries.terms(i), queries.doubt(i));
         mine.offer(lower, upper, block.positions[r]);
         if (mine.gave_up()) --n_going_on;

@@ -96,8 +96,8 @@ def lower_bounds(
     """
     points, wanted = _points(rows, metric), _points(queries, metric)
     coded, rest, _ = encode(rows, metric)
-    nearest = (np.abs(wanted).max(axis=1) / limit).astype(np.float32)
-    scale = _float32(np.where(nearest > 0, np.nextafter(nearest, np.float32(np.inf)), 0))
+    greatest = np.abs(wanted).max(axis=1) / limit
+    scale = _float32(greatest + greatest * 1.5 * 2.0**-24)  # as `round_up` of `round.hpp`
     asked = scale * np.rint(np.divide(wanted, scale, out=np.zeros_like(wanted), where=scale > 0))
     norm = np.linalg.norm
     error = np.outer(norm(asked, axis=1), norm(rest, axis=1))
@@ -119,6 +119,6 @@ def _points(vectors: npt.NDArray[Any], metric: Metric) -> F64Matrix:
     return directions
 
 
-def _float32(values: npt.NDArray[np.floating[Any]]) -> F64Matrix:
+def _float32(values: npt.NDArray[np.float64]) -> F64Matrix:
     column: F64Matrix = values.astype(np.float32).astype(np.float64)[:, np.newaxis]
     return column

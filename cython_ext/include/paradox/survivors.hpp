@@ -7,6 +7,8 @@
 #include <limits>
 #include <vector>
 
+#include "paradox/round.hpp"
+
 namespace paradox {
 
 struct Survivor {
@@ -24,6 +26,9 @@ class Survivors {
         threshold_(threshold) {
     *threshold_ = std::numeric_limits<float>::infinity();
   }
+
+  /// Could a row with this lower bound be among the k nearest?
+  bool admits(float lower) const { return !(lower >= *threshold_); }
 
   void offer(float lower, float upper, std::int64_t position) {
     if (std::isnan(lower)) lower = -std::numeric_limits<float>::infinity();
@@ -75,8 +80,10 @@ class Survivors {
 
  private:
   /// The kernels admit what is below the threshold, and a bound that equals must pass.
-  void tighten() {
-    *threshold_ = std::nextafter(greatest_upper(), std::numeric_limits<float>::infinity());
+  void tighten() { *threshold_ = above(greatest_upper()); }
+
+  static float above(float value) {
+    return value < std::numeric_limits<float>::max() ? round_up(value) : value;
   }
 
   static constexpr std::size_t kFirstRoom = 256;
