@@ -2,7 +2,8 @@
 
     python -m benchmarks.exact [--data text-minilm-384] [--by exact faiss-flat]
 
-`≠ float64` counts the queries whose k nearest differ from float64's in more than ties.
+`exact-float32` is Paradox without the 8-bit codes. `≠ float64` counts the queries whose k nearest
+differ from float64's in more than ties.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from paradox import index
 from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, I64Matrix
 
-OURS = "exact"
+OURS = {"exact": True, "exact-float32": False}
+"""Paradox's scans, and whether they have codes."""
 K = 10
 BATCHES = (1, 100, 1_000)
 QUICK_N, QUICK_QUERIES = 5_000, 100
@@ -48,12 +50,15 @@ class Case:
 class Exact:
     """Paradox's exact backend."""
 
-    def __init__(self, metric: Metric) -> None:
+    def __init__(self, metric: Metric, *, codes: bool) -> None:
         self._metric = metric
+        self._codes = codes
 
     def build(self, base: F32Matrix, threads: int) -> None:
         """See `Contestant`."""
-        self._index = index.create("exact", dim=base.shape[1], metric=self._metric)
+        self._index = index.create(
+            "exact", dim=base.shape[1], metric=self._metric, codes=self._codes
+        )
         self._index.add(np.arange(len(base)), np.ascontiguousarray(base))
 
     def search(self, queries: F32Matrix, k: int, threads: int) -> I64Matrix:
@@ -70,8 +75,9 @@ def measure_case(case: Case, truth: Truth) -> list[Row]:
     """
     dataset = uneven(datasets.load(case.data, case.n, seed=case.seed), seed=case.seed)
     queries = dataset.queries[: case.n_queries]
-    ours = case.by == OURS
-    scan = Exact(case.metric) if ours else peers.SCANS[case.by](case.metric)
+    ours = case.by in OURS
+    codes = OURS.get(case.by, False)
+    scan = Exact(case.metric, codes=codes) if ours else peers.SCANS[case.by](case.metric)
     scan.build(dataset.base, max(case.threads))
     rows: list[Row] = []
     for batch in (batch for batch in BATCHES if batch <= case.n_queries):
@@ -84,7 +90,7 @@ def measure_case(case: Case, truth: Truth) -> list[Row]:
                 f"{dataset.label} × {dataset.base.shape[1]} {case.metric}: "
                 f"batch {batch}, {threads} thread{'s' * (threads > 1)}"
             )
-            entry = partial(row, name, peer=None if ours else case.by)
+            entry = partial(row, name, peer=None if codes else case.by)
             wrong = int((counts < truth.ids.shape[1]).sum())
             rows += [
                 entry(f"recall@{K}", float(counts.mean() / truth.ids.shape[1])),
@@ -127,15 +133,15 @@ def measure(given: argparse.Namespace) -> Iterator[Row]:
             budget_s=0.05 if given.quick else 2.0,
         )
         skipped: dict[str, str] = {}
-        for by in given.by or [OURS, *peers.SCANS]:
+        for by in given.by or [*OURS, *peers.SCANS]:
             progress(f"{dataset.label}, {metric}: {by}")
-            if by != OURS and (reason := peers.missing(by)):
+            if by not in OURS and (reason := peers.missing(by)):
                 skipped[by] = reason
                 continue
             try:
                 yield from in_own_process(measure_case, replace(case, by=by), truth)
             except ProcessFailed as error:
-                if by == OURS:
+                if by in OURS:
                     raise
                 skipped[by] = str(error)
         yield from tables.skipped(f"{dataset.label} × {dataset.base.shape[1]} {metric}", skipped)
@@ -143,7 +149,7 @@ def measure(given: argparse.Namespace) -> Iterator[Row]:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", choices=datasets.names())
-    parser.add_argument("--by", nargs="+", choices=[OURS, *peers.SCANS])
+    parser.add_argument("--by", nargs="+", choices=[*OURS, *peers.SCANS])
     parser.add_argument("--metric", nargs="+", choices=get_args(Metric))
     parser.add_argument("--n", type=int, help="rows of the base")
 
