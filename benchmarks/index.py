@@ -41,7 +41,7 @@ FULL_SETS = (
     "manifold-hard-128",
 )
 QUICK_N, QUICK_QUERIES = 4_000, 200
-QUICK_BY = ("exact", "hnsw", "hnswlib", "symphonyqg", "glass-sq8")
+QUICK_BY = ("exact", "graph", "hnsw", "hnswlib", "symphonyqg", "glass-sq8")
 _ENOUGH = 0.9995
 _GAIN = 0.0005
 _STEPS_WITHOUT_GAIN = 4
@@ -174,7 +174,7 @@ def measure(given: argparse.Namespace) -> Iterator[Row]:
             recalls=tuple(given.recall),
             n_queries=QUICK_QUERIES if given.quick else datasets.N_QUERIES - TUNING_QUERIES,
             threads=given.threads,
-            budget_s=0.02 if given.quick else 1.0,
+            budget_s=0.02 if given.quick else 0.5,
             stride=4 if given.quick else 1,
         )
         try:

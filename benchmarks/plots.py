@@ -11,6 +11,7 @@ import argparse
 import json
 import re
 from collections.abc import Iterable, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ Curves = dict[str, list[tuple[float, float]]]
 LEAST_RECALL = 0.80
 _TICKS = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 _OURS = "#c1272d"
+_MARKS_OF_OURS = "os^Dv<>P"
 _NEAREST_TO_1 = 5e-4
 
 
@@ -76,12 +78,13 @@ def file_name(title: str) -> str:
 def _draw_set(axes: Any, title: str, of_set: Curves, peers: set[str]) -> None:
     """Draw the fronts of one set; the fastest at a recall of 0.95 first in the legend."""
     order = sorted(of_set, key=lambda who: -(at_recall(of_set[who], 0.95) or 0.0))
+    marks = dict(zip((who for who in of_set if who not in peers), cycle(_MARKS_OF_OURS)))
     for number, who in enumerate(order):
         points = [point for point in front(of_set[who]) if point[0] >= LEAST_RECALL]
         if not points:
             continue
         recalls, speeds = zip(*points, strict=True)
-        mine = who not in peers
+        mine = who in marks
         axes.plot(
             _stretched(recalls),
             speeds,
@@ -89,8 +92,8 @@ def _draw_set(axes: Any, title: str, of_set: Curves, peers: set[str]) -> None:
             color=_OURS if mine else f"C{number % 10}",
             linestyle="-" if mine or number < 10 else "--",
             linewidth=2.2 if mine else 1.1,
-            marker="o" if mine else ".",
-            markersize=4,
+            marker=marks.get(who, "."),
+            markersize=5,
         )
     axes.set_yscale("log")
     axes.set_xticks(_stretched(_TICKS), [f"{tick:g}" for tick in _TICKS])

@@ -17,6 +17,8 @@ import numpy as np
 from paradox.core.types import F32Matrix, I64Matrix
 
 WARM_UP_CALLS = 20
+LEAST_PASSES, PATIENCE = 5, 10
+"""Passes that a median is wanted of, and the budgets that may be spent to come by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,12 @@ def timed(
         search(warm_up)
     times_ns: list[int] = []
     spent_ns = 0
-    while len(times_ns) < len(batches) or spent_ns < budget_s * 1e9:
+    budget_ns = budget_s * 1e9
+    while (
+        len(times_ns) < len(batches)
+        or spent_ns < budget_ns
+        or (len(times_ns) < LEAST_PASSES * len(batches) and spent_ns < PATIENCE * budget_ns)
+    ):
         part = batches[len(times_ns) % len(batches)]
         start = time.perf_counter_ns()
         search(part)

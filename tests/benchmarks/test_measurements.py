@@ -193,6 +193,21 @@ def test_every_query_is_timed_at_least_once_however_small_the_budget() -> None:
     assert set(asked) == set(range(50))
 
 
+def test_a_few_passes_are_made_beyond_a_small_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    spent = {"ns": 0}
+
+    def search(queries: F32Matrix) -> None:
+        spent["ns"] += 1_000_000
+
+    monkeypatch.setattr("benchmarks.timing.time.perf_counter_ns", lambda: spent["ns"])
+    queries = np.zeros((10, 1), np.float32)
+    for budget_s, calls in ((0.0, 10), (0.003, 30), (0.005, 50), (0.08, 80)):
+        spent["ns"] = 0
+        timed(search, queries, batch=1, budget_s=budget_s)
+        warm_up = 10
+        assert spent["ns"] / 1_000_000 - warm_up == calls
+
+
 def test_a_speed_is_that_of_the_usual_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, calls = iter(range(10**9)), 0
     spent = {"ns": 0}
