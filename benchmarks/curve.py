@@ -14,7 +14,7 @@ from statistics import fmean, median
 import numpy as np
 
 QPS = "QPS"
-P50, P99 = "p50 µs", "p99 µs"
+P50, P99, CPU = "p50 µs", "p99 µs", "CPU µs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Point:
         effort: first knob; 0 where there is none.
         depth: second knob; 1 where there is none.
         recall: on the queries held out.
-        figures: name to value: speeds, which begin with `QPS`, and latencies.
+        figures: name to value: speeds, which begin with `QPS`, and times.
     """
 
     effort: int

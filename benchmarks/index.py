@@ -19,7 +19,7 @@ from functools import partial
 import numpy as np
 
 from benchmarks import datasets, ours, peers, plots, tables
-from benchmarks.curve import P50, P99, QPS, Kept, Measured, Point, combined, spread
+from benchmarks.curve import CPU, P50, P99, QPS, Kept, Measured, Point, combined, spread
 from benchmarks.datasets import Dataset
 from benchmarks.own_process import ProcessFailed, in_own_process
 from benchmarks.report import RESULTS, Benchmark, Row, progress, row
@@ -133,7 +133,12 @@ def _measure(
     one = partial(contestant.search, k=case.k, threads=1)
     recall = truth.recall(answers(one, queries, BATCH), queries, base)
     single = timed(one, queries, batch=1, budget_s=case.budget_s)
-    figures = {QPS: single.queries_per_s, P50: single.p50_us, P99: single.p99_us}
+    figures = {
+        QPS: single.queries_per_s,
+        P50: single.p50_us,
+        P99: single.p99_us,
+        CPU: single.cpu_us,
+    }
     most = getattr(contestant, "threads_of_batches", None) or case.threads
     for threads in dict.fromkeys((1, min(case.threads, most))):
         many = partial(contestant.search, k=case.k, threads=threads)

@@ -27,6 +27,8 @@ LEAST_RECALL = 0.80
 _TICKS = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 _OURS = "#c1272d"
 _MARKS_OF_OURS = "os^Dv<>P"
+_COLOURS = tuple(f"C{number}" for number in (0, 1, 2, 4, 5, 6, 7, 8, 9))
+"""Of the peers: matplotlib's, without its red."""
 _NEAREST_TO_1 = 5e-4
 
 
@@ -89,8 +91,8 @@ def _draw_set(axes: Any, title: str, of_set: Curves, peers: set[str]) -> None:
             _stretched(recalls),
             speeds,
             label=f"paradox {who}" if mine else who,
-            color=_OURS if mine else f"C{number % 10}",
-            linestyle="-" if mine or number < 10 else "--",
+            color=_OURS if mine else _COLOURS[number % len(_COLOURS)],
+            linestyle="-" if mine or number < len(_COLOURS) else "--",
             linewidth=2.2 if mine else 1.1,
             marker=marks.get(who, "."),
             markersize=5,

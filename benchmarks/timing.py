@@ -29,11 +29,14 @@ class Timing:
         queries_per_s: queries of a pass, over the sum of the median times of its calls.
         p50_us: median time of a call, over all calls.
         p99_us: 99th percentile of it.
+        cpu_us: processor time of a query, all threads together, over all calls: what is left of
+            a speed on a machine that is busy with something else.
     """
 
     queries_per_s: float
     p50_us: float
     p99_us: float
+    cpu_us: float
 
 
 def timed(
@@ -49,6 +52,7 @@ def timed(
     times_ns: list[int] = []
     spent_ns = 0
     budget_ns = budget_s * 1e9
+    cpu_before = time.process_time_ns()
     while (
         len(times_ns) < len(batches)
         or spent_ns < budget_ns
@@ -59,7 +63,8 @@ def timed(
         search(part)
         times_ns.append(time.perf_counter_ns() - start)
         spent_ns += times_ns[-1]
-    return _summary(times_ns, batch, len(batches))
+    cpu_ns = time.process_time_ns() - cpu_before
+    return _summary(times_ns, batch, len(batches), cpu_ns)
 
 
 def interleaved(
@@ -73,14 +78,17 @@ def interleaved(
         rounds: how many turns each search has.
     """
     times_ns: dict[str, list[int]] = {name: [] for name in searches}
+    cpu_ns = dict.fromkeys(searches, 0)
     for turn in np.array_split(queries, rounds):
         for name, search in searches.items():
             search(turn[:1])
+            cpu_before = time.process_time_ns()
             for query in turn:
                 start = time.perf_counter_ns()
                 search(query[np.newaxis])
                 times_ns[name].append(time.perf_counter_ns() - start)
-    return {name: _summary(times, 1, len(times)) for name, times in times_ns.items()}
+            cpu_ns[name] += time.process_time_ns() - cpu_before
+    return {name: _summary(times, 1, len(times), cpu_ns[name]) for name, times in times_ns.items()}
 
 
 def answers(search: Callable[[F32Matrix], I64Matrix], queries: F32Matrix, batch: int) -> I64Matrix:
@@ -89,12 +97,13 @@ def answers(search: Callable[[F32Matrix], I64Matrix], queries: F32Matrix, batch:
     return np.concatenate(parts)
 
 
-def _summary(times_ns: Sequence[int], batch: int, n_batches: int) -> Timing:
+def _summary(times_ns: Sequence[int], batch: int, n_batches: int, cpu_ns: int) -> Timing:
     whole_passes = len(times_ns) // n_batches
     passes = np.reshape(times_ns[: whole_passes * n_batches], (whole_passes, n_batches))
     pass_s = float(np.median(passes, axis=0).sum()) / 1e9
     p50, p99 = np.percentile(times_ns, [50, 99]) / 1e3
-    return Timing(batch * n_batches / pass_s, float(p50), float(p99))
+    cpu_us = cpu_ns / 1e3 / (batch * len(times_ns))
+    return Timing(batch * n_batches / pass_s, float(p50), float(p99), cpu_us)
 
 
 def anonymous_bytes() -> int:

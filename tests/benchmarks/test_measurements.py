@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,7 @@ def test_a_curve_rises_from_little_effort_to_enough(by: str) -> None:
             "QPS",
             "p50 µs",
             "p99 µs",
+            "CPU µs",
             "QPS, 100 at a time, 1 thread",
             "QPS, 100 at a time, 2 threads",
         }
@@ -191,6 +193,16 @@ def test_every_query_is_timed_at_least_once_however_small_the_budget() -> None:
     queries = np.arange(50, dtype=np.float32)[:, None]
     timed(search, queries, batch=10, budget_s=0)
     assert set(asked) == set(range(50))
+
+
+def test_processor_time_is_that_of_a_query() -> None:
+    def spin(queries: F32Matrix) -> None:
+        end = time.process_time_ns() + 2_000_000 * len(queries)
+        while time.process_time_ns() < end:
+            pass
+
+    timing = timed(spin, np.zeros((20, 1), np.float32), batch=10, budget_s=0.0)
+    assert 2_000 <= timing.cpu_us < 2_500
 
 
 def test_a_few_passes_are_made_beyond_a_small_budget(monkeypatch: pytest.MonkeyPatch) -> None:
