@@ -53,9 +53,10 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
         int64_t node_bytes() const
         float longest() const
         int64_t n_at_choice() const
+        int64_t n_bypassed() const
         const vector[float]& origin() const
         void add(const float* vectors, int64_t n, int threads) except +
-        void remove(const int64_t* nodes, int64_t n) noexcept
+        void remove(const int64_t* nodes, int64_t n, int threads) except +
         void search(const float* queries, int64_t n, int64_t k, int64_t effort, int threads,
                     int64_t* out) except +
         void search_rows(const float* queries, int64_t n, int64_t k, int64_t effort,
@@ -63,7 +64,7 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
                          float* distances) except +
         void save_nodes(uint8_t* out) noexcept
         cbool restore(const uint8_t* nodes, int64_t n, const float* origin, float longest,
-                      int64_t n_at_choice) except +
+                      int64_t n_at_choice, int64_t n_bypassed) except +
 
 
 cdef class Graph:
@@ -107,6 +108,11 @@ cdef class Graph:
         """Number of nodes among which those where searches begin were chosen."""
         return self.graph.get().n_at_choice()
 
+    @property
+    def n_bypassed(self):
+        """Number of removed nodes that no search meets any more."""
+        return self.graph.get().n_bypassed()
+
     def origin(self):
         """Return what is subtracted from every vector, a list of dim floats; empty before any."""
         return list(self.graph.get().origin())
@@ -118,10 +124,14 @@ cdef class Graph:
         with nogil:
             self.graph.get().add(data, n, threads)
 
-    def remove(self, const int64_t[::1] nodes):
+    def remove(self, const int64_t[::1] nodes, int threads):
         """Take nodes out of all answers."""
-        if nodes.shape[0]:
-            self.graph.get().remove(&nodes[0], nodes.shape[0])
+        cdef int64_t n = nodes.shape[0]
+        if not n:
+            return
+        cdef const int64_t* data = &nodes[0]
+        with nogil:
+            self.graph.get().remove(data, n, threads)
 
     def search(self, const float[:, ::1] queries, int64_t k, int64_t effort, int threads,
                int64_t[:, ::1] out):
@@ -164,9 +174,10 @@ cdef class Graph:
             self.graph.get().save_nodes(&out[0, 0])
 
     def restore(self, const uint8_t[:, ::1] nodes, const float[::1] origin, float longest,
-                int64_t n_at_choice):
+                int64_t n_at_choice, int64_t n_bypassed):
         """Make this empty graph what was saved; return whether that could be a graph."""
         cdef int64_t n = nodes.shape[0]
         if not n:
             return True
-        return self.graph.get().restore(&nodes[0, 0], n, &origin[0], longest, n_at_choice)
+        return self.graph.get().restore(&nodes[0, 0], n, &origin[0], longest, n_at_choice,
+                                        n_bypassed)

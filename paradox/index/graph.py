@@ -107,10 +107,13 @@ class GraphIndex(ProposingIndex):
         return vectors  # the graph takes directions itself
 
     def _take_in(self, labels: I64Vector, points: F32Matrix) -> None:
-        self._graph.add(np.ascontiguousarray(points), self._build_threads or config.threads())
+        self._graph.add(np.ascontiguousarray(points), self._threads())
 
     def _let_go(self, labels: I64Vector) -> None:
-        self._graph.remove(np.ascontiguousarray(labels))
+        self._graph.remove(np.ascontiguousarray(labels), self._threads())
+
+    def _threads(self) -> int:
+        return self._build_threads or config.threads()
 
     def _must_rebuild(self) -> bool:
         return self._labels.n_stale > max(_MIN_STALE, len(self._rows))
@@ -142,7 +145,11 @@ class GraphIndex(ProposingIndex):
         nodes = np.empty((len(self._graph), self._graph.node_bytes), np.uint8)
         self._graph.save_nodes(nodes)
         origin = np.array(self._graph.origin(), np.float32)
-        fields = {"longest": self._graph.longest, "n_at_choice": self._graph.n_at_choice}
+        fields = {
+            "longest": self._graph.longest,
+            "n_at_choice": self._graph.n_at_choice,
+            "n_bypassed": self._graph.n_bypassed,
+        }
         return fields, {"nodes": nodes, "origin": origin}
 
     def _restore(self, fields: dict[str, Any], sections: dict[str, memoryview]) -> None:
@@ -150,4 +157,3 @@ class GraphIndex(ProposingIndex):
         origin = np.frombuffer(sections["origin"], np.float32)
         if not self._graph.restore(nodes, origin, **fields):
             raise InvalidArgument("graph: expected the nodes of a graph; got others")
-        self._graph.remove(np.flatnonzero(self._labels.stale()))

@@ -33,6 +33,7 @@ void BulkBuild::run() {
   for_each(n_, 64, threads_, [&](std::int64_t i) { look_along(static_cast<std::uint32_t>(i)); });
   link();
   for (std::uint32_t node = 0; node < n_; ++node) graph_.adopt_if_orphan(node);
+  graph_.join_components();
 }
 
 std::vector<BulkBuild::Part> BulkBuild::parts() {
@@ -108,7 +109,7 @@ BulkBuild::Nodes BulkBuild::nearest_leaders(const Nodes& nodes, const Nodes& lea
     for_each_row_of_distances(
         graph_.kernels_, rows, others, [&](std::int64_t i, const float* distances) {
           Neighbour best[kParts];
-          Smallest smallest(best, n_nearest);
+          Smallest smallest(0, best, n_nearest);
           for (std::uint32_t j = 0; j < leaders.size(); ++j) {
             if (distances[j] <= smallest.worst()) smallest.offer(distances[j], j);
           }
@@ -133,7 +134,7 @@ void BulkBuild::join(const Part& part) {
         const Member& self = part[static_cast<std::size_t>(i)];
         Neighbour* out = candidates_.data() + std::int64_t{self.node} * kCandidates +
                          std::int64_t{self.turn} * kPerPart;
-        Smallest smallest(out, kPerPart);
+        Smallest smallest(self.node, out, kPerPart);
         for (std::size_t j = 0; j < part.size(); ++j) {
           if (distances[j] <= smallest.worst() && part[j].node != self.node) {
             smallest.offer(std::max(distances[j], 0.0f), part[j].node);
@@ -146,7 +147,7 @@ void BulkBuild::settle(std::uint32_t node) {
   Neighbour* begin = candidates_.data() + std::int64_t{node} * kCandidates;
   Neighbour* end = begin + kCandidates;
   end = std::remove_if(begin, end, [](const Neighbour& none) { return none.distance < 0.0f; });
-  std::sort(begin, end);
+  std::sort(begin, end, Nearer{node});
   end = std::unique(begin, end,
                     [](const Neighbour& a, const Neighbour& b) { return a.node == b.node; });
   n_candidates_[node] = static_cast<std::uint8_t>(end - begin);
@@ -155,7 +156,7 @@ void BulkBuild::settle(std::uint32_t node) {
 void BulkBuild::add_candidates(std::uint32_t node, std::vector<Neighbour>* more) const {
   const std::vector<Neighbour> had = nearest(node);
   more->insert(more->end(), had.begin(), had.end());
-  std::sort(more->begin(), more->end());
+  std::sort(more->begin(), more->end(), Nearer{node});
   more->erase(std::unique(more->begin(), more->end(),
                           [](const Neighbour& a, const Neighbour& b) { return a.node == b.node; }),
               more->end());
@@ -250,7 +251,7 @@ void BulkBuild::link_both_ways(std::uint32_t node, const Nodes& parents) {
   others.erase(std::unique(others.begin(), others.end()), others.end());
   std::vector<Neighbour> near;
   for (const std::uint32_t other : others) near.push_back({graph_.distance(node, other), other});
-  std::sort(near.begin(), near.end());
+  std::sort(near.begin(), near.end(), Nearer{node});
   Nodes kept;
   graph_.prune(near, &kept);
   for (const Neighbour& candidate : nearest(node)) {  // scanning 32 edges costs what fewer do

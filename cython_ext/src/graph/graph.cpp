@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "paradox/graph/bulk_build.hpp"
+#include "paradox/graph/bypass.hpp"
 #include "paradox/graph/insertion.hpp"
 #include "paradox/graph/random.hpp"
 
@@ -18,12 +19,20 @@ constexpr float kSlack = 1.15f;
 
 constexpr std::uint32_t kMostEntries = 1024;
 
+/// Vectors of few dimensions are rotated into more, up to four times as many: an estimate errs by
+/// the inverse root of the number of signs.
+constexpr int kFewestSigns = 128;
+
+/// Removed nodes that searches may pass over: so many, or a share of the others.
+constexpr std::int64_t kLeastInTheWay = 64, kShareInTheWay = 10;
+
 /// Fewer vectors than this are not worth a bulk build.
 constexpr std::int64_t kBulkVectors = 2048;
 
 int padded(const GraphSettings& settings) {
   const int dim = settings.dim + (settings.metric == Metric::ip ? 1 : 0);
-  return (dim + kDimStep - 1) / kDimStep * kDimStep;
+  const int wide = std::max(dim, std::min(kFewestSigns, 4 * dim));
+  return (wide + kDimStep - 1) / kDimStep * kDimStep;
 }
 
 /// Rounds a value from -1 to 1 to the nearest binary16.
@@ -89,9 +98,7 @@ void Graph::add(const float* vectors, std::int64_t n, int threads) {
   if (n == 0) return;
   if (origin_.empty()) choose_origin(vectors, n);
   const std::int64_t before = size();
-  removed_.reserve(static_cast<std::size_t>(before + n));
   nodes_.grow(n);
-  removed_.resize(static_cast<std::size_t>(before + n), 0);
   for_each(n, 256, threads, [&](std::int64_t i) {
     store(static_cast<std::uint32_t>(before + i), vectors + i * settings_.dim,
           SearchScratch::of_this_thread());
@@ -103,8 +110,16 @@ void Graph::add(const float* vectors, std::int64_t n, int threads) {
   }
 }
 
-void Graph::remove(const std::int64_t* nodes, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) removed_[static_cast<std::size_t>(nodes[i])] = 1;
+void Graph::remove(const std::int64_t* nodes, std::int64_t n, int threads) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    std::int32_t& is_removed = nodes_[static_cast<std::uint32_t>(nodes[i])].header().is_removed;
+    n_removed_ += 1 - is_removed;
+    is_removed = 1;
+  }
+  const std::int64_t n_live = size() - n_removed_, n_in_the_way = n_removed_ - n_bypassed_;
+  if (n_in_the_way <= std::max(kLeastInTheWay, n_live / kShareInTheWay)) return;
+  if (n_live > 0) Bypass(*this, threads).run();
+  n_bypassed_ = n_removed_;
 }
 
 double Graph::unit_scale(const float* vector) const {
@@ -225,14 +240,20 @@ void Graph::adopt_if_orphan(std::uint32_t node) {
     const std::uint32_t* end = parent.neighbours() + parent.header().n_edges;
     if (std::find<const std::uint32_t*>(parent.neighbours(), end, node) != end) return;
   }
-  if (n_edges == 0) return;
-  const std::uint32_t nearest = orphan.neighbours()[0];
-  const Node parent = nodes_[nearest];
-  std::vector<std::uint32_t> children(parent.neighbours(),
-                                      parent.neighbours() + parent.header().n_edges);
-  if (static_cast<int>(children.size()) == layout_.degree) children.pop_back();
-  children.push_back(node);
-  connect(nearest, children.data(), static_cast<int>(children.size()));
+  if (n_edges > 0) adopt(orphan.neighbours()[0], node);  // the nearest
+}
+
+void Graph::adopt(std::uint32_t parent, std::uint32_t child) {
+  const Node target = nodes_[parent];
+  std::vector<std::uint32_t> children(target.neighbours(),
+                                      target.neighbours() + target.header().n_edges);
+  if (static_cast<int>(children.size()) < layout_.degree) {
+    children.push_back(child);
+  } else {  // one of the farther half, not always the same
+    const auto half = static_cast<std::uint32_t>(layout_.degree / 2);
+    children[half + Random(child).below(half)] = child;
+  }
+  connect(parent, children.data(), static_cast<int>(children.size()));
 }
 
 void Graph::choose_entries(std::uint32_t n) {
@@ -240,6 +261,12 @@ void Graph::choose_entries(std::uint32_t n) {
   const auto wanted = static_cast<std::uint32_t>(4.0 * std::sqrt(static_cast<double>(n)));
   Random random(settings_.seed + 1);
   entries_ = sample(n, std::min(std::max(wanted, std::uint32_t{kEdgeBlock}), kMostEntries), random);
+  const auto is_removed = [this](std::uint32_t node) {
+    return nodes_[node].header().is_removed != 0;
+  };
+  if (!std::all_of(entries_.begin(), entries_.end(), is_removed)) {
+    entries_.erase(std::remove_if(entries_.begin(), entries_.end(), is_removed), entries_.end());
+  }
   const std::size_t n_places = (entries_.size() + kEdgeBlock - 1) / kEdgeBlock * kEdgeBlock;
   std::vector<float> offsets(n_places), slopes(n_places);
   std::vector<std::uint8_t> signs(layout_.dim / 8);
@@ -268,19 +295,21 @@ void Graph::save_nodes(std::uint8_t* out) const {
 }
 
 bool Graph::restore(const std::uint8_t* nodes, std::int64_t n, const float* origin, float longest,
-                    std::int64_t n_at_choice) {
+                    std::int64_t n_at_choice, std::int64_t n_bypassed) {
   if (n_at_choice < 1 || n_at_choice > n) return false;
   nodes_.grow(n);
-  removed_.assign(static_cast<std::size_t>(n), 0);
   for (std::int64_t i = 0; i < n; ++i) {
     const Node node = nodes_[static_cast<std::uint32_t>(i)];
     std::memcpy(&node.header(), nodes + i * layout_.stride,
                 static_cast<std::size_t>(layout_.stride));
+    n_removed_ += node.header().is_removed != 0 ? 1 : 0;
     if (node.header().n_edges < 0 || node.header().n_edges > layout_.degree) return false;
     for (int edge = 0; edge < layout_.degree; ++edge) {
       if (node.neighbours()[edge] >= n) return false;
     }
   }
+  n_bypassed_ = n_bypassed;
+  n_at_join_ = n;
   origin_.assign(origin, origin + settings_.dim);
   longest_ = longest;
   choose_entries(static_cast<std::uint32_t>(n_at_choice));

@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "paradox/graph/graph_kernels.hpp"
-#include "paradox/graph/portable_loops.hpp"
+#include "paradox/graph/lane_sums.hpp"
 
 namespace paradox {
 namespace {
@@ -21,6 +21,75 @@ std::int32_t sum_of(__m256i a) {
   __m128i half = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
   half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
   return _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1)));
+}
+
+/// The passes over pairs 1, 2 and 4 apart, which lie within a vector.
+__m256 hadamard_of_eight(__m256 x) {
+  const __m256 odd = _mm256_setr_ps(0, -0.0f, 0, -0.0f, 0, -0.0f, 0, -0.0f);
+  const __m256 upper_two = _mm256_setr_ps(0, 0, -0.0f, -0.0f, 0, 0, -0.0f, -0.0f);
+  const __m256 upper_four = _mm256_setr_ps(0, 0, 0, 0, -0.0f, -0.0f, -0.0f, -0.0f);
+  x = _mm256_add_ps(_mm256_permute_ps(x, 0xb1), _mm256_xor_ps(x, odd));
+  x = _mm256_add_ps(_mm256_permute_ps(x, 0x4e), _mm256_xor_ps(x, upper_two));
+  return _mm256_add_ps(_mm256_permute2f128_ps(x, x, 1), _mm256_xor_ps(x, upper_four));
+}
+
+void hadamard_avx2(float* values, std::int64_t n) {
+  for (std::int64_t j = 0; j < n; j += 8) {
+    _mm256_storeu_ps(values + j, hadamard_of_eight(_mm256_loadu_ps(values + j)));
+  }
+  for (std::int64_t half = 8; half < n; half *= 2) {
+    for (std::int64_t begin = 0; begin < n; begin += 2 * half) {
+      for (std::int64_t j = begin; j < begin + half; j += 8) {
+        const __m256 a = _mm256_loadu_ps(values + j), b = _mm256_loadu_ps(values + j + half);
+        _mm256_storeu_ps(values + j, _mm256_add_ps(a, b));
+        _mm256_storeu_ps(values + j + half, _mm256_sub_ps(a, b));
+      }
+    }
+  }
+}
+
+float greatest_of(__m256 a) {
+  __m128 half = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
+}
+
+Extremes extremes_avx2(const float* values, int dim) {
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  __m256 value = _mm256_setzero_ps(), sum = value;
+  for (int j = 0; j < dim; j += 8) {
+    const __m256 absolute = _mm256_andnot_ps(sign, _mm256_loadu_ps(values + j));
+    value = _mm256_max_ps(value, absolute);
+    const __m256 pairs = _mm256_hadd_ps(absolute, absolute);
+    sum = _mm256_max_ps(sum, _mm256_hadd_ps(pairs, pairs));
+  }
+  return {greatest_of(value), greatest_of(sum)};
+}
+
+void to_int16_avx2(const float* values, int dim, float scale, std::int16_t* out) {
+  const __m256 factor = _mm256_set1_ps(scale);
+  for (int j = 0; j < dim; j += 16) {
+    const auto rounded = [&](int at) {
+      return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(values + at), factor));
+    };
+    const __m256i packed = _mm256_packs_epi32(rounded(j), rounded(j + 8));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + j),
+                        _mm256_permute4x64_epi64(packed, 0xd8));
+  }
+}
+
+void sign_table_avx2(const float* values, int dim, float scale, float middle, std::uint8_t* out) {
+  for (int j = 0; j < dim; j += 4, out += 16) {
+    const float a = values[j] * scale, b = values[j + 1] * scale;
+    const float c = values[j + 2] * scale, d = values[j + 3] * scale;
+    const __m128 low = _mm_setr_ps(-a - b, a - b, b - a, a + b);
+    const auto cut = [low](float high) {
+      return _mm_cvttps_epi32(_mm_max_ps(_mm_add_ps(low, _mm_set1_ps(high)), _mm_setzero_ps()));
+    };
+    const __m128i first = _mm_packs_epi32(cut(middle - c - d), cut(middle + c - d));
+    const __m128i second = _mm_packs_epi32(cut(middle - c + d), cut(middle + c + d));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_packus_epi16(first, second));
+  }
 }
 
 std::int32_t dot_i16i8_avx2(const std::int16_t* query, const std::int8_t* vector, int dim) {
@@ -154,7 +223,8 @@ std::uint32_t score_edges_avx2(const EdgeScan& scan, const SignTable& table, int
 
 extern const GraphKernels graph_kernels_avx2;
 const GraphKernels graph_kernels_avx2 = {
-    "avx2", hadamard, dot_i16i8_avx2, dot_i8i8_avx2, dots_4xn_avx2, residual_avx2, score_edges_avx2,
+    "avx2",         hadamard_avx2, extremes_avx2, to_int16_avx2, sign_table_avx2,
+    dot_i16i8_avx2, dot_i8i8_avx2, dots_4xn_avx2, residual_avx2, score_edges_avx2,
 };
 
 }  // namespace paradox

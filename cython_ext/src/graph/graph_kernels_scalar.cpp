@@ -1,13 +1,59 @@
 // Any machine: the loops as they are meant.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
 #include "paradox/graph/graph_kernels.hpp"
-#include "paradox/graph/portable_loops.hpp"
+#include "paradox/graph/lane_sums.hpp"
 #include "paradox/half.hpp"
 
 namespace paradox {
 namespace {
+
+/// Adds and subtracts pairs at growing distances.
+void hadamard_scalar(float* values, std::int64_t n) {
+  for (std::int64_t half = 1; half < n; half *= 2) {
+    for (std::int64_t begin = 0; begin < n; begin += 2 * half) {
+      for (std::int64_t j = begin; j < begin + half; ++j) {
+        const float a = values[j], b = values[j + half];
+        values[j] = a + b;
+        values[j + half] = a - b;
+      }
+    }
+  }
+}
+
+Extremes extremes_scalar(const float* values, int dim) {
+  Extremes result{0.0f, 0.0f};
+  for (int j = 0; j < dim; j += 4) {
+    float absolute[4];
+    for (int i = 0; i < 4; ++i) {
+      absolute[i] = std::fabs(values[j + i]);
+      result.value = std::max(result.value, absolute[i]);
+    }
+    const float sum = (absolute[0] + absolute[1]) + (absolute[2] + absolute[3]);
+    result.sum_of_four = std::max(result.sum_of_four, sum);
+  }
+  return result;
+}
+
+void to_int16_scalar(const float* values, int dim, float scale, std::int16_t* out) {
+  for (int j = 0; j < dim; ++j) {
+    out[j] = static_cast<std::int16_t>(std::nearbyint(values[j] * scale));
+  }
+}
+
+void sign_table_scalar(const float* values, int dim, float scale, float middle, std::uint8_t* out) {
+  for (int j = 0; j < dim; j += 4, out += 16) {
+    const float a = values[j] * scale, b = values[j + 1] * scale;
+    const float c = values[j + 2] * scale, d = values[j + 3] * scale;
+    const float low[4] = {-a - b, a - b, b - a, a + b};
+    const float high[4] = {middle - c - d, middle + c - d, middle - c + d, middle + c + d};
+    for (int i = 0; i < 16; ++i) {
+      out[i] = static_cast<std::uint8_t>(std::max(low[i % 4] + high[i / 4], 0.0f));
+    }
+  }
+}
 
 template <class A, class B>
 std::int32_t dot(const A* a, const B* b, int dim) {
@@ -72,8 +118,8 @@ std::uint32_t score_edges_scalar(const EdgeScan& scan, const SignTable& table, i
 
 extern const GraphKernels graph_kernels_scalar;
 const GraphKernels graph_kernels_scalar = {
-    "scalar",        hadamard,        dot_i16i8_scalar,   dot_i8i8_scalar,
-    dots_4xn_scalar, residual_scalar, score_edges_scalar,
+    "scalar",         hadamard_scalar, extremes_scalar, to_int16_scalar, sign_table_scalar,
+    dot_i16i8_scalar, dot_i8i8_scalar, dots_4xn_scalar, residual_scalar, score_edges_scalar,
 };
 
 }  // namespace paradox

@@ -53,35 +53,15 @@ void Graph::prepare(std::uint32_t node, SearchScratch& scratch) const {
 void Graph::prepare_rotated(SearchScratch& scratch) const {
   const int dim = layout_.dim;
   const float* rotated = scratch.rotated.data();
-  float greatest = 0.0f, widest = 0.0f;
-  for (int j = 0; j < dim; j += 4) {
-    float sum = 0.0f;
-    for (int i = j; i < j + 4; ++i) {
-      greatest = std::max(greatest, std::fabs(rotated[i]));
-      sum += std::fabs(rotated[i]);
-    }
-    widest = std::max(widest, sum);
-  }
-  std::int16_t* values = at_least(scratch.values, dim);
+  const Extremes extremes = kernels_.extremes(rotated, dim);
   const float most = greatest_step(dim);
-  const float to_step = greatest > 0.0f ? most / greatest : 0.0f;
-  scratch.step = greatest / most;
-  for (int j = 0; j < dim; ++j) {
-    values[j] = static_cast<std::int16_t>(std::nearbyint(rotated[j] * to_step));
-  }
-  std::uint8_t* entries = at_least(scratch.sign_entries, std::int64_t{4} * dim);
-  const float top = greatest_entry(dim);
+  scratch.step = extremes.value / most;
+  const float to_step = extremes.value > 0.0f ? most / extremes.value : 0.0f;
+  kernels_.to_int16(rotated, dim, to_step, at_least(scratch.values, dim));
+  const float top = greatest_entry(dim), widest = extremes.sum_of_four;
   const float to_entry = widest > 0.0f ? top / (2.0f * widest) : 0.0f;
-  for (int j = 0; j < dim; j += 4, entries += 16) {
-    const float a = rotated[j] * to_entry, b = rotated[j + 1] * to_entry;
-    const float c = rotated[j + 2] * to_entry, d = rotated[j + 3] * to_entry;
-    const float middle = widest * to_entry + 0.5f;
-    const float low[4] = {-a - b, a - b, b - a, a + b};
-    const float high[4] = {middle - c - d, middle + c - d, middle - c + d, middle + c + d};
-    for (int i = 0; i < 16; ++i) {
-      entries[i] = static_cast<std::uint8_t>(std::max(low[i % 4] + high[i / 4], 0.0f));
-    }
-  }
+  kernels_.sign_table(rotated, dim, to_entry, widest * to_entry + 0.5f,
+                      at_least(scratch.sign_entries, std::int64_t{4} * dim));
   scratch.signs = {scratch.sign_entries.data(), 2.0f * widest / top,
                    -static_cast<float>(dim / 4) * widest};
 }
@@ -133,7 +113,7 @@ void Graph::walk(SearchScratch& scratch, int width) const {
     const std::int32_t dot = kernels_.dot_i16i8(scratch.values.data(), node.vector(), layout_.dim);
     EdgeScan scan{};
     scan.node_key = header.term - 2.0f * (scratch.step * header.scale) * static_cast<float>(dot);
-    if (!is_removed(at)) scratch.found.push_back(BeamEntry::of(scan.node_key, at));
+    if (header.is_removed == 0) scratch.found.push_back(BeamEntry::of(scan.node_key, at));
     scan.factor_scale = header.factor_scale;
     for (int block = 0; block < n_blocks && block * kEdgeBlock < header.n_edges; ++block) {
       scan.codes = node.codes(block);

@@ -23,6 +23,8 @@ void Insertion::run(std::uint32_t begin) {
     if (stop >= 2 * graph_.n_at_choice_) graph_.choose_entries(stop);
     begin = stop;
   }
+  // A node that changes its neighbours may give up the only way to others.
+  if (graph_.size() - graph_.n_at_join_ > graph_.n_at_join_ / 4) graph_.join_components();
 }
 
 void Insertion::take_in(std::uint32_t begin, std::uint32_t end) {
@@ -64,7 +66,7 @@ Insertion::Nodes Insertion::connect(std::uint32_t node, std::uint32_t begin, std
   for (std::uint32_t other = begin; other < end; ++other) {
     if (other != node) near.push_back({graph_.distance(node, other), other});
   }
-  std::sort(near.begin(), near.end());
+  std::sort(near.begin(), near.end(), Nearer{node});
   const auto n_looked_at = static_cast<std::size_t>(graph_.settings_.build_effort);
   if (near.size() > n_looked_at) near.resize(n_looked_at);
   Nodes kept;
@@ -85,7 +87,7 @@ void Insertion::adopt(std::uint32_t parent, const Nodes& children) {
     const std::uint32_t* end = target.neighbours() + target.header().n_edges;
     if (std::find(target.neighbours(), const_cast<std::uint32_t*>(end), child) == end) add(child);
   }
-  std::sort(near.begin(), near.end());
+  std::sort(near.begin(), near.end(), Nearer{parent});
   Nodes kept;
   graph_.prune(near, &kept);
   graph_.connect(parent, kept.data(), static_cast<int>(kept.size()));

@@ -40,9 +40,15 @@ struct Neighbour {
   float distance;
   std::uint32_t node;
 };
-inline bool operator<(const Neighbour& a, const Neighbour& b) {
-  return a.distance < b.distance || (a.distance == b.distance && a.node < b.node);
-}
+
+/// The order of a node's neighbours. Equal vectors follow each other in a ring, from the node on:
+/// were the lowest numbers first for all, all would have the same few neighbours.
+struct Nearer {
+  std::uint32_t node;
+  bool operator()(const Neighbour& a, const Neighbour& b) const {
+    return a.distance < b.distance || (a.distance == b.distance && a.node - node < b.node - node);
+  }
+};
 
 /// The vectors themselves, which a graph does not keep: a node's is in the row of its slot.
 struct GraphRows {
@@ -81,8 +87,9 @@ class Graph {
   /// Appends n vectors (n, dim). Many at once, beside those there are, are built in bulk.
   void add(const float* vectors, std::int64_t n, int threads);
 
-  /// Takes nodes out of all answers; a search still passes over them.
-  void remove(const std::int64_t* nodes, std::int64_t n);
+  /// Takes nodes out of all answers. Searches pass over them until there are many: then they are
+  /// bypassed.
+  void remove(const std::int64_t* nodes, std::int64_t n, int threads);
 
   /// The k nearest of each query as far as `effort` finds them, by quantised distance: out (n, k),
   /// -1 where there are fewer.
@@ -96,26 +103,27 @@ class Graph {
                    const GraphRows& rows, int threads, std::int64_t* ids, float* distances) const;
 
   /// What a graph is saved as: its nodes (size(), node_bytes()), its origin (dim,), longest, and
-  /// the number of nodes among which the entries were chosen.
+  /// the numbers of nodes among which the entries were chosen, and that are bypassed.
   std::int64_t node_bytes() const { return layout_.stride; }
   void save_nodes(std::uint8_t* out) const;
   const std::vector<float>& origin() const { return origin_; }
   float longest() const { return longest_; }
   std::int64_t n_at_choice() const { return n_at_choice_; }
+  std::int64_t n_bypassed() const { return n_bypassed_; }
 
   /// Makes an empty graph what was saved. False where the nodes cannot be a graph's.
   bool restore(const std::uint8_t* nodes, std::int64_t n, const float* origin, float longest,
-               std::int64_t n_at_choice);
+               std::int64_t n_at_choice, std::int64_t n_bypassed);
 
  private:
   friend class BulkBuild;
   friend class Insertion;
+  friend class Bypass;
 
   Int8Vector vector(std::uint32_t node) const {
     return {nodes_[node].vector(), nodes_[node].header().scale};
   }
   float distance(std::uint32_t a, std::uint32_t b) const;
-  bool is_removed(std::uint32_t node) const { return removed_[node] != 0; }
 
   bool is_product() const { return settings_.metric == Metric::ip; }
   /// Rows have this many more dimensions than vectors.
@@ -132,7 +140,14 @@ class Graph {
   std::size_t prune(const std::vector<Neighbour>& nearest, std::vector<std::uint32_t>* kept) const;
   /// Makes a node that none of its neighbours has for a neighbour that of the nearest one.
   void adopt_if_orphan(std::uint32_t node);
-  /// Chooses among the first n nodes, which must have their edges.
+  /// Makes a node a child of another, which gives up a far one where it has too many.
+  void adopt(std::uint32_t parent, std::uint32_t child);
+  /// Lets every node that is not removed be reached from the first entry, and it from them.
+  void join_components();
+  bool join_components_once();  // whether any had to be
+  /// The nearest to a node that greedy steps over reached nodes come to.
+  std::uint32_t nearest_reached(std::uint32_t node, const std::vector<std::uint8_t>& is_reached);
+  /// Chooses among the first n nodes, which must have their edges, those that are not removed.
   void choose_entries(std::uint32_t n);
 
   void prepare(const float* query, SearchScratch& scratch) const;
@@ -149,9 +164,10 @@ class Graph {
   NodeLayout layout_;
   Rotation rotation_;
   NodeStore nodes_;
-  std::vector<std::uint8_t> removed_;
   std::vector<float> origin_;  // subtracted from every vector; empty before the first
-  float longest_ = 0.0f;       // inner product: the norm that vectors are lengthened to
+  std::int64_t n_removed_ = 0, n_bypassed_ = 0;
+  std::int64_t n_at_join_ = 0;  // nodes there were when components were joined
+  float longest_ = 0.0f;        // inner product: the norm that vectors are lengthened to
 
   // Some nodes at random, by the signs of their vectors: where searches begin.
   std::vector<std::uint32_t> entries_;

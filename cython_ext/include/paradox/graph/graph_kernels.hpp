@@ -26,6 +26,11 @@ struct EdgeScan {
   float threshold;
 };
 
+/// The greatest absolute value, and the greatest sum of four absolute values side by side.
+struct Extremes {
+  float value, sum_of_four;
+};
+
 /// A vector as a node keeps it.
 struct Int8Vector {
   const std::int8_t* values;
@@ -45,6 +50,15 @@ struct GraphKernels {
 
   /// In place, without scaling; n is a power of two.
   void (*hadamard)(float* values, std::int64_t n);
+
+  Extremes (*extremes)(const float* values, int dim);
+
+  /// Multiplies and rounds to the nearest, ties to even.
+  void (*to_int16)(const float* values, int dim, float scale, std::int16_t* out);
+
+  /// Writes the (dim / 4, 16) sums of four values, each by the sign its bit of the pattern gives
+  /// (set: positive), times scale, plus middle, cut to a whole number of 0 or more.
+  void (*sign_table)(const float* values, int dim, float scale, float middle, std::uint8_t* out);
 
   std::int32_t (*dot_i16i8)(const std::int16_t* query, const std::int8_t* vector, int dim);
   std::int32_t (*dot_i8i8)(const std::int8_t* a, const std::int8_t* b, int dim);

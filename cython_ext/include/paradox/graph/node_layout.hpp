@@ -26,7 +26,8 @@ struct NodeHeader {
   float term;          // what is added to -2 <query, node>: the squared norm, or 0
   float factor_scale;  // value of 1 among the edge factors
   std::int32_t n_edges;
-  std::int32_t reserved[3];
+  std::int32_t is_removed;  // out of all answers, but on the way to others
+  std::int32_t reserved[2];
 };
 static_assert(sizeof(NodeHeader) == 32);
 

@@ -69,16 +69,16 @@ void for_each_row_of_distances(const GraphKernels& kernels, const WideRows& rows
   }
 }
 
-/// Keeps the m smallest of a stream, in order.
+/// Keeps the m nearest to a node of a stream, in order.
 class Smallest {
  public:
-  Smallest(Neighbour* out, int m) : out_(out), m_(m) {}
+  Smallest(std::uint32_t node, Neighbour* out, int m) : nearer_{node}, out_(out), m_(m) {}
 
   void offer(float distance, std::uint32_t node) {
     const Neighbour candidate{distance, node};
-    if (size_ == m_ && !(candidate < out_[m_ - 1])) return;
+    if (size_ == m_ && !nearer_(candidate, out_[m_ - 1])) return;
     int at = size_ < m_ ? size_++ : m_ - 1;
-    for (; at > 0 && candidate < out_[at - 1]; --at) out_[at] = out_[at - 1];
+    for (; at > 0 && nearer_(candidate, out_[at - 1]); --at) out_[at] = out_[at - 1];
     out_[at] = candidate;
     if (size_ == m_) worst_ = out_[m_ - 1].distance;
   }
@@ -87,6 +87,7 @@ class Smallest {
   int size() const { return size_; }
 
  private:
+  Nearer nearer_;
   Neighbour* out_;
   int m_, size_ = 0;
   float worst_ = __builtin_inff();

@@ -1,0 +1,59 @@
+#include "paradox/graph/bypass.hpp"
+
+#include <algorithm>
+
+namespace paradox {
+
+Bypass::Bypass(Graph& graph, int threads)
+    : graph_(graph), threads_(threads), is_removed_(static_cast<std::size_t>(graph.size())) {
+  for (std::uint32_t node = 0; node < graph.size(); ++node) {
+    is_removed_[node] = graph.nodes_[node].header().is_removed != 0 ? 1 : 0;
+  }
+}
+
+void Bypass::run() {
+  for_each(graph_.size(), 64, threads_, [&](std::int64_t i) {
+    const auto node = static_cast<std::uint32_t>(i);
+    if (is_removed_[node] != 0) return;
+    const std::vector<Neighbour> near = around(node);
+    if (near.empty()) return;
+    std::vector<std::uint32_t> kept;
+    graph_.prune(near, &kept);
+    graph_.connect(node, kept.data(), static_cast<int>(kept.size()));
+  });
+  for (std::uint32_t node = 0; node < graph_.size(); ++node) {
+    if (is_removed_[node] == 0) graph_.adopt_if_orphan(node);
+  }
+  graph_.choose_entries(graph_.n_at_choice_);
+  graph_.join_components();
+}
+
+std::vector<Neighbour> Bypass::around(std::uint32_t node) const {
+  std::vector<std::uint32_t> others;
+  const auto visit = [this](std::uint32_t from, const auto& meet) {
+    const Node at = graph_.nodes_[from];
+    std::for_each_n(at.neighbours(), at.header().n_edges, meet);
+  };
+  bool has_removed = false;
+  visit(node, [&](std::uint32_t near) {
+    if (is_removed_[near] == 0) {
+      others.push_back(near);
+      return;
+    }
+    has_removed = true;
+    visit(near, [&](std::uint32_t far) {
+      if (far != node && is_removed_[far] == 0) others.push_back(far);
+    });
+  });
+  if (!has_removed) return {};
+  std::sort(others.begin(), others.end());
+  others.erase(std::unique(others.begin(), others.end()), others.end());
+  std::vector<Neighbour> near;
+  for (const std::uint32_t other : others) {
+    near.push_back({graph_.distance(node, other), other});
+  }
+  std::sort(near.begin(), near.end(), Nearer{node});
+  return near;
+}
+
+}  // namespace paradox

@@ -1,0 +1,227 @@
+"""The native graph: the same bits on every level, and nodes that say what they should."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from paradox import index
+from paradox._native import graph as native
+from paradox.core.errors import InvalidArgument
+from paradox.core.metric import METRICS, Metric
+from paradox.core.types import F32Matrix
+from paradox.kernels import available, oracle
+
+BULK = 2_500
+LEVELS = [name for name in available() if name != "scalar"]
+
+
+def points(n: int, dim: int, seed: int = 0) -> F32Matrix:
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(7).normal(size=(20, dim))
+    spread = centres[rng.integers(20, size=n)] + 0.4 * rng.normal(size=(n, dim))
+    return np.ascontiguousarray(spread, np.float32)
+
+
+def made(
+    isa: str, dim: int, metric: Metric, *parts: F32Matrix, threads: int = 1, degree: int = 32
+) -> native.Graph:
+    graph = native.Graph(isa, dim, METRICS.index(metric), degree, 40, 3)
+    for part in parts:
+        graph.add(part, threads)
+    return graph
+
+
+def kept_dim(dim: int, metric: Metric) -> int:
+    """Return the dimensions of a node's vector: few are rotated into more."""
+    dim += metric == "ip"
+    return -(-max(dim, min(128, 4 * dim)) // 32) * 32
+
+
+def nodes_of(graph: native.Graph) -> Any:
+    """Return the nodes as records, in the layout of `node_layout.hpp`."""
+    raw = np.empty((len(graph), graph.node_bytes), np.uint8)
+    graph.save_nodes(raw)
+    return raw
+
+
+def fields_of(raw: Any, dim: int, degree: int = 32) -> dict[str, Any]:
+    at = 32
+    header = np.frombuffer(raw[:, :at].tobytes(), "<f4").reshape(len(raw), 8)
+    vectors = raw[:, at : at + dim].view(np.int8)
+    codes_at = at + dim
+    offsets_at = codes_at + degree * dim // 8
+    slopes_at = offsets_at + 2 * degree
+    edges_at = slopes_at + 2 * degree
+
+    def column(begin: int, size: int, dtype: str) -> Any:
+        return np.frombuffer(raw[:, begin : begin + size].tobytes(), dtype).reshape(len(raw), -1)
+
+    return {
+        "scale": header[:, 0],
+        "squares": header[:, 1],
+        "term": header[:, 2],
+        "factor_scale": header[:, 3],
+        "n_edges": np.frombuffer(raw[:, 16:20].tobytes(), "<i4"),
+        "vectors": vectors,
+        "codes": raw[:, codes_at:offsets_at],
+        "offsets": column(offsets_at, 2 * degree, "<f2").astype(np.float64),
+        "slopes": column(slopes_at, 2 * degree, "<f2").astype(np.float64),
+        "neighbours": column(edges_at, 4 * degree, "<u4"),
+    }
+
+
+def signs_of(codes: Any, dim: int) -> Any:
+    """Return (n, 32, dim) of True where a residual is positive."""
+    groups = codes.reshape(len(codes), dim // 4, 16)
+    nibbles = np.concatenate([groups & 15, groups >> 4], axis=2)
+    bits = (nibbles[..., np.newaxis] >> np.arange(4)) & 1
+    return bits.transpose(0, 2, 1, 3).reshape(len(codes), 32, dim).astype(bool)
+
+
+def n_reached(edges: list[list[int]], start: int) -> int:
+    reached, to_visit = {start}, [start]
+    while to_visit:
+        fresh = set(edges[to_visit.pop()]) - reached
+        reached |= fresh
+        to_visit += fresh
+    return len(reached)
+
+
+@pytest.mark.parametrize("isa", LEVELS)
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dim", [1, 3, 31, 97, 384])
+def test_every_level_makes_the_same_graph(isa: str, metric: Metric, dim: int) -> None:
+    parts = points(BULK if dim < 100 else 150, dim), points(120, dim, 1)
+    expected, got = made("scalar", dim, metric, *parts), made(isa, dim, metric, *parts)
+    np.testing.assert_array_equal(nodes_of(got), nodes_of(expected))
+    queries = points(20, dim, 2)
+    found = np.empty((2, len(queries), 10), np.int64)
+    expected.search(queries, 10, 50, 1, found[0])
+    got.search(queries, 10, 50, 1, found[1])
+    np.testing.assert_array_equal(found[1], found[0])
+
+
+@pytest.mark.parametrize("isa", LEVELS)
+@pytest.mark.parametrize("dim", [1_025, 3_072, 4_224])
+def test_sums_of_many_dimensions_do_not_overflow(isa: str, dim: int) -> None:
+    base = points(64, dim)
+    expected, got = made("scalar", dim, "l2", base), made(isa, dim, "l2", base)
+    np.testing.assert_array_equal(nodes_of(got), nodes_of(expected))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_graph_does_not_depend_on_the_threads(metric: Metric) -> None:
+    parts = points(BULK, 24), points(300, 24, 1)
+    isa = available()[0]
+    alone, together = made(isa, 24, metric, *parts), made(isa, 24, metric, *parts, threads=3)
+    np.testing.assert_array_equal(nodes_of(together), nodes_of(alone))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_node_says_what_its_edges_are(metric: Metric) -> None:
+    dim = 64
+    graph = made("scalar", dim, metric, points(400, dim))
+    kept = kept_dim(dim, metric)
+    node = fields_of(nodes_of(graph), kept)
+    vectors = node["scale"][:, np.newaxis] * node["vectors"].astype(np.float64)
+    np.testing.assert_allclose(node["squares"], (vectors**2).sum(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(node["term"], 0 if metric == "ip" else node["squares"])
+    edge = np.arange(32) < node["n_edges"][:, np.newaxis]
+    residuals = vectors[node["neighbours"]] - vectors[:, np.newaxis]
+    told = np.abs(residuals) > 1e-6  # the sign of a zero is the kernel's to choose
+    signs = signs_of(node["codes"], kept)
+    assert (signs == (residuals > 0))[told & edge[..., np.newaxis]].all()
+
+    queries = np.random.default_rng(5).normal(size=(50, kept))
+    queries *= np.sqrt(node["squares"].mean()) / np.linalg.norm(queries, axis=1, keepdims=True)
+    true = node["term"][node["neighbours"]] - 2 * np.einsum(
+        "qd,ned->qne", queries, vectors[node["neighbours"]]
+    )
+    own = node["term"] - 2 * queries @ vectors.T
+    signed = np.einsum("qd,ned->qne", queries, np.where(signs, 1.0, -1.0))
+    factors = node["offsets"] - node["slopes"] * signed
+    estimated = own[..., np.newaxis] + node["factor_scale"][:, np.newaxis] * factors
+    away = np.linalg.norm(queries[:, np.newaxis] - vectors, axis=2)
+    length = np.linalg.norm(residuals, axis=2)
+    # RaBitQ (SIGMOD 2024), theorem 3.2: the estimate is unbiased, and this is its deviation.
+    expected = 2 * away[..., np.newaxis] * length * np.sqrt((np.pi / 2 - 1) / (kept - 1))
+    error = ((estimated - true) / np.maximum(expected, 1e-9))[:, edge]
+    assert abs(error.mean()) < 0.05
+    assert 0.85 < error.std() < 1.15
+
+
+@pytest.mark.parametrize("parts", [(BULK, 0), (0, BULK), (BULK, 800)], ids=["bulk", "one", "both"])
+def test_every_node_can_be_reached_from_one(parts: tuple[int, int]) -> None:
+    bulk, single = parts
+    chunks = [points(bulk, 16)] if bulk else []
+    later = points(single, 16, 1)
+    chunks += [later[i : i + 1_000] for i in range(0, single, 1_000)]
+    node = fields_of(nodes_of(made(available()[0], 16, "l2", *chunks)), kept_dim(16, "l2"))
+    n = len(node["n_edges"])
+    edges = [node["neighbours"][i, : node["n_edges"][i]].tolist() for i in range(n)]
+    assert all(i not in edges[i] for i in range(n))
+    assert all(len(set(some)) == len(some) for some in edges)
+    assert len(set().union(*edges)) == n
+    starts = np.random.default_rng(0).permutation(n)[:128].tolist()
+    assert max(n_reached(edges, start) for start in starts) == n
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("batch", [1, 50, 4_000])
+def test_however_vectors_come_they_are_found(metric: Metric, batch: int) -> None:
+    n = 800 if batch == 1 else 4_000
+    base, queries = points(n, 32), points(60, 32, 9)
+    graph = made(available()[0], 32, metric, *(base[i : i + batch] for i in range(0, n, batch)))
+    found = np.empty((len(queries), 30), np.int64)
+    graph.search(queries, 30, 100, 1, found)
+    truth = np.argsort(oracle.distances(queries, base, metric), axis=1, kind="stable")[:, :10]
+    hits = [len(np.intersect1d(a, b)) for a, b in zip(found, truth, strict=True)]
+    assert np.mean(hits) / 10 > 0.97
+
+
+@pytest.mark.parametrize("vector", ["equal", "zero", "huge", "tiny"])
+def test_vectors_that_cannot_be_told_apart_do_no_harm(vector: str) -> None:
+    base = {
+        "equal": np.ones((BULK, 8), np.float32),
+        "zero": np.zeros((BULK, 8), np.float32),
+        "huge": points(BULK, 8) * np.float32(1e14),
+        "tiny": points(BULK, 8) * np.float32(1e-30),
+    }[vector]
+    graph = made(available()[0], 8, "l2", base, base[:100])
+    found = np.empty((5, 10), np.int64)
+    graph.search(base[:5], 10, 50, 1, found)
+    assert found.min() >= 0
+    assert all(len(np.unique(row)) == 10 for row in found)
+
+
+def test_half_of_the_records_replaced_leave_the_answers_as_good() -> None:
+    base, later, queries = points(4_000, 32), points(2_000, 32, 4), points(100, 32, 9)
+    graph = index.create("graph", dim=32, metric="l2", seed=1)
+    graph.add(np.arange(4_000), base)
+    graph.add(np.arange(0, 4_000, 2), later)
+    now = base.copy()
+    now[::2] = later
+    found = graph.search(queries, 10, effort=60)
+    truth = np.argsort(oracle.distances(queries, now, "l2"), axis=1, kind="stable")[:, :10]
+    hits = [len(np.intersect1d(a, b)) for a, b in zip(found.ids, truth, strict=True)]
+    assert not found.certified
+    assert np.mean(hits) / 10 > 0.95
+
+
+@pytest.mark.parametrize("degree", [0, 40, 256])
+def test_a_degree_that_no_kernel_scans_is_refused(degree: int) -> None:
+    with pytest.raises(InvalidArgument, match="degree: expected"):
+        index.create("graph", dim=8, metric="l2", degree=degree)
+
+
+def test_nodes_that_are_no_graph_are_refused() -> None:
+    graph = made("scalar", 8, "l2", points(50, 8))
+    raw, origin = nodes_of(graph), np.array(graph.origin(), np.float32)
+    assert made("scalar", 8, "l2").restore(raw, origin, 0.0, 50, 0)
+    assert not made("scalar", 8, "l2").restore(raw[:20], origin, 0.0, 20, 0)
+    assert not made("scalar", 8, "l2").restore(raw, origin, 0.0, 51, 0)
+    raw[3, 16:20] = 255
+    assert not made("scalar", 8, "l2").restore(raw, origin, 0.0, 50, 0)
