@@ -15,16 +15,6 @@ cdef extern from "paradox/matrix.hpp" namespace "paradox" nogil:
     cdef enum class Metric "paradox::Metric":
         l2
 
-    cdef enum class DType "paradox::DType":
-        f32
-
-    cdef cppclass Matrix:
-        const void* data
-        int64_t n
-        int64_t dim
-        int64_t stride_bytes
-        DType dtype
-
 
 cdef extern from "paradox/graph/graph_kernels.hpp" namespace "paradox" nogil:
     cdef cppclass GraphKernels:
@@ -42,9 +32,10 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
         uint64_t seed
 
     cdef cppclass GraphRows:
-        Matrix vectors
-        const int64_t* slots
+        const float* vectors
+        const double* norms
         const int64_t* ids
+        const int64_t* slots
 
     cdef cppclass NativeGraph "paradox::Graph":
         NativeGraph(const GraphSettings& settings, const GraphKernels& kernels) except +
@@ -59,9 +50,9 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
         void remove(const int64_t* nodes, int64_t n, int threads) except +
         void search(const float* queries, int64_t n, int64_t k, int64_t effort, int threads,
                     int64_t* out) except +
-        void search_rows(const float* queries, int64_t n, int64_t k, int64_t effort,
-                         const GraphRows& rows, int threads, int64_t* ids,
-                         float* distances) except +
+        int64_t search_rows(const float* queries, int64_t n, int64_t k, int64_t effort,
+                            const GraphRows& rows, int64_t n_wanted, int threads,
+                            int64_t* ids, float* distances) except +
         void save_nodes(uint8_t* out) noexcept
         cbool restore(const uint8_t* nodes, int64_t n, const float* origin, float longest,
                       int64_t n_at_choice, int64_t n_bypassed) except +
@@ -71,14 +62,15 @@ cdef class Graph:
     """A quantised proximity graph of vectors (n, dim) float32."""
 
     cdef unique_ptr[NativeGraph] graph
-    cdef int dim
+    cdef GraphRows rows
+    cdef object kept
 
     def __cinit__(self, str isa, int dim, int metric, int degree, int build_effort, uint64_t seed):
         cdef GraphSettings settings
         cdef const GraphKernels* kernels = find_graph_kernels(isa.encode())
         if kernels is NULL:
             raise ValueError(f"isa: no graph kernels for {isa!r}")
-        settings.dim = self.dim = dim
+        settings.dim = dim
         settings.metric = <Metric> metric
         settings.degree = degree
         settings.build_effort = build_effort
@@ -144,29 +136,35 @@ cdef class Graph:
         with nogil:
             self.graph.get().search(data, n, k, effort, threads, found)
 
-    def search_rows(self, const float[:, ::1] queries, int64_t k, int64_t effort,
-                    const float[:, ::1] rows, const int64_t[::1] slots, const int64_t[::1] ids,
-                    int threads, int64_t[:, ::1] out_ids, float[:, ::1] out_distances):
+    def use_rows(self, const float[:, ::1] vectors, const double[::1] norms,
+                 const int64_t[::1] ids, const int64_t[::1] slots):
+        """Say where `search_rows` finds the vectors, until the next call.
+
+        A node's vector is in row slots[node] of vectors (n_rows, dim), its id in ids (n_rows,).
+        The arrays are kept, and read as they are at the time of a search.
+        """
+        self.kept = (vectors, norms, ids, slots)
+        self.rows.vectors = &vectors[0, 0]
+        self.rows.norms = &norms[0]
+        self.rows.ids = &ids[0]
+        self.rows.slots = &slots[0]
+
+    def search_rows(self, const float[:, ::1] queries, int64_t k, int64_t effort, int64_t n_wanted,
+                    int threads, int64_t[:, ::1] ids, float[:, ::1] distances):
         """Write ids and distances (n_queries, k) of the k nearest rows; -1 and +inf padded.
 
-        A node's vector is in row slots[node], whose id is in ids; there is one node at least.
+        Returns for how many queries there are fewer than n_wanted.
         """
-        cdef int64_t n = queries.shape[0]
+        cdef int64_t n = queries.shape[0], n_lacking
         if not n:
-            return
-        cdef GraphRows given
-        given.vectors.data = &rows[0, 0]
-        given.vectors.n = rows.shape[0]
-        given.vectors.dim = rows.shape[1]
-        given.vectors.stride_bytes = rows.strides[0]
-        given.vectors.dtype = DType.f32
-        given.slots = &slots[0]
-        given.ids = &ids[0]
+            return 0
         cdef const float* data = &queries[0, 0]
-        cdef int64_t* found = &out_ids[0, 0]
-        cdef float* distances = &out_distances[0, 0]
+        cdef int64_t* found = &ids[0, 0]
+        cdef float* measured = &distances[0, 0]
         with nogil:
-            self.graph.get().search_rows(data, n, k, effort, given, threads, found, distances)
+            n_lacking = self.graph.get().search_rows(data, n, k, effort, self.rows, n_wanted,
+                                                     threads, found, measured)
+        return n_lacking
 
     def save_nodes(self, uint8_t[:, ::1] out):
         """Write the nodes into out (len(self), node_bytes)."""

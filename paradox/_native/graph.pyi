@@ -33,18 +33,23 @@ class Graph:
         threads: int,
         out: npt.NDArray[np.int64],
     ) -> None: ...
+    def use_rows(
+        self,
+        vectors: npt.NDArray[np.float32],
+        norms: npt.NDArray[np.float64],
+        ids: npt.NDArray[np.int64],
+        slots: npt.NDArray[np.int64],
+    ) -> None: ...
     def search_rows(
         self,
         queries: npt.NDArray[np.float32],
         k: int,
         effort: int,
-        rows: npt.NDArray[np.float32],
-        slots: npt.NDArray[np.int64],
-        ids: npt.NDArray[np.int64],
+        n_wanted: int,
         threads: int,
-        out_ids: npt.NDArray[np.int64],
-        out_distances: npt.NDArray[np.float32],
-    ) -> None: ...
+        ids: npt.NDArray[np.int64],
+        distances: npt.NDArray[np.float32],
+    ) -> int: ...
     def save_nodes(self, out: npt.NDArray[np.uint8]) -> None: ...
     def restore(
         self,

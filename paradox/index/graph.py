@@ -10,7 +10,7 @@ import numpy.typing as npt
 from paradox.core import config
 from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
-from paradox.core.types import NO_ID, F32Matrix, I64Matrix, I64Vector, Neighbors
+from paradox.core.types import F32Matrix, I64Matrix, I64Vector, Neighbors
 from paradox.index.backend import Allow
 from paradox.index.options import check_effort, check_int, check_threads
 from paradox.index.proposing import CALL_ROWS, ProposingIndex
@@ -58,6 +58,20 @@ class GraphIndex(ProposingIndex):
         self._build_threads = check_threads("build_threads", build_threads)
         self._rebuild()
 
+    def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
+        """Insert vectors, replacing those whose id is known."""
+        try:
+            super().add(ids, vectors)
+        finally:
+            self._use_rows()
+
+    def remove(self, ids: I64Vector) -> int:
+        """Remove vectors by id; return how many there were."""
+        try:
+            return super().remove(ids)
+        finally:
+            self._use_rows()
+
     def search(
         self,
         queries: F32Matrix,
@@ -75,19 +89,16 @@ class GraphIndex(ProposingIndex):
         if allow is None and not self._must_scan(queries, k, chosen):
             ids = np.empty((len(queries), k), np.int64)
             distances = np.empty((len(queries), k), np.float32)
-            rows = self._rows
-            self._graph.search_rows(
+            n_lacking = self._graph.search_rows(
                 np.ascontiguousarray(queries),
                 k,
                 chosen,
-                rows.matrix,
-                self._labels.section(),
-                rows.ids,
+                min(k, len(self._rows)),
                 threads,
                 ids,
                 distances,
             )
-            if not (ids[:, min(k, len(rows)) - 1] == NO_ID).any():
+            if not n_lacking:
                 return Neighbors(ids, distances, effort=chosen)
         return super().search(queries, k, effort=effort, allow=allow, threads=threads)
 
@@ -111,6 +122,12 @@ class GraphIndex(ProposingIndex):
 
     def _let_go(self, labels: I64Vector) -> None:
         self._graph.remove(np.ascontiguousarray(labels), self._threads())
+
+    def _use_rows(self) -> None:
+        """Tell the graph where the rows are now: whatever changes them may move them."""
+        if len(self._rows) and len(self._labels):
+            rows = self._rows
+            self._graph.use_rows(rows.matrix, rows.norms, rows.ids, self._labels.section())
 
     def _threads(self) -> int:
         return self._build_threads or config.threads()
@@ -157,3 +174,4 @@ class GraphIndex(ProposingIndex):
         origin = np.frombuffer(sections["origin"], np.float32)
         if not self._graph.restore(nodes, origin, **fields):
             raise InvalidArgument("graph: expected the nodes of a graph; got others")
+        self._use_rows()

@@ -219,12 +219,49 @@ std::uint32_t score_edges_avx2(const EdgeScan& scan, const SignTable& table, int
   return below;
 }
 
+__m256d four(const float* p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
+
+/// What `sum_of` is, four terms at a time.
+template <class FourTerms, class Term>
+double sum_by_four(std::int64_t dim, FourTerms four_terms, Term term) {
+  __m256d low = _mm256_setzero_pd(), high = low;
+  std::int64_t j = 0;
+  for (; j + 8 <= dim; j += 8) {
+    low = _mm256_add_pd(low, four_terms(j));
+    high = _mm256_add_pd(high, four_terms(j + 4));
+  }
+  alignas(32) double parts[8];
+  _mm256_store_pd(parts, low);
+  _mm256_store_pd(parts + 4, high);
+  for (int part = 0; j < dim; ++j, ++part) parts[part] += term(j);
+  return ((parts[0] + parts[1]) + (parts[2] + parts[3])) +
+         ((parts[4] + parts[5]) + (parts[6] + parts[7]));
+}
+
+double squared_distance_avx2(const float* a, const float* b, std::int64_t dim) {
+  const auto square = [](auto difference) { return difference * difference; };
+  return sum_by_four(
+      dim,
+      [=](std::int64_t j) {
+        const __m256d difference = _mm256_sub_pd(four(a + j), four(b + j));
+        return _mm256_mul_pd(difference, difference);
+      },
+      [=](std::int64_t j) { return square(double{a[j]} - double{b[j]}); });
+}
+
+double dot_product_avx2(const float* a, const float* b, std::int64_t dim) {
+  return sum_by_four(
+      dim, [=](std::int64_t j) { return _mm256_mul_pd(four(a + j), four(b + j)); },
+      [=](std::int64_t j) { return double{a[j]} * double{b[j]}; });
+}
+
 }  // namespace
 
 extern const GraphKernels graph_kernels_avx2;
 const GraphKernels graph_kernels_avx2 = {
-    "avx2",         hadamard_avx2, extremes_avx2, to_int16_avx2, sign_table_avx2,
-    dot_i16i8_avx2, dot_i8i8_avx2, dots_4xn_avx2, residual_avx2, score_edges_avx2,
+    "avx2",          hadamard_avx2,    extremes_avx2,         to_int16_avx2,
+    sign_table_avx2, dot_i16i8_avx2,   dot_i8i8_avx2,         dots_4xn_avx2,
+    residual_avx2,   score_edges_avx2, squared_distance_avx2, dot_product_avx2,
 };
 
 }  // namespace paradox

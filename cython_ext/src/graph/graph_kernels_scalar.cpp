@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "paradox/float64.hpp"
 #include "paradox/graph/graph_kernels.hpp"
 #include "paradox/graph/lane_sums.hpp"
 #include "paradox/half.hpp"
@@ -114,12 +115,24 @@ std::uint32_t score_edges_scalar(const EdgeScan& scan, const SignTable& table, i
   return below;
 }
 
+double squared_distance_scalar(const float* a, const float* b, std::int64_t dim) {
+  return sum_of(dim, [=](std::int64_t j) {
+    const double difference = wide(a + j) - wide(b + j);
+    return difference * difference;
+  });
+}
+
+double dot_product_scalar(const float* a, const float* b, std::int64_t dim) {
+  return sum_of(dim, [=](std::int64_t j) { return wide(a + j) * wide(b + j); });
+}
+
 }  // namespace
 
 extern const GraphKernels graph_kernels_scalar;
 const GraphKernels graph_kernels_scalar = {
-    "scalar",         hadamard_scalar, extremes_scalar, to_int16_scalar, sign_table_scalar,
-    dot_i16i8_scalar, dot_i8i8_scalar, dots_4xn_scalar, residual_scalar, score_edges_scalar,
+    "scalar",          hadamard_scalar,    extremes_scalar,         to_int16_scalar,
+    sign_table_scalar, dot_i16i8_scalar,   dot_i8i8_scalar,         dots_4xn_scalar,
+    residual_scalar,   score_edges_scalar, squared_distance_scalar, dot_product_scalar,
 };
 
 }  // namespace paradox

@@ -1,9 +1,9 @@
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 
 #include "paradox/graph/graph.hpp"
-#include "paradox/scan.hpp"
 
 namespace paradox {
 namespace {
@@ -163,10 +163,22 @@ float Graph::last_key(const SearchScratch& scratch, std::int64_t k) const {
   return BeamEntry::key(kth) + 4.0f * 2.0f * std::sqrt(2.0f * squares / 12.0f) * step;
 }
 
-void Graph::search_rows(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
-                        const GraphRows& rows, int threads, std::int64_t* ids,
-                        float* distances) const {
+/// As `refine` has it, whose bits it must have: answers are compared with those of a scan.
+double Graph::true_distance(const float* query, double query_norm, const GraphRows& rows,
+                            std::int64_t slot) const {
+  const float* row = rows.vectors + slot * settings_.dim;
+  if (settings_.metric == Metric::l2) return kernels_.squared_distance(query, row, settings_.dim);
+  const double dot = kernels_.dot_product(query, row, settings_.dim);
+  if (settings_.metric == Metric::ip) return -dot;
+  const double norms = query_norm * rows.norms[slot];
+  return norms == 0.0 ? 1.0 : std::max(1.0 - dot / norms, 0.0);
+}
+
+std::int64_t Graph::search_rows(const float* queries, std::int64_t n, std::int64_t k,
+                                std::int64_t effort, const GraphRows& rows, std::int64_t n_wanted,
+                                int threads, std::int64_t* ids, float* distances) const {
   const auto width = static_cast<int>(std::min(std::max(effort, k), size()));
+  std::atomic<std::int64_t> n_lacking{0};
   ThreadPool::instance().run(n, threads, [&](std::int64_t i) {
     SearchScratch& scratch = SearchScratch::of_this_thread();
     const float* query = queries + i * settings_.dim;
@@ -181,36 +193,32 @@ void Graph::search_rows(const float* queries, std::int64_t n, std::int64_t k, st
       });
       found.erase(end, found.end());
     }
-    auto& slots = scratch.slots;
-    slots.clear();
-    for (const std::uint64_t entry : found) slots.push_back(rows.slots[BeamEntry::node(entry)]);
-    for (const std::int64_t slot : slots) {
-      const auto* row = static_cast<const char*>(rows.vectors.row(slot));
-      for (std::int64_t at = 0; at < rows.vectors.row_bytes(); at += 64) {
+    auto& answers = scratch.answers;
+    answers.clear();
+    for (const std::uint64_t entry : found) {
+      const std::int64_t slot = rows.slots[BeamEntry::node(entry)];
+      answers.push_back({0.0, rows.ids[slot], slot});
+      const auto* row = reinterpret_cast<const char*>(rows.vectors + slot * settings_.dim);
+      for (std::int64_t at = 0; at < settings_.dim * 4; at += 64) {
         __builtin_prefetch(row + at, 0, 3);
       }
     }
-    const auto n_found = static_cast<std::int64_t>(slots.size());
-    scratch.distances.resize(slots.size());
-    const Matrix one{query, 1, settings_.dim, settings_.dim * std::int64_t{sizeof(float)},
-                     DType::f32};
-    refine(one, rows.vectors, slots.data(), n_found, settings_.metric, scratch.distances.data());
-    auto& order = scratch.order;
-    order.resize(slots.size());
-    for (std::size_t j = 0; j < order.size(); ++j) order[j] = j;
-    const auto n_given = std::min(n_found, k);
-    std::partial_sort(order.begin(), order.begin() + n_given, order.end(),
-                      [&](std::size_t a, std::size_t b) {
-                        const double x = scratch.distances[a], y = scratch.distances[b];
-                        return x < y || (x == y && rows.ids[slots[a]] < rows.ids[slots[b]]);
-                      });
-    for (std::int64_t j = 0; j < k; ++j) {
-      const bool is_there = j < n_given;
-      ids[i * k + j] = is_there ? rows.ids[slots[order[j]]] : -1;
-      distances[i * k + j] = is_there ? static_cast<float>(scratch.distances[order[j]])
-                                      : std::numeric_limits<float>::infinity();
+    const double norm = std::sqrt(kernels_.dot_product(query, query, settings_.dim));
+    for (Answer& answer : answers) {
+      answer.distance = true_distance(query, norm, rows, answer.slot);
     }
+    const auto n_found = std::min(static_cast<std::int64_t>(answers.size()), k);
+    std::partial_sort(answers.begin(), answers.begin() + n_found, answers.end());
+    for (std::int64_t j = 0; j < n_found; ++j) {
+      ids[i * k + j] = answers[static_cast<std::size_t>(j)].id;
+      distances[i * k + j] = static_cast<float>(answers[static_cast<std::size_t>(j)].distance);
+    }
+    std::fill(ids + i * k + n_found, ids + (i + 1) * k, -1);
+    std::fill(distances + i * k + n_found, distances + (i + 1) * k,
+              std::numeric_limits<float>::infinity());
+    if (n_found < n_wanted) ++n_lacking;
   });
+  return n_lacking;
 }
 
 }  // namespace paradox

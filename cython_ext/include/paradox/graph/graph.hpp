@@ -52,9 +52,19 @@ struct Nearer {
 
 /// The vectors themselves, which a graph does not keep: a node's is in the row of its slot.
 struct GraphRows {
-  Matrix vectors;
-  const std::int64_t* slots;  // (size(),) of the nodes; negative for those removed
-  const std::int64_t* ids;    // (vectors.n,)
+  const float* vectors = nullptr;       // (n_rows, dim)
+  const double* norms = nullptr;        // (n_rows,)
+  const std::int64_t* ids = nullptr;    // (n_rows,)
+  const std::int64_t* slots = nullptr;  // (size(),) of the nodes; negative for those removed
+};
+
+/// A row that may be among the nearest.
+struct Answer {
+  double distance;
+  std::int64_t id, slot;
+  bool operator<(const Answer& other) const {
+    return distance < other.distance || (distance == other.distance && id < other.id);
+  }
 };
 
 /// What a search needs, and keeps, of a query.
@@ -68,9 +78,7 @@ struct SearchScratch {
   NodeSet met;
   std::vector<std::uint64_t> found;  // expanded nodes that may be answers, by BeamEntry
   std::vector<Neighbour> neighbours;
-  std::vector<std::int64_t> slots;
-  std::vector<double> distances;
-  std::vector<std::size_t> order;
+  std::vector<Answer> answers;
 
   static SearchScratch& of_this_thread();
 };
@@ -98,9 +106,10 @@ class Graph {
 
   /// The k nearest by true distance, equal ones by id, of those that `search` would find and whose
   /// quantised distance does not rule them out. Both outputs are (n, k); -1 and +inf where there
-  /// are fewer.
-  void search_rows(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
-                   const GraphRows& rows, int threads, std::int64_t* ids, float* distances) const;
+  /// are fewer. Returns for how many queries there are fewer than `n_wanted`.
+  std::int64_t search_rows(const float* queries, std::int64_t n, std::int64_t k,
+                           std::int64_t effort, const GraphRows& rows, std::int64_t n_wanted,
+                           int threads, std::int64_t* ids, float* distances) const;
 
   /// What a graph is saved as: its nodes (size(), node_bytes()), its origin (dim,), longest, and
   /// the numbers of nodes among which the entries were chosen, and that are bypassed.
@@ -156,6 +165,8 @@ class Graph {
   /// Fills `scratch.found` with the nodes it expands and that are not removed.
   void walk(SearchScratch& scratch, int width) const;
   void enter(SearchScratch& scratch) const;
+  double true_distance(const float* query, double query_norm, const GraphRows& rows,
+                       std::int64_t slot) const;
   /// The key up to which a node may still be nearer than the k-th found so far.
   float last_key(const SearchScratch& scratch, std::int64_t k) const;
 

@@ -72,6 +72,10 @@ struct GraphKernels {
 
   /// Writes 32 keys; bit j of the result tells whether key j is below the threshold.
   std::uint32_t (*score_edges)(const EdgeScan& scan, const SignTable& table, int dim, float* keys);
+
+  /// In float64, as `refine` sums: the same bits.
+  double (*squared_distance)(const float* a, const float* b, std::int64_t dim);
+  double (*dot_product)(const float* a, const float* b, std::int64_t dim);
 };
 
 /// The table of a level by name, or null where this machine lacks it.
