@@ -2,7 +2,8 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-NATIVE := setup.py pyproject.toml $(wildcard cython_ext/*.pyx cython_ext/src/* cython_ext/include/paradox/*)
+CPP := $(shell find cython_ext/src cython_ext/include -name '*.[ch]pp')
+NATIVE := setup.py pyproject.toml $(wildcard cython_ext/*.pyx) $(CPP)
 PIP := HNSWLIB_NO_NATIVE=1 $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
@@ -31,12 +32,12 @@ check: setup  ## formatting, lint, types, and who may import whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/cython-lint cython_ext
-	$(BIN)/clang-format --dry-run --Werror $(wildcard cython_ext/src/*.cpp cython_ext/include/paradox/*.hpp)
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
 
 format: setup  ## format Python and C++
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $(wildcard cython_ext/src/*.cpp cython_ext/include/paradox/*.hpp)
+	$(BIN)/clang-format -i $(CPP)
 
 test: setup  ## the tests, without the long forms
 	$(BIN)/pytest -m 'not slow'

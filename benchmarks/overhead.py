@@ -145,7 +145,7 @@ def _ways(dataset: Dataset, index: str, recall: float, stack: ExitStack) -> dict
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", choices=datasets.names())
     parser.add_argument("--n", type=int, help="rows of the base")
-    parser.add_argument("--index", default="hnsw", help="index backend (hnsw)")
+    parser.add_argument("--index", default="graph", help="index backend (graph)")
     parser.add_argument("--recall", type=float, default=0.95)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from paradox.core.errors import IndexFileCorrupt
 from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, F32Vector, I64Vector, Neighbors
 from paradox.index.backend import Allow, IndexBackend, IndexStats
 from paradox.index.container import read_container, write_container
 from paradox.index.exact import ExactIndex
+from paradox.index.graph import GraphIndex
 from paradox.index.options import check_int
 
 _DEFAULT_EXACT_BELOW = 20_000
@@ -30,8 +31,11 @@ class _Inner(IndexBackend, Protocol):
     def from_contents(cls, fields: dict[str, Any], sections: dict[str, memoryview]) -> Self: ...
 
 
+_IN_USE: dict[str, Any] = {"exact": ExactIndex, "graph": GraphIndex}
+
+
 class AutoIndex:
-    """`exact` below a number of vectors, `hnsw` from there on; back again below half of it.
+    """`exact` below a number of vectors, `graph` from there on; back again below half of it.
 
     Its figures name the index in use.
 
@@ -73,7 +77,7 @@ class AutoIndex:
         """Insert vectors, replacing those whose id is known; may change the index."""
         self._inner.add(ids, vectors)
         if len(self) >= self._exact_below and isinstance(self._inner, ExactIndex):
-            self._change_to(_hnsw()(self.dim, self.metric))
+            self._change_to(GraphIndex(self.dim, self.metric))
 
     def remove(self, ids: I64Vector) -> int:
         """Remove vectors by id; return how many there were; may change the index."""
@@ -107,7 +111,7 @@ class AutoIndex:
         fields, sections = self._inner.contents()
         own = {
             "exact_below": self._exact_below,
-            "exact": isinstance(self._inner, ExactIndex),
+            "in_use": self._inner.stats().backend,
             "inner": fields,
         }
         write_container(path, self.name, own, sections)
@@ -116,7 +120,13 @@ class AutoIndex:
     def load(cls, path: Path, *, mmap: bool = False) -> Self:
         """Read what `save` wrote; `mmap` leaves the vectors in the file until the first `add`."""
         fields, sections = read_container(path, cls.name, mmap=mmap)
-        inner: Any = ExactIndex if fields["exact"] else _hnsw()
+        if fields.get("in_use") not in _IN_USE:
+            raise IndexFileCorrupt(
+                f"expected an index of {', '.join(_IN_USE)}; got {fields.get('in_use')!r}",
+                path,
+                remedy="another version of Paradox wrote it: build the index again",
+            )
+        inner = _IN_USE[fields["in_use"]]
         index = cls(
             fields["inner"]["dim"], fields["inner"]["metric"], exact_below=fields["exact_below"]
         )
@@ -131,7 +141,3 @@ class AutoIndex:
         if len(self):
             index.add(*self._inner.get(self._inner.ids()))
         self._inner = index
-
-
-def _hnsw() -> Any:
-    return import_module("paradox.index.hnsw").HnswIndex

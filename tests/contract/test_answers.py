@@ -171,6 +171,6 @@ def test_huge_beside_tiny_vectors_do_no_harm(name, metric):
 def test_figures(full, name, metric):
     stats = full.stats()
     assert (full.dim, full.metric, len(full)) == (DIM, metric, N)
-    assert stats.backend == {"auto": "hnsw"}.get(name, name.split("-")[0])
+    assert stats.backend == {"auto": "graph"}.get(name, name.split("-")[0])
     assert (stats.n_live, stats.n_deleted, stats.mapped_bytes) == (N, 0, 0)
     assert stats.resident_bytes > N * DIM

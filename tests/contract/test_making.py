@@ -124,7 +124,7 @@ def test_auto_goes_to_a_graph_and_back():
     assert made.stats().backend == "exact"
     assert made.search(vectors()[:1], 1).certified
     made.add(ids_of()[999:3_000], vectors()[999:3_000])
-    assert made.stats().backend == "hnsw"
+    assert made.stats().backend == "graph"
     made.remove(ids_of()[400:3_000])
     assert made.stats().backend == "exact"
     assert len(made) == 400

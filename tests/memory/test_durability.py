@@ -35,7 +35,7 @@ def folder(tmp_path):
     return tmp_path / "engine"
 
 
-@pytest.mark.parametrize("index", ["exact", "hnsw", "ivfpq", "auto"])
+@pytest.mark.parametrize("index", ["exact", "graph", "hnsw", "ivfpq", "auto"])
 @pytest.mark.parametrize("clean", [True, False])
 def test_reopening_gives_the_same_answers(folder, rng, index, clean):
     vectors = vectors_of(rng, 400)

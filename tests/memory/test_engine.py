@@ -112,7 +112,7 @@ def test_what_was_deleted_is_gone(make_engine, rng):
     assert engine.delete(3) == 0
 
 
-@pytest.mark.parametrize("index", ["exact", "hnsw", "ivfpq", "auto"])
+@pytest.mark.parametrize("index", ["exact", "graph", "hnsw", "ivfpq", "auto"])
 def test_filters_choose_among_payloads(make_engine, rng, index):
     engine = make_engine(index=index)
     vectors = vectors_of(rng, 300)
@@ -217,7 +217,7 @@ def test_an_empty_engine_answers_with_padding(make_engine, rng):
 
 
 @pytest.mark.parametrize("k", [1, 10])
-@pytest.mark.parametrize("index", ["hnsw", "ivfpq"])
+@pytest.mark.parametrize("index", ["graph", "hnsw", "ivfpq"])
 def test_the_recall_asked_for_is_reached(make_engine, index, k):
     rng = np.random.default_rng(3)
     centres = rng.standard_normal((40, 32), dtype=np.float32) * 2
@@ -244,7 +244,7 @@ def test_a_repeated_operation_is_applied_once(make_engine, rng):
 
 def test_readers_and_a_writer_side_by_side(make_engine, rng):
     """A reader sees each batch whole or not at all, and always finds what was there before."""
-    engine = make_engine(index="hnsw")
+    engine = make_engine(index="graph")
     anchor = vectors_of(rng, 1) + 100
     engine.add(anchor, ids=[10**6])
     batches = [vectors_of(rng, 20) for _ in range(30)]

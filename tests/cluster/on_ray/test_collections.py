@@ -150,7 +150,7 @@ def test_shards_that_choose_their_index_change_it_and_find_the_same(client, rng)
     assert recall_at(10, collection, queries, live(slice(400))) == 1
 
     collection.add(vectors[400:], ids=ids[400:], payload=[{"n": n} for n in range(1_600)])
-    assert in_use() == {"hnsw"}
+    assert in_use() == {"graph"}
     assert recall_at(10, collection, queries, live(slice(None))) > 0.93
     assert (collection.query(vectors[::50], k=1).ids[:, 0] == ids[::50]).mean() > 0.95
     allowed = collection.query(queries, k=10, recall=1.0, filter="n < 20")
@@ -158,7 +158,7 @@ def test_shards_that_choose_their_index_change_it_and_find_the_same(client, rng)
 
     kill(shard_process(collection, 0))
     wait_until(lambda: not collection.query(queries, k=1).shards_missing)
-    assert in_use() == {"hnsw"}
+    assert in_use() == {"graph"}
     assert recall_at(10, collection, queries, live(slice(None))) > 0.93
 
     assert collection.delete(ids[200:]) == 1_800
