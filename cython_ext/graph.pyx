@@ -40,6 +40,7 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
     cdef cppclass NativeGraph "paradox::Graph":
         NativeGraph(const GraphSettings& settings, const GraphKernels& kernels) except +
         int64_t size() const
+        int64_t n_connected() const
         int64_t bytes() const
         int64_t node_bytes() const
         float longest() const
@@ -79,6 +80,11 @@ cdef class Graph:
 
     def __len__(self):
         return self.graph.get().size()
+
+    @property
+    def n_connected(self):
+        """Number of nodes that have their edges: all, unless an `add` has failed."""
+        return self.graph.get().n_connected()
 
     @property
     def nbytes(self):

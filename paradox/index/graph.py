@@ -112,7 +112,7 @@ class GraphIndex(ProposingIndex):
 
     @property
     def _ready(self) -> bool:
-        return True
+        return self._graph.n_connected == len(self._labels)
 
     def _points(self, vectors: F32Matrix) -> F32Matrix:
         return vectors  # the graph takes directions itself
@@ -121,7 +121,8 @@ class GraphIndex(ProposingIndex):
         self._graph.add(np.ascontiguousarray(points), self._threads())
 
     def _let_go(self, labels: I64Vector) -> None:
-        self._graph.remove(np.ascontiguousarray(labels), self._threads())
+        if self._ready:
+            self._graph.remove(np.ascontiguousarray(labels), self._threads())
 
     def _use_rows(self) -> None:
         """Tell the graph where the rows are now: whatever changes them may move them."""
@@ -133,7 +134,8 @@ class GraphIndex(ProposingIndex):
         return self._build_threads or config.threads()
 
     def _must_rebuild(self) -> bool:
-        return self._labels.n_stale > max(_MIN_STALE, len(self._rows))
+        # A graph that ran out of memory on the way is of no use: searches scan until it is whole.
+        return not self._ready or self._labels.n_stale > max(_MIN_STALE, len(self._rows))
 
     def _rebuild(self) -> None:
         self._graph = empty_graph(

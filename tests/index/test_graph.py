@@ -225,3 +225,34 @@ def test_nodes_that_are_no_graph_are_refused() -> None:
     assert not made("scalar", 8, "l2").restore(raw, origin, 0.0, 51, 0)
     raw[3, 16:20] = 255
     assert not made("scalar", 8, "l2").restore(raw, origin, 0.0, 50, 0)
+
+
+def test_a_graph_that_ran_out_of_memory_is_scanned_and_then_built_anew() -> None:
+    base = points(3_000, 16)
+    made_index: Any = index.create("graph", dim=16, metric="l2")
+    made_index.add(np.arange(2_500), base[:2_500])
+
+    class Full:
+        """A graph that has taken vectors in and has no memory left for their edges."""
+
+        def __init__(self, graph: native.Graph) -> None:
+            self._graph = graph
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._graph, name)
+
+        def add(self, vectors: F32Matrix, threads: int) -> None:
+            raise MemoryError
+
+    whole = made_index._graph
+    made_index._graph = Full(whole)
+    with pytest.raises(MemoryError):
+        made_index.add(np.arange(2_500, 2_900), base[2_500:2_900])
+    found = made_index.search(base[:2_900:100], 1, effort=40)
+    assert found.certified
+    np.testing.assert_array_equal(found.ids[:, 0], np.arange(0, 2_900, 100))
+    made_index.remove(np.array([2_899]))
+    assert not made_index.search(base[:5], 1, effort=10).certified
+    made_index.add(np.arange(2_900, 3_000), base[2_900:])
+    found = made_index.search(base[::100], 1, effort=80)
+    assert (found.ids[:, 0] == np.arange(0, 3_000, 100)).mean() > 0.9

@@ -108,6 +108,7 @@ void Graph::add(const float* vectors, std::int64_t n, int threads) {
   } else {
     Insertion(*this, threads).run(static_cast<std::uint32_t>(before));
   }
+  if (n_connected_ == before) n_connected_ = size();
 }
 
 void Graph::remove(const std::int64_t* nodes, std::int64_t n, int threads) {
@@ -187,13 +188,13 @@ void Graph::store(std::uint32_t node, const float* vector, SearchScratch& scratc
 }
 
 void Graph::connect(std::uint32_t node, const std::uint32_t* neighbours, int n) {
+  std::vector<float> offsets(layout_.degree), slopes(layout_.degree);
+  std::vector<std::uint8_t> signs(layout_.dim / 8);
   const Node target = nodes_[node];
   NodeHeader& header = target.header();
   header.n_edges = n;
   std::copy_n(neighbours, n, target.neighbours());
   std::fill(target.neighbours() + n, target.neighbours() + layout_.degree, node);
-  std::vector<float> offsets(layout_.degree), slopes(layout_.degree);
-  std::vector<std::uint8_t> signs(layout_.dim / 8);
   for (int edge = 0; edge < n; ++edge) {
     const Node other = nodes_[neighbours[edge]];
     const NodeHeader& theirs = other.header();
@@ -308,6 +309,7 @@ bool Graph::restore(const std::uint8_t* nodes, std::int64_t n, const float* orig
       if (node.neighbours()[edge] >= n) return false;
     }
   }
+  n_connected_ = n;
   n_bypassed_ = n_bypassed;
   n_at_join_ = n;
   origin_.assign(origin, origin + settings_.dim);

@@ -10,8 +10,8 @@
 //     <q, r> ~ <node, r> + f (<q, s> - <node, s>),  s = sign(r),  f = |r|^2 / sum |r_i|
 //
 // Arguments are trusted. Nodes are numbered in the order they come. One writer at a time and no
-// reader beside it; readers side by side. All may throw std::bad_alloc; then `add` may have taken
-// in some of the vectors, and `size` tells how many.
+// reader beside it; readers side by side. All may throw std::bad_alloc; after an `add` that has,
+// a graph is of no use any more, and `n_connected` tells.
 #pragma once
 
 #include <algorithm>
@@ -90,6 +90,8 @@ class Graph {
   Graph(const GraphSettings& settings, const GraphKernels& kernels);
 
   std::int64_t size() const { return nodes_.size(); }
+  /// Those that have their edges: all, unless an `add` has thrown.
+  std::int64_t n_connected() const { return n_connected_; }
   std::int64_t bytes() const { return nodes_.bytes(); }
 
   /// Appends n vectors (n, dim). Many at once, beside those there are, are built in bulk.
@@ -176,7 +178,7 @@ class Graph {
   Rotation rotation_;
   NodeStore nodes_;
   std::vector<float> origin_;  // subtracted from every vector; empty before the first
-  std::int64_t n_removed_ = 0, n_bypassed_ = 0;
+  std::int64_t n_connected_ = 0, n_removed_ = 0, n_bypassed_ = 0;
   std::int64_t n_at_join_ = 0;  // nodes there were when components were joined
   float longest_ = 0.0f;        // inner product: the norm that vectors are lengthened to
 
