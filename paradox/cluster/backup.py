@@ -28,7 +28,7 @@ from paradox.core.files import sync_folder, write_atomically
 from paradox.memory import LatentMemoryEngine
 from paradox.routing import HashPartitioner, Partitioner, SemanticPartitioner
 from paradox.store import RecordBlock
-from paradox.store.snapshot import restore_snapshot, take_snapshot
+from paradox.store.snapshot import claim_place, restore_snapshot, take_snapshot
 
 STAGING_PREFIX = ".snapshot-"
 _SAMPLE_A_SHARD = 4_096
@@ -43,8 +43,10 @@ def snapshot_collection(storage: Path, uri: str, stage_shards: Callable[[Path], 
         stage_shards: writes a copy of every shard's engine into a folder, all of one moment.
 
     Raises:
-        InvalidArgument: there is a snapshot at `uri` already.
+        InvalidArgument: there is a snapshot at `uri` already, or none can be written there.
+        StorageUnavailable: the place refuses.
     """
+    claim_place(uri)  # first, so that a place that refuses costs nothing
     staging = storage / f"{STAGING_PREFIX}{secrets.token_hex(4)}"
     try:
         staging.mkdir()

@@ -103,3 +103,12 @@ def test_a_supervisor_and_the_next_restore_remove_what_a_restore_left(maker, tmp
     with pytest.raises(InvalidArgument, match="is taken"):
         restore_collection(str(tmp_path / "copy"), elsewhere, name="again", shards=None)
     alive.kill()
+
+
+def test_no_shard_is_copied_for_a_place_that_takes_no_snapshot(tmp_path):
+    def stage(folder):
+        pytest.fail("shards were copied")
+
+    with pytest.raises(InvalidArgument, match="http"):
+        snapshot_collection(tmp_path, "http://localhost:9/copy", stage)
+    assert not names_in(tmp_path)
