@@ -8,8 +8,6 @@ from paradox.kernels.level import isa
 
 BLOCK_EDGES = 32
 """A node's edges are a multiple of this."""
-MOST_NODES = 2**31
-"""Nodes of one graph."""
 
 
 def empty_graph(

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <stdexcept>
 
 #include "paradox/graph/bulk_build.hpp"
 #include "paradox/graph/bypass.hpp"
@@ -98,6 +99,7 @@ void Graph::add(const float* vectors, std::int64_t n, int threads) {
   if (n == 0) return;
   if (origin_.empty()) choose_origin(vectors, n);
   const std::int64_t before = size();
+  if (before + n > kMaxNodes) throw std::overflow_error("a graph has at most 2^31 nodes");
   nodes_.grow(n);
   for_each(n, 256, threads, [&](std::int64_t i) {
     store(static_cast<std::uint32_t>(before + i), vectors + i * settings_.dim,
