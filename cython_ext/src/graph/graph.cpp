@@ -127,9 +127,8 @@ void Graph::remove(const std::int64_t* nodes, std::int64_t n, int threads) {
 
 double Graph::unit_scale(const float* vector) const {
   if (settings_.metric != Metric::cosine) return 1.0;
-  double squares = 0.0;
-  for (int j = 0; j < settings_.dim; ++j) squares += double{vector[j]} * vector[j];
-  return squares > 0.0 ? 1.0 / std::sqrt(squares) : 0.0;
+  const double length = norm(vector, settings_.dim);
+  return length > 0.0 ? 1.0 / length : 0.0;
 }
 
 /// The mean of the first vectors: int8 steps are then spent on what differs between vectors.
@@ -147,12 +146,9 @@ void Graph::choose_origin(const float* vectors, std::int64_t n) {
   }
   if (!is_product()) return;
   for (std::int64_t i = 0; i < n; ++i) {
-    double squares = 0.0;
-    for (int j = 0; j < dim; ++j) {
-      const double value = vectors[i * dim + j] - origin_[j];
-      squares += value * value;
-    }
-    longest_ = std::max(longest_, static_cast<float>(std::sqrt(squares)));
+    const double length =
+        std::sqrt(kernels_.squared_distance(vectors + i * dim, origin_.data(), dim));
+    longest_ = std::max(longest_, static_cast<float>(length));
   }
 }
 
@@ -162,12 +158,9 @@ void Graph::store(std::uint32_t node, const float* vector, SearchScratch& scratc
   const int dim = settings_.dim;
   float* input = at_least(scratch.input, dim + 1);
   const double unit = unit_scale(vector);
-  double squares = 0.0;
-  for (int j = 0; j < dim; ++j) {
-    input[j] = static_cast<float>(unit * vector[j] - origin_[j]);
-    squares += double{input[j]} * input[j];
-  }
+  for (int j = 0; j < dim; ++j) input[j] = static_cast<float>(unit * vector[j] - origin_[j]);
   if (is_product()) {
+    const double squares = kernels_.dot_product(input, input, dim);
     input[dim] =
         static_cast<float>(std::sqrt(std::max(double{longest_} * longest_ - squares, 0.0)));
   }

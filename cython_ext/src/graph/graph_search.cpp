@@ -27,17 +27,18 @@ SearchScratch& SearchScratch::of_this_thread() {
 void Graph::prepare(const float* query, SearchScratch& scratch) const {
   const int dim = settings_.dim;
   float* input = at_least(scratch.input, dim + 1);
+  scratch.norm = settings_.metric == Metric::l2 ? 0.0 : norm(query, dim);
   if (is_product()) {  // lengthened as the nodes are: estimates err by |q - node|
-    double squares = 0.0;
-    for (int j = 0; j < dim; ++j) squares += double{query[j]} * query[j];
-    float scale = squares > 0.0 ? static_cast<float>(longest_ / std::sqrt(squares)) : 1.0f;
+    auto scale = scratch.norm > 0.0 ? static_cast<float>(longest_ / scratch.norm) : 1.0f;
     if (!(scale > 0.0f && std::isfinite(scale))) scale = 1.0f;
     for (int j = 0; j < dim; ++j) input[j] = query[j] * scale;
     input[dim] = 0.0f;
   } else {
-    const auto unit = static_cast<float>(unit_scale(query));
+    const bool is_direction = settings_.metric == Metric::cosine && scratch.norm > 0.0;
+    const auto unit = static_cast<float>(is_direction ? 1.0 / scratch.norm : 1.0);
     for (int j = 0; j < dim; ++j) input[j] = query[j] * unit - origin_[j];
   }
+  scratch.length = norm(input, dim);
   rotation_.apply(kernels_, input, at_least(scratch.rotated, layout_.dim));
   prepare_rotated(scratch);
 }
@@ -67,15 +68,14 @@ void Graph::prepare_rotated(SearchScratch& scratch) const {
 }
 
 void Graph::enter(SearchScratch& scratch) const {
-  constexpr int kBlock = kEdgeBlock;
   std::uint64_t starts[kStarts];
   int n_starts = 0;
-  float keys[kBlock];
+  float keys[kEdgeBlock];
   EdgeScan scan{};
   scan.factor_scale = entry_scale_;
   scan.threshold = std::numeric_limits<float>::infinity();
-  for (std::size_t begin = 0; begin < entries_.size(); begin += kBlock) {
-    scan.codes = entry_codes_.data() + begin / kBlock * layout_.block_bytes();
+  for (std::size_t begin = 0; begin < entries_.size(); begin += kEdgeBlock) {
+    scan.codes = entry_codes_.data() + begin / kEdgeBlock * layout_.block_bytes();
     scan.offsets = entry_offsets_.data() + begin;
     scan.slopes = entry_slopes_.data() + begin;
     std::uint32_t below = kernels_.score_edges(scan, scratch.signs, layout_.dim, keys);
@@ -158,9 +158,8 @@ void Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::in
 float Graph::last_key(const SearchScratch& scratch, std::int64_t k) const {
   const std::uint64_t kth = scratch.found[static_cast<std::size_t>(k - 1)];
   const float step = nodes_[BeamEntry::node(kth)].header().scale;
-  float squares = 0.0f;
-  for (int j = 0; j < layout_.dim; ++j) squares += scratch.rotated[j] * scratch.rotated[j];
-  return BeamEntry::key(kth) + 4.0f * 2.0f * std::sqrt(2.0f * squares / 12.0f) * step;
+  const auto length = static_cast<float>(scratch.length);
+  return BeamEntry::key(kth) + 4.0f * 2.0f * std::sqrt(2.0f / 12.0f) * length * step;
 }
 
 /// As `refine` has it, whose bits it must have: answers are compared with those of a scan.
@@ -203,9 +202,8 @@ std::int64_t Graph::search_rows(const float* queries, std::int64_t n, std::int64
         __builtin_prefetch(row + at, 0, 3);
       }
     }
-    const double norm = std::sqrt(kernels_.dot_product(query, query, settings_.dim));
     for (Answer& answer : answers) {
-      answer.distance = true_distance(query, norm, rows, answer.slot);
+      answer.distance = true_distance(query, scratch.norm, rows, answer.slot);
     }
     const auto n_found = std::min(static_cast<std::int64_t>(answers.size()), k);
     std::partial_sort(answers.begin(), answers.begin() + n_found, answers.end());

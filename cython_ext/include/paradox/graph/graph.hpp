@@ -15,6 +15,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -72,6 +73,8 @@ struct SearchScratch {
   AlignedVector<float> input, rotated;
   AlignedVector<std::int16_t> values;  // the query in int16 steps
   float step = 0.0f;
+  double norm = 0.0;    // of the query as given; not under l2
+  double length = 0.0;  // of the query as rotated
   AlignedVector<std::uint8_t> sign_entries;
   SignTable signs{};
   Beam beam;
@@ -141,6 +144,10 @@ class Graph {
   int n_extra_dims() const { return is_product() ? 1 : 0; }
   /// What a vector is multiplied by.
   double unit_scale(const float* vector) const;
+  /// Euclidean norm of (n,) values.
+  double norm(const float* values, std::int64_t n) const {
+    return std::sqrt(kernels_.dot_product(values, values, n));
+  }
   void choose_origin(const float* vectors, std::int64_t n);
   void store(std::uint32_t node, const float* vector, SearchScratch& scratch);
 
