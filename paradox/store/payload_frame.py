@@ -6,7 +6,6 @@ import io
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cache
 from types import MappingProxyType
 from typing import Self
 
@@ -46,6 +45,7 @@ class PayloadFrame:
         self._frame = pl.DataFrame(schema={_ID: pl.Int64, _LIVE: pl.Boolean})
         self._columns: dict[str, ColumnType] = {}
         self._pending: dict[int, Payload | None] = {}  # None: removed
+        self._magnitudes: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -86,14 +86,11 @@ class PayloadFrame:
         """
         frame = self._consolidate()
         declared = self._columns | dict(schema.columns if schema is not None else {})
-        column = {name: str(number) for number, name in enumerate(declared)}
-        held = {name: frame[number] for name, number in column.items() if number in frame.columns}
         expressions = {
-            name: pl.col(column[name]) if name in held else pl.lit(None, DTYPES[kind])
-            for name, kind in declared.items()
+            name: pl.col(str(number)) if name in self._columns else pl.lit(None, DTYPES[kind])
+            for number, (name, kind) in enumerate(declared.items())
         }
-        magnitude = cache(lambda name: magnitude_of(held[name]) if name in held else 0)
-        condition = compile_filter(expression, declared, expressions, magnitude)
+        condition = compile_filter(expression, declared, expressions, self._magnitude)
         try:
             found = frame.lazy().filter(pl.col(_LIVE) & condition).select(_ID).collect()
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
@@ -140,12 +137,22 @@ class PayloadFrame:
         with self._lock:
             if self._pending:
                 pending, self._pending = self._pending, {}
+                self._magnitudes.clear()
                 changed = np.fromiter(pending, np.int64, len(pending))
                 rows = {i: row for i, row in pending.items() if row is not None}
                 self._kill(changed)
                 if rows:
                     self._append(rows)
             return self._frame
+
+    def _magnitude(self, name: str) -> int:
+        """Return the greatest magnitude in a column of type int, computed once for a frame."""
+        if name not in self._columns:
+            return 0
+        if name not in self._magnitudes:
+            number = list(self._columns).index(name)
+            self._magnitudes[name] = magnitude_of(self._frame[str(number)])
+        return self._magnitudes[name]
 
     def _kill(self, ids: I64Vector) -> None:
         """Mark the rows of these ids dead, and leave dead rows behind where they are many."""

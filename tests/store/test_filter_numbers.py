@@ -250,6 +250,16 @@ def test_what_128_bits_may_not_hold_is_refused_and_named() -> None:
     assert found(NUMBERS, "CAST(n AS FLOAT) * n * n > 5") == [0, 1, 2, 5]
 
 
+def test_how_large_a_column_is_is_known_of_later_rows_too() -> None:
+    frame = PayloadFrame()
+    frame.upsert(np.arange(1), [{"n": 3}])
+    assert frame.select("n * n > 8", SCHEMA).tolist() == [0]
+    frame.upsert(np.arange(1, 2), [{"n": HIGH}])
+    assert sorted(frame.select("n * n > 8", SCHEMA).tolist()) == [0, 1]
+    frame.remove(np.arange(1, 2))
+    assert frame.select("n * n > 8", SCHEMA).tolist() == [0]
+
+
 def test_a_remainder_of_floats_is_exact() -> None:
     rows = [{"x": x} for x in (1e18, 5.5, -5.5, math.inf, None)]
     assert found(rows, "x % 3 = 1") == [0]
