@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import TypeVar
@@ -27,6 +27,7 @@ from paradox.store.functions import (
 )
 from paradox.store.schema import ColumnType
 from paradox.store.sql import Token, TokenReader
+from paradox.store.timestamps import to_utc
 
 Read = TypeVar("Read")
 
@@ -258,12 +259,8 @@ class ValueParser(ABC):
     def _moment(self, node: Node, word: str = "TIMESTAMP") -> Node:
         """Return a timestamp, or the midnight of a date, that a string literal tells."""
         try:
-            if word == "DATE":
-                moment = datetime.combine(date.fromisoformat(node.value), time.min, UTC)
-            else:
-                moment = datetime.fromisoformat(node.value)
-                moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-        except (ValueError, OverflowError) as error:
+            moment = to_utc((date if word == "DATE" else datetime).fromisoformat(node.value))
+        except ValueError as error:
             raise FilterError(
                 f"filter: expected an ISO 8601 {word.lower()}; got {node.value!r:.40} "
                 f"at character {node.at}"
