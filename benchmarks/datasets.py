@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.peers.contestant import directions
 from benchmarks.report import progress
 from benchmarks.truth import Truth
 from examples.data.embed import embedded
@@ -104,7 +105,7 @@ def intrinsic_dimension(dataset: Dataset, *, k: int = 100) -> float:
     """
     base, queries = dataset.base, dataset.queries
     if dataset.metric == "cosine":
-        base, queries = _directions(base), _directions(queries)
+        base, queries = directions(base), directions(queries)
     nearest = np.sqrt(np.maximum(Truth.of(queries, base, k, "l2").nearest, 0))
     nearest = nearest[nearest[:, 0] > 1e-6]  # an exact duplicate says nothing about dimension
     return float(np.mean(-1 / np.mean(np.log(nearest[:, :-1] / nearest[:, -1:]), axis=1)))
@@ -174,11 +175,6 @@ _SETS: dict[str, tuple[Metric, int, Callable[[int, int], F32Matrix]]] = {
     "manifold-128": ("l2", 1_000_000, _manifold("manifold-128", LATENT_DIM)),
     "manifold-hard-128": ("l2", N_TEXTS, _manifold("manifold-hard-128", HARD_LATENT_DIM)),
 }
-
-
-def _directions(rows: F32Matrix) -> F32Matrix:
-    lengths: F32Matrix = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
 
 
 def main() -> None:
