@@ -24,7 +24,8 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from paradox.store.functions import DTYPES, INT64_MAX, NUMBERS, Node
+from paradox.store.functions import DTYPES, NUMBERS, Node
+from paradox.store.schema import INT64_MAX
 
 MAX_MAGNITUDE = 2**127 - 2**75
 """Of a calculated whole number: the greatest float64 that 128 bits hold is above it."""

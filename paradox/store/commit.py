@@ -26,7 +26,7 @@ from paradox.store.codec import (
 )
 from paradox.store.keyspace import Family, Keyspace, Mutation
 from paradox.store.payload import as_rows
-from paradox.store.schema import is_text
+from paradox.store.schema import INT64_MAX, is_text
 from paradox.store.state import StoreState
 from paradox.store.timestamps import as_microseconds
 
@@ -34,7 +34,6 @@ KEPT_OPERATIONS = 100_000
 """Operation ids remembered: a repeat of an older one is applied again."""
 
 _NO_IDS = np.empty(0, np.int64)
-_INT64_MAX = 2**63 - 1
 _Report = tuple[int | None, int, int, int, int, int, int, int]
 
 
@@ -91,8 +90,8 @@ def check_batch(batch: WriteBatch, dim: int) -> CheckedBatch:
     version = batch.version
     if not isinstance(version, int | np.integer) or isinstance(version, bool):
         raise InvalidArgument(f"version: expected an int; got {version!r:.80}")
-    if not 0 <= version <= _INT64_MAX:
-        raise InvalidArgument(f"version: expected 0 to {_INT64_MAX}; got {version}")
+    if not 0 <= version <= INT64_MAX:
+        raise InvalidArgument(f"version: expected 0 to {INT64_MAX}; got {version}")
     operation_id = batch.operation_id
     if operation_id is not None and not (
         isinstance(operation_id, bytes) and 1 <= len(operation_id) <= 255
@@ -294,7 +293,7 @@ class Commit:
 
 
 def _assigned(next_id: int, n: int) -> I64Vector:
-    if next_id + n > _INT64_MAX + 1:
+    if next_id + n > INT64_MAX + 1:
         raise InvalidArgument(f"ids: expected room for {n} more; {next_id - 1} is in use")
     return np.arange(next_id, next_id + n, dtype=np.int64)
 

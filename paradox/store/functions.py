@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from paradox.store.schema import ColumnType
+from paradox.store.schema import INT64_MAX, ColumnType
 
 Kind = ColumnType | Literal["null"]
 
@@ -21,8 +21,6 @@ DTYPES: Mapping[ColumnType, Any] = {
     "list[str]": pl.List(pl.String()),
 }
 """The Polars dtype of each column type."""
-
-INT64_MAX = 2**63 - 1
 
 NUMBERS: tuple[Kind, ...] = ("int", "float")
 

@@ -17,6 +17,7 @@ from paradox.store.timestamps import to_utc
 ColumnType = Literal["str", "int", "float", "bool", "timestamp", "list[str]"]
 
 COLUMN_TYPES: tuple[ColumnType, ...] = get_args(ColumnType)
+INT64_MAX = 2**63 - 1
 
 _BY_PYTHON_TYPE: dict[Any, ColumnType] = {
     str: "str",
@@ -27,7 +28,6 @@ _BY_PYTHON_TYPE: dict[Any, ColumnType] = {
     list[str]: "list[str]",
 }
 _MISSING = ("NAType", "NaTType")  # pandas' own nulls, told by name so that pandas is not imported
-_INT64_MAX = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ def _fits(value: Any, expected: ColumnType | None) -> bool:
     if kind is str:
         return expected == "str" and value.isascii()
     if kind is int:
-        return expected == "int" and -_INT64_MAX <= value <= _INT64_MAX
+        return expected == "int" and -INT64_MAX <= value <= INT64_MAX
     if kind is float:
         return expected == "float" and value == value
     if kind is bool:
@@ -204,7 +204,7 @@ def _typed(name: str, value: Any, row: int) -> tuple[ColumnType, PayloadValue]:
             f"payload: column {name!r}: expected valid Unicode; got {value!r:.80} in row {row}"
         )
     if kind is int:
-        if -_INT64_MAX - 1 <= value <= _INT64_MAX:
+        if -INT64_MAX - 1 <= value <= INT64_MAX:
             return "int", value
         raise PayloadError(
             f"payload: column {name!r}: expected an int64; got {value!r:.80} in row {row}"

@@ -20,12 +20,11 @@ from paradox.store.functions import (
     DTYPES,
     FIELDS,
     FUNCTIONS,
-    INT64_MAX,
     NUMBERS,
     Kind,
     Node,
 )
-from paradox.store.schema import ColumnType
+from paradox.store.schema import INT64_MAX, ColumnType
 from paradox.store.sql import Token, TokenReader
 from paradox.store.timestamps import to_utc
 
