@@ -1,10 +1,6 @@
 #include "paradox/graph/bulk_build.hpp"
 
 #include <algorithm>
-#include <atomic>
-
-#include "paradox/graph/random.hpp"
-#include "paradox/graph/wide_rows.hpp"
 
 namespace paradox {
 
@@ -85,27 +81,30 @@ void BulkBuild::split(Part part, std::vector<Part>* out) {
   }
 }
 
+template <class NodeAt>
+void BulkBuild::gather(std::size_t n, const NodeAt& node_at, WideRows* rows) const {
+  rows->reset(static_cast<std::int64_t>(n), graph_.layout_.dim);
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::uint32_t node = node_at(i);
+    rows->set(static_cast<std::int64_t>(i), graph_.vector(node),
+              graph_.nodes_[node].header().squares);
+  }
+  rows->pad();
+}
+
 BulkBuild::Nodes BulkBuild::nearest_leaders(const Nodes& nodes, const Nodes& leaders,
                                             int n_nearest) {
-  const int dim = graph_.layout_.dim;
   WideRows others;
-  others.reset(static_cast<std::int64_t>(leaders.size()), dim);
-  for (std::size_t j = 0; j < leaders.size(); ++j) {
-    others.set(static_cast<std::int64_t>(j), graph_.vector(leaders[j]),
-               graph_.nodes_[leaders[j]].header().squares);
-  }
+  const auto leader_at = [&](std::size_t j) { return leaders[j]; };
+  gather(leaders.size(), leader_at, &others);
   Nodes result(nodes.size() * static_cast<std::size_t>(n_nearest));
   constexpr std::int64_t kStrip = 64;
   const auto n = static_cast<std::int64_t>(nodes.size());
   ThreadPool::instance().run((n + kStrip - 1) / kStrip, threads_, [&](std::int64_t strip) {
     thread_local WideRows rows;
     const std::int64_t begin = strip * kStrip, end = std::min(begin + kStrip, n);
-    rows.reset(end - begin, dim);
-    for (std::int64_t i = begin; i < end; ++i) {
-      const std::uint32_t node = nodes[static_cast<std::size_t>(i)];
-      rows.set(i - begin, graph_.vector(node), graph_.nodes_[node].header().squares);
-    }
-    rows.pad();
+    const auto node_at = [&](std::size_t i) { return nodes[static_cast<std::size_t>(begin) + i]; };
+    gather(static_cast<std::size_t>(end - begin), node_at, &rows);
     for_each_row_of_distances(
         graph_.kernels_, rows, others, [&](std::int64_t i, const float* distances) {
           Neighbour best[kParts];
@@ -123,12 +122,8 @@ BulkBuild::Nodes BulkBuild::nearest_leaders(const Nodes& nodes, const Nodes& lea
 
 void BulkBuild::join(const Part& part) {
   thread_local WideRows rows;
-  rows.reset(static_cast<std::int64_t>(part.size()), graph_.layout_.dim);
-  for (std::size_t i = 0; i < part.size(); ++i) {
-    rows.set(static_cast<std::int64_t>(i), graph_.vector(part[i].node),
-             graph_.nodes_[part[i].node].header().squares);
-  }
-  rows.pad();
+  const auto node_at = [&](std::size_t i) { return part[i].node; };
+  gather(part.size(), node_at, &rows);
   for_each_row_of_distances(
       graph_.kernels_, rows, rows, [&](std::int64_t i, const float* distances) {
         const Member& self = part[static_cast<std::size_t>(i)];
@@ -192,8 +187,7 @@ void BulkBuild::look_around() {
     };
     for (int j = 0; j < n_first[node]; ++j) around(first[std::size_t{node} * kAround + j]);
     for (int j = 0; j < n_parents[node]; ++j) around(parents[std::size_t{node} * kAround + j]);
-    std::vector<Neighbour>& found = scratch.neighbours;
-    found.clear();
+    std::vector<Neighbour> found;
     for (const std::uint32_t other : fresh) found.push_back({graph_.distance(node, other), other});
     add_candidates(node, &found);
     const std::size_t n = std::min<std::size_t>(found.size(), kCandidates);
@@ -203,13 +197,8 @@ void BulkBuild::look_around() {
 }
 
 void BulkBuild::look_along(std::uint32_t node) {
-  SearchScratch& scratch = SearchScratch::of_this_thread();
-  graph_.prepare(node, scratch);
-  graph_.walk(scratch, graph_.settings_.build_effort);
-  std::vector<Neighbour>& found = scratch.neighbours;
-  found.clear();
-  for (const std::uint64_t entry : scratch.found) {
-    const std::uint32_t other = BeamEntry::node(entry);
+  std::vector<Neighbour> found;
+  for (const std::uint32_t other : graph_.met_on_the_way_to(node)) {
     if (other != node) found.push_back({graph_.distance(node, other), other});
   }
   add_candidates(node, &found);
@@ -247,11 +236,8 @@ void BulkBuild::link_both_ways(std::uint32_t node, const Nodes& parents) {
   const auto begin = forward_.begin() + static_cast<std::ptrdiff_t>(node * degree);
   Nodes others(begin, begin + n_forward_[node]);
   others.insert(others.end(), parents.begin(), parents.end());
+  const std::vector<Neighbour> near = graph_.by_distance(node, others);
   std::sort(others.begin(), others.end());
-  others.erase(std::unique(others.begin(), others.end()), others.end());
-  std::vector<Neighbour> near;
-  for (const std::uint32_t other : others) near.push_back({graph_.distance(node, other), other});
-  std::sort(near.begin(), near.end(), Nearer{node});
   Nodes kept;
   graph_.prune(near, &kept);
   for (const Neighbour& candidate : nearest(node)) {  // scanning 32 edges costs what fewer do
@@ -260,7 +246,7 @@ void BulkBuild::link_both_ways(std::uint32_t node, const Nodes& parents) {
       kept.push_back(candidate.node);
     }
   }
-  graph_.connect(node, kept.data(), static_cast<int>(kept.size()));
+  graph_.connect(node, kept);
 }
 
 }  // namespace paradox

@@ -1,6 +1,6 @@
 #include "paradox/graph/bypass.hpp"
 
-#include <algorithm>
+#include <utility>
 
 namespace paradox {
 
@@ -19,7 +19,7 @@ void Bypass::run() {
     if (near.empty()) return;
     std::vector<std::uint32_t> kept;
     graph_.prune(near, &kept);
-    graph_.connect(node, kept.data(), static_cast<int>(kept.size()));
+    graph_.connect(node, kept);
   });
   for (std::uint32_t node = 0; node < graph_.size(); ++node) {
     if (is_removed_[node] == 0) graph_.adopt_if_orphan(node);
@@ -30,30 +30,18 @@ void Bypass::run() {
 
 std::vector<Neighbour> Bypass::around(std::uint32_t node) const {
   std::vector<std::uint32_t> others;
-  const auto visit = [this](std::uint32_t from, const auto& meet) {
-    const Node at = graph_.nodes_[from];
-    std::for_each_n(at.neighbours(), at.header().n_edges, meet);
-  };
   bool has_removed = false;
-  visit(node, [&](std::uint32_t near) {
+  for (const std::uint32_t near : graph_.neighbours_of(node)) {
     if (is_removed_[near] == 0) {
       others.push_back(near);
-      return;
+      continue;
     }
     has_removed = true;
-    visit(near, [&](std::uint32_t far) {
-      if (far != node && is_removed_[far] == 0) others.push_back(far);
-    });
-  });
-  if (!has_removed) return {};
-  std::sort(others.begin(), others.end());
-  others.erase(std::unique(others.begin(), others.end()), others.end());
-  std::vector<Neighbour> near;
-  for (const std::uint32_t other : others) {
-    near.push_back({graph_.distance(node, other), other});
+    for (const std::uint32_t far : graph_.neighbours_of(near)) {
+      if (is_removed_[far] == 0) others.push_back(far);
+    }
   }
-  std::sort(near.begin(), near.end(), Nearer{node});
-  return near;
+  return has_removed ? graph_.by_distance(node, std::move(others)) : std::vector<Neighbour>{};
 }
 
 }  // namespace paradox

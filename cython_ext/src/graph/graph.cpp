@@ -182,13 +182,14 @@ void Graph::store(std::uint32_t node, const float* vector, SearchScratch& scratc
   header.term = is_product() ? 0.0f : header.squares;
 }
 
-void Graph::connect(std::uint32_t node, const std::uint32_t* neighbours, int n) {
+void Graph::connect(std::uint32_t node, const std::vector<std::uint32_t>& neighbours) {
+  const auto n = static_cast<int>(neighbours.size());
   std::vector<float> offsets(layout_.degree), slopes(layout_.degree);
   std::vector<std::uint8_t> signs(layout_.dim / 8);
   const Node target = nodes_[node];
   NodeHeader& header = target.header();
   header.n_edges = n;
-  std::copy_n(neighbours, n, target.neighbours());
+  std::copy_n(neighbours.data(), n, target.neighbours());
   std::fill(target.neighbours() + n, target.neighbours() + layout_.degree, node);
   for (int edge = 0; edge < n; ++edge) {
     const Node other = nodes_[neighbours[edge]];
@@ -206,6 +207,24 @@ void Graph::connect(std::uint32_t node, const std::uint32_t* neighbours, int n) 
                     2.0f * factor * residual.node_by_sign;
   }
   header.factor_scale = scaled(offsets, slopes, target.offsets(), target.slopes());
+}
+
+std::vector<std::uint32_t> Graph::neighbours_of(std::uint32_t node) const {
+  const Node target = nodes_[node];
+  return {target.neighbours(), target.neighbours() + target.header().n_edges};
+}
+
+std::vector<Neighbour> Graph::by_distance(std::uint32_t node,
+                                          std::vector<std::uint32_t> others) const {
+  std::sort(others.begin(), others.end());
+  others.erase(std::unique(others.begin(), others.end()), others.end());
+  std::vector<Neighbour> near;
+  near.reserve(others.size());
+  for (const std::uint32_t other : others) {
+    if (other != node) near.push_back({distance(node, other), other});
+  }
+  std::sort(near.begin(), near.end(), Nearer{node});
+  return near;
 }
 
 std::size_t Graph::prune(const std::vector<Neighbour>& nearest,
@@ -240,16 +259,14 @@ void Graph::adopt_if_orphan(std::uint32_t node) {
 }
 
 void Graph::adopt(std::uint32_t parent, std::uint32_t child) {
-  const Node target = nodes_[parent];
-  std::vector<std::uint32_t> children(target.neighbours(),
-                                      target.neighbours() + target.header().n_edges);
+  std::vector<std::uint32_t> children = neighbours_of(parent);
   if (static_cast<int>(children.size()) < layout_.degree) {
     children.push_back(child);
   } else {  // one of the farther half, not always the same
     const auto half = static_cast<std::uint32_t>(layout_.degree / 2);
     children[half + Random(child).below(half)] = child;
   }
-  connect(parent, children.data(), static_cast<int>(children.size()));
+  connect(parent, children);
 }
 
 void Graph::choose_entries(std::uint32_t n) {

@@ -135,6 +135,16 @@ void Graph::walk(SearchScratch& scratch, int width) const {
   }
 }
 
+std::vector<std::uint32_t> Graph::met_on_the_way_to(std::uint32_t node) const {
+  SearchScratch& scratch = SearchScratch::of_this_thread();
+  prepare(node, scratch);
+  walk(scratch, settings_.build_effort);
+  std::vector<std::uint32_t> met;
+  met.reserve(scratch.found.size());
+  for (const std::uint64_t entry : scratch.found) met.push_back(BeamEntry::node(entry));
+  return met;
+}
+
 void Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
                    int threads, std::int64_t* out) const {
   const auto width = static_cast<int>(std::min(std::max(effort, k), size()));

@@ -54,43 +54,24 @@ void Insertion::take_in(std::uint32_t begin, std::uint32_t end) {
 }
 
 Insertion::Nodes Insertion::connect(std::uint32_t node, std::uint32_t begin, std::uint32_t end) {
-  SearchScratch& scratch = SearchScratch::of_this_thread();
-  graph_.prepare(node, scratch);
-  graph_.walk(scratch, graph_.settings_.build_effort);
-  std::vector<Neighbour>& near = scratch.neighbours;
-  near.clear();
-  for (const std::uint64_t entry : scratch.found) {
-    const std::uint32_t other = BeamEntry::node(entry);
-    near.push_back({graph_.distance(node, other), other});
-  }
-  for (std::uint32_t other = begin; other < end; ++other) {
-    if (other != node) near.push_back({graph_.distance(node, other), other});
-  }
-  std::sort(near.begin(), near.end(), Nearer{node});
+  Nodes others = graph_.met_on_the_way_to(node);
+  for (std::uint32_t peer = begin; peer < end; ++peer) others.push_back(peer);
+  std::vector<Neighbour> near = graph_.by_distance(node, std::move(others));
   const auto n_looked_at = static_cast<std::size_t>(graph_.settings_.build_effort);
   if (near.size() > n_looked_at) near.resize(n_looked_at);
   Nodes kept;
   const std::size_t n_parents = graph_.prune(near, &kept);
-  graph_.connect(node, kept.data(), static_cast<int>(kept.size()));
+  graph_.connect(node, kept);
   kept.resize(n_parents);
   return kept;
 }
 
 void Insertion::adopt(std::uint32_t parent, const Nodes& children) {
-  const Node target = graph_.nodes_[parent];
-  std::vector<Neighbour> near;
-  const auto add = [&](std::uint32_t other) {
-    near.push_back({graph_.distance(parent, other), other});
-  };
-  std::for_each_n(target.neighbours(), target.header().n_edges, add);
-  for (const std::uint32_t child : children) {
-    const std::uint32_t* end = target.neighbours() + target.header().n_edges;
-    if (std::find(target.neighbours(), const_cast<std::uint32_t*>(end), child) == end) add(child);
-  }
-  std::sort(near.begin(), near.end(), Nearer{parent});
+  Nodes others = graph_.neighbours_of(parent);
+  others.insert(others.end(), children.begin(), children.end());
   Nodes kept;
-  graph_.prune(near, &kept);
-  graph_.connect(parent, kept.data(), static_cast<int>(kept.size()));
+  graph_.prune(graph_.by_distance(parent, std::move(others)), &kept);
+  graph_.connect(parent, kept);
 }
 
 }  // namespace paradox

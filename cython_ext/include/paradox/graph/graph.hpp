@@ -80,7 +80,6 @@ struct SearchScratch {
   Beam beam;
   NodeSet met;
   std::vector<std::uint64_t> found;  // expanded nodes that may be answers, by BeamEntry
-  std::vector<Neighbour> neighbours;
   std::vector<Answer> answers;
 
   static SearchScratch& of_this_thread();
@@ -152,7 +151,12 @@ class Graph {
   void store(std::uint32_t node, const float* vector, SearchScratch& scratch);
 
   /// Gives a node its neighbours, and computes their codes.
-  void connect(std::uint32_t node, const std::uint32_t* neighbours, int n);
+  void connect(std::uint32_t node, const std::vector<std::uint32_t>& neighbours);
+  std::vector<std::uint32_t> neighbours_of(std::uint32_t node) const;
+  /// The nodes that a search for a node expands, itself perhaps among them.
+  std::vector<std::uint32_t> met_on_the_way_to(std::uint32_t node) const;
+  /// Other nodes by distance from a node, which is left out, each once.
+  std::vector<Neighbour> by_distance(std::uint32_t node, std::vector<std::uint32_t> others) const;
   /// Keeps up to `degree` of a node's neighbours, which come nearest first: those that none kept
   /// before is much nearer to, and then the nearest of the others. Returns how many the first are.
   std::size_t prune(const std::vector<Neighbour>& nearest, std::vector<std::uint32_t>* kept) const;

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "paradox/aligned.hpp"
-#include "paradox/graph/graph_kernels.hpp"
+#include "paradox/graph/graph.hpp"
 
 namespace paradox {
 
@@ -84,7 +84,6 @@ class Smallest {
   }
   /// Distances above are of no use.
   float worst() const { return worst_; }
-  int size() const { return size_; }
 
  private:
   Nearer nearer_;
