@@ -62,7 +62,7 @@ def sources(pattern):
 
 MODULES = [
     extension("kernels", sources("*.cpp")),
-    extension("graph", sources("graph/*.cpp") + sources("refine.cpp") + sources("thread_pool.cpp")),
+    extension("graph", sources("graph/*.cpp") + sources("thread_pool.cpp")),
 ]
 
 setup(ext_modules=cythonize(MODULES), cmdclass={"build_ext": BuildNative})
