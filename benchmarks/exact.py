@@ -18,13 +18,12 @@ import numpy as np
 
 from benchmarks import datasets, peers, tables
 from benchmarks.datasets import Dataset
+from benchmarks.ours import Backend
 from benchmarks.own_process import ProcessFailed, in_own_process
 from benchmarks.report import Benchmark, Row, progress, row
 from benchmarks.timing import answers, timed
 from benchmarks.truth import Truth
-from paradox import index
 from paradox.core.metric import Metric
-from paradox.core.types import F32Matrix, I64Matrix
 
 OURS = {"exact": True, "exact-float32": False}
 """Paradox's scans, and whether they have codes."""
@@ -47,25 +46,6 @@ class Case:
     budget_s: float
 
 
-class Exact:
-    """Paradox's exact backend."""
-
-    def __init__(self, metric: Metric, *, codes: bool) -> None:
-        self._metric = metric
-        self._codes = codes
-
-    def build(self, base: F32Matrix, threads: int) -> None:
-        """See `Contestant`."""
-        self._index = index.create(
-            "exact", dim=base.shape[1], metric=self._metric, codes=self._codes
-        )
-        self._index.add(np.arange(len(base)), np.ascontiguousarray(base))
-
-    def search(self, queries: F32Matrix, k: int, threads: int) -> I64Matrix:
-        """See `Contestant`."""
-        return self._index.search(queries, k, threads=threads).ids
-
-
 def measure_case(case: Case, truth: Truth) -> list[Row]:
     """Measure one scan, in this process.
 
@@ -77,7 +57,7 @@ def measure_case(case: Case, truth: Truth) -> list[Row]:
     queries = dataset.queries[: case.n_queries]
     ours = case.by in OURS
     codes = OURS.get(case.by, False)
-    scan = Exact(case.metric, codes=codes) if ours else peers.SCANS[case.by](case.metric)
+    scan = Backend(case.metric, "exact", codes=codes) if ours else peers.SCANS[case.by](case.metric)
     scan.build(dataset.base, max(case.threads))
     rows: list[Row] = []
     for batch in (batch for batch in BATCHES if batch <= case.n_queries):
