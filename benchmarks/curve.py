@@ -76,11 +76,6 @@ class Measured:
         """Return a figure at a recall; None where the recall is not reached."""
         return at_recall([(p.recall, p.figures[figure]) for p in self.points], recall, figure)
 
-    def effort_at(self, recall: float) -> int | None:
-        """Return the effort of the fastest point that reaches a recall."""
-        reaching = [p for p in self.points if p.recall >= recall]
-        return max(reaching, key=lambda p: p.figures[QPS]).effort if reaching else None
-
 
 def at_recall(
     curve: Sequence[tuple[float, float]], recall: float, figure: str = QPS
