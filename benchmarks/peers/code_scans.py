@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 
 import numpy as np
 
 from benchmarks.peers.contestant import (
     CannotTake,
     Graph,
-    Lists,
-    ladder,
+    RefinedLists,
     library,
     padded,
     widened,
@@ -20,24 +18,17 @@ from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, I64Matrix
 
 
-class Scann(Lists):
+class Scann(RefinedLists):
     """ScaNN: partitions, 4-bit codes of two dimensions, reordering by rows.
 
     By inner product with spilling (SOAR) and anisotropic codes, as its authors advise; under l2
     it has neither.
     """
 
-    depth = 10
-    depths: Sequence[int] = (4, 10, 30)
-
     def __init__(self, metric: Metric) -> None:
         self._library = library("scann").scann_ops_pybind
         self._by_product = metric != "l2"
         self._threads = 0
-
-    def efforts(self, k: int) -> Sequence[int]:
-        """See `Approximate`."""
-        return ladder(1)[::2]
 
     def build(self, base: F32Matrix, threads: int) -> None:
         """See `Contestant`."""

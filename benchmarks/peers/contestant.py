@@ -77,6 +77,17 @@ class Lists(Graph):
         return ladder(1)
 
 
+class RefinedLists(Lists):
+    """What inverted lists of codes share whose best are scored again by their rows."""
+
+    depth = 10
+    depths: Sequence[int] = (4, 10, 30)
+
+    def efforts(self, k: int) -> Sequence[int]:
+        """See `Approximate`."""
+        return super().efforts(k)[::2]
+
+
 def ladder(least: int) -> list[int]:
     """Return efforts from the least on, each about a quarter more than the one before."""
     efforts = [least]

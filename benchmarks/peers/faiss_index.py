@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from benchmarks.peers.contestant import CANDIDATES, Graph, Lists, directions, ladder, library
+from benchmarks.peers.contestant import CANDIDATES, Graph, Lists, RefinedLists, directions, library
 from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, I64Matrix
 
@@ -73,15 +71,8 @@ class FaissLists(_Faiss, Lists):
         return self._library.SearchParametersIVF(nprobe=self.effort)
 
 
-class FaissRefinedLists(FaissLists):
+class FaissRefinedLists(FaissLists, RefinedLists):
     """Inverted lists of codes, whose best are scored again by their rows."""
-
-    depth = 10
-    depths: Sequence[int] = (4, 10, 30)
-
-    def efforts(self, k: int) -> Sequence[int]:
-        """See `Approximate`."""
-        return ladder(1)[::2]
 
     def _parameters(self, k: int) -> object:
         return self._library.IndexRefineSearchParameters(
