@@ -183,7 +183,7 @@ def measure(given: argparse.Namespace) -> Iterator[Row]:
             stride=4 if given.quick else 1,
         )
         try:
-            _loaded(case)
+            title, hardness, truth = _known(case)
         except CallerError as error:
             if given.data:
                 raise
@@ -191,18 +191,23 @@ def measure(given: argparse.Namespace) -> Iterator[Row]:
             yield row(f"{data} left out: {error}".replace(": ", ", "), "runs", 0)
             continue
         names = given.by or (QUICK_BY if given.quick else _everyone())
-        yield from _set_rows(case, names, given.repeat)
+        yield row(f"{title} set: hardness", "intrinsic dimension", hardness)
+        yield from _set_rows(case, title, truth, names, given.repeat)
 
 
-def _set_rows(case: Case, names: Sequence[str], repeat: int) -> Iterator[Row]:
-    """Measure contestants on one set, and yield the rows of its tables."""
+def _known(case: Case) -> tuple[str, float, Truth]:
+    """Return a set's title, intrinsic dimension and exact answers, and hold its rows no longer."""
     dataset, asked, _ = _loaded(case)
     hardness = datasets.intrinsic_dimension(dataset)
     progress(f"{dataset.label}: exact answers in float64; intrinsic dimension {hardness:.1f}")
-    truth = Truth.of(asked, dataset.base, case.k, dataset.metric)
     title = f"{dataset.label} × {dataset.base.shape[1]} {dataset.metric} k={case.k}"
-    del dataset, asked
+    return title, hardness, Truth.of(asked, dataset.base, case.k, dataset.metric)
 
+
+def _set_rows(
+    case: Case, title: str, truth: Truth, names: Sequence[str], repeat: int
+) -> Iterator[Row]:
+    """Measure contestants on one set, and yield the rows of its tables."""
     runs: dict[str, list[Measured]] = {}
     skipped: dict[str, str] = {}
     for turn in range(repeat):
@@ -223,7 +228,6 @@ def _set_rows(case: Case, names: Sequence[str], repeat: int) -> Iterator[Row]:
             runs.setdefault(by, []).append(measured)
 
     found = {by: combined(of_one) for by, of_one in runs.items() if by not in skipped}
-    yield row(f"{title} set: hardness", "intrinsic dimension", hardness)
     yield from tables.rows(title, found, recalls=case.recalls, k=case.k)
     yield from tables.skipped(title, skipped)
     if repeat > 1:
