@@ -176,13 +176,13 @@ class _Embed:
 
 def _write(batches: Batches, plan: Plan) -> Batches:
     (batch,) = _rows(batches)
-    done = {column: np.array([n]) for column, n in _write_one(batch, plan).items()}
-    ids = None if batch["key"] else _records(batch, plan.recipe).ids
+    records = _records(batch, plan.recipe)
+    done = {column: np.array([n]) for column, n in _write_one(batch, records, plan).items()}
+    ids = None if batch["key"] else records.ids
     return {**done, "ids": np.array([b"" if ids is None else ids.tobytes()], object)}
 
 
-def _write_one(batch: dict[str, Any], plan: Plan) -> dict[str, int]:
-    records = _records(batch, plan.recipe)
+def _write_one(batch: dict[str, Any], records: Records, plan: Plan) -> dict[str, int]:
     n, start = len(records.payloads), batch["first_row"]
     ids, vectors = records.ids, records.vectors
     payloads: Sequence[Mapping[str, Any]] = records.payloads
