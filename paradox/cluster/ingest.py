@@ -193,21 +193,21 @@ def _recipe(
 def _executed(done: ray.data.Dataset, n_rows: int | None, progress: bool) -> tuple[int, int, int]:
     """Run the pipeline; return how many rows went in, were new, and replaced one from before."""
     rows = inserted = replaced = 0
-    brought = []
+    brought = [np.zeros(0, np.int64)]
     with _bar(n_rows, progress) as advance:
         try:
             for batch in done.iter_batches(batch_size=None, batch_format="numpy"):
-                advance(int(batch["rows"].sum()))
-                rows += int(batch["rows"].sum())
+                n = int(batch["rows"].sum())
+                advance(n)
+                rows += n
                 inserted += int(batch["inserted"].sum())
                 replaced += int(batch["replaced"].sum())
                 brought += [np.frombuffer(ids, np.int64) for ids in batch["ids"]]
         except RayError as error:
             raise translated(error, "a stage of the ingest") from None
-    if any(
-        map(len, brought)
-    ):  # what replaced a record of an earlier batch is no record from before
-        replaced -= inserted + replaced - len(np.unique(np.concatenate(brought)))
+    ids = np.concatenate(brought)
+    if len(ids):  # what replaced a record of an earlier batch replaced none from before
+        replaced = len(np.unique(ids)) - inserted
     return rows, inserted, replaced
 
 
