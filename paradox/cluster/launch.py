@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,12 +62,14 @@ class RayLauncher:
         started = self._start_shards(entry)
         settings = entry.settings
         replies = gather(started, lambda n: f"shard {n} of {settings.name!r}", timeout_s=_OPEN_S)
-        for reply in replies.values():
+        late = [number for number, reply in replies.items() if isinstance(reply, DeadlineExceeded)]
+        if late:
+            replies |= dict.fromkeys(late, self._late(entry, len(late)))
+        for reply in dict.fromkeys(replies.values()):
             if isinstance(reply, ParadoxError):
-                told = self._late(entry, replies) if isinstance(reply, DeadlineExceeded) else reply
                 if entry.created:
-                    raise told
-                _LOG.warning("%s", told)
+                    raise reply
+                _LOG.warning("%s", reply)
         start_router(settings, namespace=self._namespace)
 
     def stop(self, name: str) -> None:
@@ -114,15 +115,14 @@ class RayLauncher:
                 started[number] = actor.ready.remote()
         return started
 
-    def _late(self, entry: Entry, replies: Mapping[int, Any]) -> DeadlineExceeded:
+    def _late(self, entry: Entry, n_late: int) -> DeadlineExceeded:
         """Return what to say of shards that did not open in time: no node may have room for them.
 
         Args:
             entry: the collection.
-            replies: shard to what became of it, of those that were started.
+            n_late: how many of its shards they are.
         """
         asked, settings = self._shard_cpus, entry.settings
-        late = [number for number, reply in replies.items() if isinstance(reply, DeadlineExceeded)]
         nodes, free = cpus_of_nodes(), free_cpus()
         change = (
             "ask for fewer shards, start a Ray cluster whose first connect() gives them fewer CPUs "
@@ -132,7 +132,7 @@ class RayLauncher:
         )
         return DeadlineExceeded(
             f"collection {settings.name!r}: expected {settings.shards} shards to open within "
-            f"{_OPEN_S:g} s, each on a node with {asked:g} CPUs free; {len(late)} did not, where "
+            f"{_OPEN_S:g} s, each on a node with {asked:g} CPUs free; {n_late} did not, where "
             f"nodes of {' + '.join(f'{cpus:g}' for cpus in nodes)} CPUs have {free:g} free in all; "
             f"{change}"
         )
