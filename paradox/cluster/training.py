@@ -119,11 +119,13 @@ def _of_pieces(plan: Plan, pieces: list[Piece], of_a_piece: int) -> F32Matrix:
 
 def _vectors_of(plan: Plan, tables: Iterable[tuple[str, int, Table]]) -> F32Matrix:
     """Return the vectors of some tables, each with its file and first row; texts are encoded."""
-    found = [np.zeros((0, plan.recipe.dim), np.float32)]
+    vectors = [np.zeros((0, plan.recipe.dim), np.float32)]
+    texts: list[str] = []
     for file, row, table in tables:
         records = records_of(table, plan.recipe, file=file, first_row=row, with_payload=False)
-        if records.vectors is None:
-            found.append(plan.collection.encoder().encode(records.texts or []))
-        else:
-            found.append(records.vectors)
-    return np.concatenate(found)
+        if records.vectors is not None:
+            vectors.append(records.vectors)
+        texts += records.texts or []
+    if texts:  # all at once: an encoder passes texts of one length through together
+        vectors.append(plan.collection.encoder().encode(texts))
+    return np.concatenate(vectors)
