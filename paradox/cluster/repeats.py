@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import ray
 
-from paradox.cluster.actors import Ref, call
+from paradox.cluster.actors import call
 from paradox.cluster.columns import Recipe, ids_of
 from paradox.cluster.pipeline import Piece
 from paradox.cluster.sources import SourceFile, read
@@ -21,7 +21,6 @@ from paradox.core.types import I64Vector
 from paradox.core.vectors import last_of_each
 
 _ROWS_AT_ONCE = 65_536
-_WHO = "a task of the ingest"
 
 
 def with_repeats(work: Sequence[Piece], recipe: Recipe) -> list[Piece]:
@@ -37,10 +36,9 @@ def with_repeats(work: Sequence[Piece], recipe: Recipe) -> list[Piece]:
     files = list(dict.fromkeys((piece.file, piece.key) for piece in work))
     read_ids: Any = ray.remote(_read_ids).options(num_cpus=0.5)
     ids = [read_ids.remote(file, recipe) for file, _ in files]
-    for ref in ids:
-        call(ref, _WHO)  # raises what went wrong; the ids stay where they are
     find: Any = ray.remote(_find).options(num_cpus=0.5)
-    found = dict(zip(files, call(find.remote(ids), _WHO), strict=True))
+    rows = call(find.remote(*ids), "a task of the ingest")  # the ids themselves do not come here
+    found = dict(zip(files, rows, strict=True))
     return [marked(piece, found[piece.file, piece.key]) for piece in work]
 
 
@@ -63,8 +61,8 @@ def marked(piece: Piece, rows: I64Vector) -> Piece:
     return replace(piece, repeated=rows[first:last])
 
 
-def _find(ids: list[Ref]) -> list[I64Vector]:
-    return repeated(ray.get(ids))
+def _find(*ids: I64Vector) -> list[I64Vector]:
+    return repeated(ids)
 
 
 def _read_ids(file: SourceFile, recipe: Recipe) -> I64Vector:
