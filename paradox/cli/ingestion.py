@@ -101,8 +101,8 @@ def ingest(
             "shards": shards,
             "storage": storage,
         }
-        was_there = name in client.list()
-        collection = _to_fill(client, name, asked)
+        is_new = name not in client.list()
+        collection = (_made if is_new else _with_settings)(client, name, asked)
         try:
             report = run(
                 collection,
@@ -115,7 +115,7 @@ def ingest(
                 progress=not as_json,
             )
         except CallerError:
-            if not was_there and not len(collection):
+            if is_new and not len(collection):
                 client.drop(name)  # made for a source that cannot be read
             raise
         if as_json:
@@ -124,14 +124,17 @@ def ingest(
             print(f"{report}. {name} holds {len(collection):,} records.")
 
 
-def _to_fill(client: Client, name: str, asked: dict[str, Any]) -> Collection:
-    """Return a collection that has the settings asked for, where any are; made if need be."""
-    if name not in client.list():
-        if asked["encoder"] is None and asked["dim"] is None:
-            raise CollectionNotFound(
-                f"collection {name!r} is not there: expected --dim or --encoder, to make it"
-            )
-        return client.create(name, **{**asked, "index": asked["index"] or "auto"})
+def _made(client: Client, name: str, asked: dict[str, Any]) -> Collection:
+    """Return a new collection with the settings asked for."""
+    if asked["encoder"] is None and asked["dim"] is None:
+        raise CollectionNotFound(
+            f"collection {name!r} is not there: expected --dim or --encoder, to make it"
+        )
+    return client.create(name, **{**asked, "index": asked["index"] or "auto"})
+
+
+def _with_settings(client: Client, name: str, asked: dict[str, Any]) -> Collection:
+    """Return a collection that is there, once it has the settings asked for, where any are."""
     collection = client.get(name)
     kept: dict[str, Any] = msgspec.structs.asdict(collection.settings)
     given = {setting: value for setting, value in asked.items() if value is not None}
