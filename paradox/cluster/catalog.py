@@ -80,7 +80,8 @@ class Catalog:
         self._path = root / _CATALOG_FILE
         self._lock = Lock()
         root.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(self.default_storage("any").parent)
+        self._folder = root / "collections"
+        remove_abandoned(self._folder)
         listing = read_sealed(self._path, _Listing, remedy=_LOST_REMEDY) or _Listing()
         self._storages = dict(listing.storages)
         for name, storage in list(self._storages.items()):
@@ -93,7 +94,7 @@ class Catalog:
 
     def default_storage(self, name: str) -> Path:
         """Return where the data of a collection go that names no storage."""
-        return self.root / "collections" / name
+        return self._folder / name
 
     def get(self, name: str) -> Entry:
         """Return a collection.
