@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 import pytest
@@ -20,9 +21,11 @@ from paradox.core.types import F32Matrix, I64Matrix
 N = 2_000
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PARADOX_CACHE", str(tmp_path))
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PARADOX_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def _case(by: str) -> index.Case:
@@ -40,6 +43,12 @@ def _case(by: str) -> index.Case:
     )
 
 
+@cache
+def _measured(by: str) -> Measured:
+    return index.measure_case(_case(by), _truth())
+
+
+@cache
 def _truth() -> Truth:
     dataset = datasets.load("manifold-128", N)
     asked = dataset.queries[index.TUNING_QUERIES :][:100]
@@ -48,7 +57,7 @@ def _truth() -> Truth:
 
 @pytest.mark.parametrize("by", ["exact", "hnsw", "hnswlib", "faiss-ivfpq"])
 def test_a_curve_rises_from_little_effort_to_enough(by: str) -> None:
-    measured = index.measure_case(_case(by), _truth())
+    measured = _measured(by)
     recalls = [point.recall for point in measured.points]
     assert measured.best_recall == max(recalls) >= 0.99
     for point in measured.points:
@@ -84,7 +93,7 @@ def test_efforts_end_where_more_brings_nothing(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("by", ["hnsw", "engine:hnsw"])
 def test_a_recall_asked_for_is_measured_on_other_queries(by: str) -> None:
-    [kept] = index.measure_case(_case(by), _truth()).kept
+    [kept] = _measured(by).kept
     assert kept.asked == 0.9
     assert kept.reached >= 0.85
     assert kept.effort
