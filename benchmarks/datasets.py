@@ -61,7 +61,7 @@ class Dataset:
     @property
     def label(self) -> str:
         """Name, rows and dimension, for a report's case."""
-        return f"{self.name} {len(self.base):,}"
+        return f"{self.name} {len(self.base):,} × {self.base.shape[1]}"
 
 
 def names() -> tuple[str, ...]:
@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     dataset = load(given.name, given.n, seed=given.seed)
-    progress(f"{dataset.label} × {dataset.base.shape[1]}, {dataset.metric}")
+    progress(f"{dataset.label}, {dataset.metric}")
     print(f"local intrinsic dimension {intrinsic_dimension(dataset):.1f}")
 
 

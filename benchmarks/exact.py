@@ -67,7 +67,7 @@ def measure_case(case: Case, truth: Truth) -> list[Row]:
             counts = truth.found(found, queries, dataset.base)
             speed = timed(search, queries, batch=batch, budget_s=case.budget_s)
             name = (
-                f"{dataset.label} × {dataset.base.shape[1]} {case.metric}: "
+                f"{dataset.label} {case.metric}: "
                 f"batch {batch}, {threads} thread{'s' * (threads > 1)}"
             )
             entry = partial(row, name, peer=None if codes else case.by)
@@ -124,7 +124,7 @@ def measure(given: argparse.Namespace) -> Iterator[Row]:
                 if by in OURS:
                     raise
                 skipped[by] = str(error)
-        yield from tables.skipped(f"{dataset.label} × {dataset.base.shape[1]} {metric}", skipped)
+        yield from tables.skipped(f"{dataset.label} {metric}", skipped)
 
 
 def _options(parser: argparse.ArgumentParser) -> None:

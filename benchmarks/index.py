@@ -200,7 +200,7 @@ def _known(case: Case) -> tuple[str, float, Truth]:
     dataset, asked, _ = _loaded(case)
     hardness = datasets.intrinsic_dimension(dataset)
     progress(f"{dataset.label}: exact answers in float64; intrinsic dimension {hardness:.1f}")
-    title = f"{dataset.label} × {dataset.base.shape[1]} {dataset.metric} k={case.k}"
+    title = f"{dataset.label} {dataset.metric} k={case.k}"
     return title, hardness, Truth.of(asked, dataset.base, case.k, dataset.metric)
 
 

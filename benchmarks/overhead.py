@@ -87,7 +87,7 @@ def measure(given: argparse.Namespace) -> Iterator[Row]:
         }
         timings = interleaved(searches, queries, rounds=10)
         truth = Truth.of(queries, dataset.base, K, dataset.metric)
-        where = f"{dataset.label} × {dataset.base.shape[1]} {dataset.metric}, {given.index}"
+        where = f"{dataset.label} {dataset.metric}, {given.index}"
         for name, timing in timings.items():
             case = f"{where}: {name}" if name in ways else name
             target = GOAL * timings[BARE].p50_us if name == FOUR else None
