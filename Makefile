@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 CPP := $(shell find cython_ext/src cython_ext/include -name '*.[ch]pp')
 NATIVE := setup.py pyproject.toml $(wildcard cython_ext/*.pyx) $(CPP)
+# Two processes: one has all tests that start a Ray (tests/conftest.py).
+PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
 PIP := HNSWLIB_NO_NATIVE=1 $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
@@ -40,13 +42,13 @@ format: setup  ## format Python and C++
 	$(BIN)/clang-format -i $(CPP)
 
 test: setup  ## the tests, without the long forms
-	$(BIN)/pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 test-fast: setup  ## the tests that need no Ray
 	$(BIN)/pytest -m 'not slow and not ray' -x
 
 test-all: setup  ## the tests with their long forms
-	$(BIN)/pytest
+	$(PYTEST)
 
 bench: setup  ## every benchmark in its quick form (FULL=1: full runs into docs/results/)
 	@for name in exact index overhead; do \
