@@ -36,6 +36,8 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
         const double* norms
         const int64_t* ids
         const int64_t* slots
+        const uint8_t* allowed
+        int64_t n_allowed
 
     cdef cppclass NativeGraph "paradox::Graph":
         NativeGraph(const GraphSettings& settings, const GraphKernels& kernels) except +
@@ -44,19 +46,17 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
         int64_t bytes() const
         int64_t node_bytes() const
         float longest() const
+        float dimension() const
         int64_t n_at_choice() const
         int64_t n_bypassed() const
         const vector[float]& origin() const
         void add(const float* vectors, int64_t n, int threads) except +
         void remove(const int64_t* nodes, int64_t n, int threads) except +
-        void search(const float* queries, int64_t n, int64_t k, int64_t effort, int threads,
-                    int64_t* out) except +
-        int64_t search_rows(const float* queries, int64_t n, int64_t k, int64_t effort,
-                            const GraphRows& rows, int64_t n_wanted, int threads,
-                            int64_t* ids, float* distances) except +
+        cbool search(const float* queries, int64_t n, int64_t k, int64_t effort,
+                     const GraphRows& rows, int threads, int64_t* ids, float* distances) except +
         void save_nodes(uint8_t* out) noexcept
         cbool restore(const uint8_t* nodes, int64_t n, const float* origin, float longest,
-                      int64_t n_at_choice, int64_t n_bypassed) except +
+                      float dimension, int64_t n_at_choice, int64_t n_bypassed) except +
 
 
 cdef class Graph:
@@ -102,6 +102,11 @@ cdef class Graph:
         return self.graph.get().longest()
 
     @property
+    def dimension(self):
+        """Intrinsic dimension around the nodes; 0 while it is not known."""
+        return self.graph.get().dimension()
+
+    @property
     def n_at_choice(self):
         """Number of nodes among which those where searches begin were chosen."""
         return self.graph.get().n_at_choice()
@@ -131,20 +136,9 @@ cdef class Graph:
         with nogil:
             self.graph.get().remove(data, n, threads)
 
-    def search(self, const float[:, ::1] queries, int64_t k, int64_t effort, int threads,
-               int64_t[:, ::1] out):
-        """Write the k nearest nodes of each query into out (n_queries, k), -1 padded."""
-        cdef int64_t n = queries.shape[0]
-        if not n:
-            return
-        cdef const float* data = &queries[0, 0]
-        cdef int64_t* found = &out[0, 0]
-        with nogil:
-            self.graph.get().search(data, n, k, effort, threads, found)
-
     def use_rows(self, const float[:, ::1] vectors, const double[::1] norms,
                  const int64_t[::1] ids, const int64_t[::1] slots):
-        """Say where `search_rows` finds the vectors, until the next call.
+        """Say where `search` finds the vectors, until the next call.
 
         A node's vector is in row slots[node] of vectors (n_rows, dim), its id in ids (n_rows,).
         The arrays are kept, and read as they are at the time of a search.
@@ -155,22 +149,29 @@ cdef class Graph:
         self.rows.ids = &ids[0]
         self.rows.slots = &slots[0]
 
-    def search_rows(self, const float[:, ::1] queries, int64_t k, int64_t effort, int64_t n_wanted,
-                    int threads, int64_t[:, ::1] ids, float[:, ::1] distances):
+    def search(self, const float[:, ::1] queries, int64_t k, int64_t effort,
+               const uint8_t[::1] allowed, int64_t n_allowed, int threads,
+               int64_t[:, ::1] ids, float[:, ::1] distances):
         """Write ids and distances (n_queries, k) of the k nearest rows; -1 and +inf padded.
 
-        Returns for how many queries there are fewer than n_wanted.
+        allowed (n_rows,) says of each row whether it may be found, None that all may; n_allowed
+        may. Returns whether fewer were found than could be, for any of the queries.
         """
-        cdef int64_t n = queries.shape[0], n_lacking
+        cdef int64_t n = queries.shape[0]
+        cdef cbool has_gaps
         if not n:
-            return 0
+            return False
+        cdef GraphRows rows = self.rows
+        rows.allowed = NULL
+        if allowed is not None:
+            rows.allowed = &allowed[0]
+        rows.n_allowed = n_allowed
         cdef const float* data = &queries[0, 0]
         cdef int64_t* found = &ids[0, 0]
         cdef float* measured = &distances[0, 0]
         with nogil:
-            n_lacking = self.graph.get().search_rows(data, n, k, effort, self.rows, n_wanted,
-                                                     threads, found, measured)
-        return n_lacking
+            has_gaps = self.graph.get().search(data, n, k, effort, rows, threads, found, measured)
+        return has_gaps
 
     def save_nodes(self, uint8_t[:, ::1] out):
         """Write the nodes into out (len(self), node_bytes)."""
@@ -178,10 +179,10 @@ cdef class Graph:
             self.graph.get().save_nodes(&out[0, 0])
 
     def restore(self, const uint8_t[:, ::1] nodes, const float[::1] origin, float longest,
-                int64_t n_at_choice, int64_t n_bypassed):
+                float dimension, int64_t n_at_choice, int64_t n_bypassed):
         """Make this empty graph what was saved; return whether that could be a graph."""
         cdef int64_t n = nodes.shape[0]
         if not n:
             return True
-        return self.graph.get().restore(&nodes[0, 0], n, &origin[0], longest, n_at_choice,
-                                        n_bypassed)
+        return self.graph.get().restore(&nodes[0, 0], n, &origin[0], longest, dimension,
+                                        n_at_choice, n_bypassed)

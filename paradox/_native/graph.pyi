@@ -21,20 +21,14 @@ class Graph:
     @property
     def longest(self) -> float: ...
     @property
+    def dimension(self) -> float: ...
+    @property
     def n_at_choice(self) -> int: ...
     @property
     def n_bypassed(self) -> int: ...
     def origin(self) -> list[float]: ...
     def add(self, vectors: npt.NDArray[np.float32], threads: int) -> None: ...
     def remove(self, nodes: npt.NDArray[np.int64], threads: int) -> None: ...
-    def search(
-        self,
-        queries: npt.NDArray[np.float32],
-        k: int,
-        effort: int,
-        threads: int,
-        out: npt.NDArray[np.int64],
-    ) -> None: ...
     def use_rows(
         self,
         vectors: npt.NDArray[np.float32],
@@ -42,22 +36,24 @@ class Graph:
         ids: npt.NDArray[np.int64],
         slots: npt.NDArray[np.int64],
     ) -> None: ...
-    def search_rows(
+    def search(
         self,
         queries: npt.NDArray[np.float32],
         k: int,
         effort: int,
-        n_wanted: int,
+        allowed: npt.NDArray[np.uint8] | None,
+        n_allowed: int,
         threads: int,
         ids: npt.NDArray[np.int64],
         distances: npt.NDArray[np.float32],
-    ) -> int: ...
+    ) -> bool: ...
     def save_nodes(self, out: npt.NDArray[np.uint8]) -> None: ...
     def restore(
         self,
         nodes: npt.NDArray[np.uint8],
         origin: npt.NDArray[np.float32],
         longest: float,
+        dimension: float,
         n_at_choice: int,
         n_bypassed: int,
     ) -> bool: ...

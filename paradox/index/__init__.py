@@ -3,7 +3,8 @@
 All pass one contract suite. A saved index is one verified file, loaded whatever backend wrote it.
 """
 
+from paradox.index.allow import AllowList
 from paradox.index.backend import IndexBackend, IndexStats
 from paradox.index.registry import backends, create, load
 
-__all__ = ["IndexBackend", "IndexStats", "backends", "create", "load"]
+__all__ = ["AllowList", "IndexBackend", "IndexStats", "backends", "create", "load"]

@@ -8,7 +8,8 @@ from typing import Any, Protocol, Self
 from paradox.core.errors import IndexFileCorrupt
 from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, F32Vector, I64Vector, Neighbors
-from paradox.index.backend import Allow, IndexBackend, IndexStats
+from paradox.index.allow import Allow
+from paradox.index.backend import IndexBackend, IndexStats
 from paradox.index.container import read_container, write_container
 from paradox.index.exact import ExactIndex
 from paradox.index.graph import GraphIndex

@@ -12,9 +12,7 @@ from typing import Protocol, Self
 
 from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, F32Vector, I64Vector, Neighbors
-
-Allow = I64Vector
-"""The ids a search may return: (n,) int64, any order, unknown ones ignored."""
+from paradox.index.allow import Allow
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from paradox.core.errors import InvalidArgument, ZeroVector
 from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, I64Vector, Neighbors
 from paradox.index import scan
-from paradox.index.backend import Allow, IndexStats
+from paradox.index.allow import Allow, allowed_rows
+from paradox.index.backend import IndexStats
 from paradox.index.options import check_choice, check_effort
 from paradox.index.row_index import RowIndex
 from paradox.index.rows import Rows
@@ -94,8 +95,8 @@ class ExactIndex(RowIndex):
         """Return the k nearest vectors of each query, certified; see `IndexBackend.search`."""
         if effort is not None:
             check_effort(effort)
-        slots = None if allow is None else self._rows.find_allowed(allow)
-        found = scan.nearest(self._rows, queries, k, self._metric, slots=slots, threads=threads)
+        allowed = None if allow is None else allowed_rows(allow, self._rows)
+        found = scan.nearest(self._rows, queries, k, self._metric, allowed=allowed, threads=threads)
         return scan.neighbors(self._rows, *found, certified=True)
 
     def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:

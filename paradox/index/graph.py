@@ -10,10 +10,10 @@ import numpy.typing as npt
 from paradox.core import config
 from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
-from paradox.core.types import F32Matrix, I64Matrix, I64Vector, Neighbors
-from paradox.index.backend import Allow
-from paradox.index.options import check_effort, check_int, check_threads
-from paradox.index.proposing import CALL_ROWS, ProposingIndex
+from paradox.core.types import F32Matrix, I64Vector, Neighbors
+from paradox.index.allow import AllowedRows
+from paradox.index.approximate import CALL_ROWS, ApproximateIndex
+from paradox.index.options import check_int, check_threads
 from paradox.kernels.graph import BLOCK_EDGES, empty_graph
 
 _MIN_STALE = 1_000
@@ -21,7 +21,7 @@ _ROWS_AN_EXPANSION = 12
 """Rows scanned in the time of expanding a node: 0.5 to 1 µs and 40 to 60 ns (384 dimensions)."""
 
 
-class GraphIndex(ProposingIndex):
+class GraphIndex(ApproximateIndex):
     """A proximity graph that scores all edges of a node in one sequential read.
 
     Args:
@@ -72,36 +72,6 @@ class GraphIndex(ProposingIndex):
         finally:
             self._use_rows()
 
-    def search(
-        self,
-        queries: F32Matrix,
-        k: int,
-        *,
-        effort: int | None = None,
-        allow: Allow | None = None,
-        threads: int = 1,
-    ) -> Neighbors:
-        """Return the k nearest vectors of each query; see `IndexBackend.search`.
-
-        Where nothing is filtered the whole search is one native call.
-        """
-        chosen = self._effort_or_default() if effort is None else check_effort(effort)
-        if allow is None and not self._must_scan(queries, k, chosen):
-            ids = np.empty((len(queries), k), np.int64)
-            distances = np.empty((len(queries), k), np.float32)
-            n_lacking = self._graph.search_rows(
-                np.ascontiguousarray(queries),
-                k,
-                chosen,
-                min(k, len(self._rows)),
-                threads,
-                ids,
-                distances,
-            )
-            if not n_lacking:
-                return Neighbors(ids, distances, effort=chosen)
-        return super().search(queries, k, effort=effort, allow=allow, threads=threads)
-
     def _options(self) -> dict[str, Any]:
         return {
             "degree": self._degree,
@@ -146,18 +116,27 @@ class GraphIndex(ProposingIndex):
             seed=self._seed,
         )
 
-    def _propose(self, points: F32Matrix, n: int, effort: int, threads: int) -> I64Matrix | None:
-        labels = np.empty((len(points), n), np.int64)
-        self._graph.search(np.ascontiguousarray(points), n, effort, threads, labels)
-        return labels
-
-    def _n_candidates(self, k: int, effort: int) -> int:
-        return 2 * k + 8
+    def _lead(
+        self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None, threads: int
+    ) -> tuple[Neighbors, bool]:
+        ids = np.empty((len(queries), k), np.int64)
+        distances = np.empty((len(queries), k), np.float32)
+        has_gaps = self._graph.search(
+            np.ascontiguousarray(queries),
+            k,
+            effort,
+            None if allowed is None else allowed.mask.view(np.uint8),
+            len(self._rows) if allowed is None else len(allowed),
+            threads,
+            ids,
+            distances,
+        )
+        return Neighbors(ids, distances, effort=effort), has_gaps
 
     def _rows_worth(self, k: int, effort: int) -> float:
-        return CALL_ROWS + _ROWS_AN_EXPANSION * max(2 * k + 8, effort)
+        return CALL_ROWS + _ROWS_AN_EXPANSION * max(k, effort)
 
-    def _library_bytes(self) -> int:
+    def _structure_bytes(self) -> int:
         return self._graph.nbytes
 
     def _dump(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
@@ -166,6 +145,7 @@ class GraphIndex(ProposingIndex):
         origin = np.array(self._graph.origin(), np.float32)
         fields = {
             "longest": self._graph.longest,
+            "dimension": self._graph.dimension,
             "n_at_choice": self._graph.n_at_choice,
             "n_bypassed": self._graph.n_bypassed,
         }

@@ -18,8 +18,9 @@ import numpy.typing as npt
 from paradox.core import config
 from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, I64Matrix, I64Vector
+from paradox.index.approximate import CALL_ROWS
 from paradox.index.options import check_int, check_threads
-from paradox.index.proposing import CALL_ROWS, ProposingIndex
+from paradox.index.proposing import ProposingIndex
 
 _GROWTH = 1.5
 _LEAST_CAPACITY = 1_024
@@ -108,7 +109,7 @@ class HnswIndex(ProposingIndex):
     def _rows_worth(self, k: int, effort: int) -> float:
         return CALL_ROWS + _ROWS_A_CANDIDATE * max(k, effort)
 
-    def _library_bytes(self) -> int:
+    def _structure_bytes(self) -> int:
         return int(self._graph.get_max_elements()) * (4 * self._dim + 8 * self._m + 12)
 
     def _dump(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:

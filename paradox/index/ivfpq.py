@@ -19,8 +19,9 @@ from paradox.core import config
 from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, I64Matrix, I64Vector
+from paradox.index.approximate import CALL_ROWS
 from paradox.index.options import check_int, check_threads
-from paradox.index.proposing import CALL_ROWS, ProposingIndex
+from paradox.index.proposing import ProposingIndex
 
 faiss: Any = import_module("faiss")  # its stubs lack half of what it has
 
@@ -138,7 +139,7 @@ class IvfpqIndex(ProposingIndex):
         gathered = self._n_candidates(k, effort)
         return CALL_ROWS + codes / _CODES_A_ROW + n_lists / 2 + _ROWS_A_CANDIDATE * gathered
 
-    def _library_bytes(self) -> int:
+    def _structure_bytes(self) -> int:
         return self._code_bytes() * len(self._labels) if self._ready else 0
 
     def _code_bytes(self) -> int:

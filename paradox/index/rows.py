@@ -30,6 +30,7 @@ class Rows:
 
     Attributes:
         n_slots: slots ever used: positions in `matrix`, `ids`, `norms` and `live`.
+        state: another object after each change of what is in the slots.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Rows:
     def _clear(self, dim: int, dtype: npt.DTypeLike) -> None:
         self._codes = None if self._coded_for is None else RowCodes(dim, dtype, self._coded_for)
         self.n_slots = 0
+        self.state = object()
         self._matrix: npt.NDArray[Any] = np.empty((0, dim), dtype)
         self._ids = np.empty(0, np.int64)
         self._norms = np.empty(0, np.float64)
@@ -102,11 +104,6 @@ class Rows:
         """Return (n,) the slot of each id, -1 where it is unknown."""
         return self._slot_of.get(ids)
 
-    def find_allowed(self, ids: I64Vector) -> I64Vector:
-        """Return the slots of the known ones of `ids`, ascending, each once."""
-        slots = self.find(ids)
-        return np.unique(slots[slots >= 0])
-
     def put(self, ids: I64Vector, vectors: npt.NDArray[Any]) -> I64Vector:
         """Store vectors, in place of those whose id is known, and return their slots.
 
@@ -131,15 +128,18 @@ class Rows:
         self._ids[slots] = ids
         self._live[slots] = True
         self._slot_of.set(ids[new], slots[new])
+        self.state = object()
         return slots
 
     def remove(self, ids: I64Vector) -> I64Vector:
         """Remove vectors by id, ignoring unknown ids; return the slots they had."""
-        slots = self.find_allowed(ids)
+        slots = self.find(ids)
+        slots = np.unique(slots[slots >= 0])
         self._slot_of.remove(self._ids[slots])
         self._ids[slots] = NO_ID
         self._norms[slots] = 0.0
         self._live[slots] = False
+        self.state = object()
         self._free.extend(slots.tolist())
         if not len(self):
             self._clear(self._matrix.shape[1], self._matrix.dtype)

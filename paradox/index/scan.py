@@ -26,6 +26,7 @@ from paradox.core.types import (
     I64Vector,
     Neighbors,
 )
+from paradox.index.allow import AllowedRows
 from paradox.index.rows import Rows
 
 _SLACK = 16
@@ -39,7 +40,7 @@ def nearest(
     k: int,
     metric: Metric,
     *,
-    slots: I64Vector | None = None,
+    allowed: AllowedRows | None = None,
     threads: int = 1,
 ) -> tuple[I64Matrix, F64Matrix]:
     """Return the k nearest live rows of each query: slots, -1 padded, and float64 distances.
@@ -49,17 +50,16 @@ def nearest(
         queries: (n_queries, dim) float32.
         k: 1 or more.
         metric: what is measured.
-        slots: (m,) the live slots to look at, ascending; None looks at all.
+        allowed: the rows to look at; None looks at all.
         threads: threads of the native scan.
     """
-    n = len(rows) if slots is None else len(slots)
+    n = len(rows) if allowed is None else len(allowed)
     if n <= max(_FEW, _n_candidates(k, n)):
-        some = rows.live_slots() if slots is None else slots
+        some = rows.live_slots() if allowed is None else allowed.slots
         return _nearest_of_few(rows, queries, k, metric, some)
     mask = None
-    if slots is not None:
-        mask = np.zeros(rows.n_slots, np.bool_)
-        mask[slots] = True
+    if allowed is not None:
+        mask = allowed.mask
     elif rows.n_free:
         mask = rows.live
     if rows.codes is None:
@@ -76,7 +76,7 @@ def nearest(
 def within(rows: Rows, query: F32Vector, radius: float, metric: Metric) -> Neighbors:
     """Return all rows whose distance, rounded to float32, is `radius` or less, nearest first."""
     if not len(rows):
-        return neighbors(rows, *_padding(1, 0), certified=True).first_row()
+        return neighbors(rows, *padding(1, 0), certified=True).first_row()
     with np.errstate(over="ignore"):
         limit = np.nextafter(np.float32(radius), np.float32(np.inf))
     if rows.codes is None:
@@ -101,7 +101,7 @@ def in_order(
     found, distances = found[queries, order], distances[queries, order]
     if found.shape[1] == k:
         return found, distances
-    padded = _padding(len(found), k)
+    padded = padding(len(found), k)
     padded[0][:, : found.shape[1]] = found
     padded[1][:, : found.shape[1]] = distances
     return padded
@@ -167,7 +167,7 @@ def _n_candidates(k: int, n: int) -> int:
 def _nearest_of_few(
     rows: Rows, queries: F32Matrix, k: int, metric: Metric, slots: I64Vector
 ) -> tuple[I64Matrix, F64Matrix]:
-    found, distances = _padding(len(queries), k)
+    found, distances = padding(len(queries), k)
     if len(slots):
         block = max(1, _BLOCK_CELLS // len(slots))
         for begin in range(0, len(queries), block):
@@ -188,5 +188,6 @@ def _not_beyond(rows: Rows, query: F32Vector, limit: float, metric: Metric) -> I
         return np.flatnonzero(~(rough.astype(np.float64) - error > limit))
 
 
-def _padding(n_queries: int, k: int) -> tuple[I64Matrix, F64Matrix]:
+def padding(n_queries: int, k: int) -> tuple[I64Matrix, F64Matrix]:
+    """Return slots and distances of queries that found nothing."""
     return np.full((n_queries, k), NO_ID, np.int64), np.full((n_queries, k), np.inf)

@@ -6,18 +6,19 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from paradox import index as indexes
 from paradox.core.errors import CorruptionError
 from paradox.core.files import sync_folder
-from paradox.index import IndexBackend
+from paradox.index import AllowList, IndexBackend
 from paradox.index.container import read_container, write_container
-from paradox.store import PayloadFrame
+from paradox.store import PayloadFrame, Schema
 
 _LOG = logging.getLogger(__name__)
 _KEPT = 2
+_KEPT_FILTERS = 8
 _INDEX, _PAYLOAD = "index.pdx", "payload.pdx"
 
 
@@ -34,6 +35,21 @@ class Derived:
     index: IndexBackend
     payload: PayloadFrame
     seq: int
+    _filtered: dict[str, AllowList] = field(default_factory=dict, init=False, repr=False)
+
+    def filtered(self, filter: str, schema: Schema) -> AllowList:
+        """Return the ids that pass a filter; what the last few came to is kept.
+
+        Raises:
+            FilterError: it is not one boolean expression over declared columns.
+        """
+        known = self._filtered.get(filter)
+        if known is None:
+            known = AllowList(self.payload.select(filter, schema))
+            if len(self._filtered) == _KEPT_FILTERS:
+                self._filtered.clear()
+            self._filtered[filter] = known
+        return known
 
 
 def save(folder: Path, derived: Derived) -> None:

@@ -276,7 +276,7 @@ class LatentMemoryEngine:
             check_directions(queries, where="queries")
         recall = DEFAULT_RECALL if recall is None else check_recall(recall)
         with self._reading() as derived:
-            allow = None if filter is None else derived.payload.select(filter, self.schema)
+            allow = None if filter is None else derived.filtered(filter, self.schema)
             if effort is None:
                 effort = self._efforts.effort_for(derived.index, k, recall, self._tuning_sample)
             found = derived.index.search(

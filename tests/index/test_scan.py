@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from paradox.index import scan
+from paradox.index.allow import AllowedRows
 from paradox.index.rows import Rows
 from paradox.kernels import oracle
 
@@ -87,7 +88,8 @@ def test_answers_equal_those_of_float64(made, metric, dtype, coded):
     queries = queries[: rng.integers(1, 8)]
     some = np.sort(rng.permutation(live)[:900])
     for slots in (None, some):
-        found, distances = scan.nearest(rows, queries, 10, metric, slots=slots, threads=2)
+        allowed = None if slots is None else AllowedRows(rows.ids[slots], rows)
+        found, distances = scan.nearest(rows, queries, 10, metric, allowed=allowed, threads=2)
         expected, exact = by_float64(rows, queries, 10, metric, slots)
         np.testing.assert_allclose(distances, exact, rtol=1e-12, atol=1e-300)
         differing = found != expected

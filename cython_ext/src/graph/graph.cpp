@@ -99,6 +99,7 @@ void Graph::add(const float* vectors, std::int64_t n, int threads) {
   if (n == 0) return;
   if (origin_.empty()) choose_origin(vectors, n);
   const std::int64_t before = size();
+  const std::uint32_t chosen_before = n_at_choice_;
   if (before + n > kMaxNodes) throw std::overflow_error("a graph has at most 2^31 nodes");
   nodes_.grow(n);
   for_each(n, 256, threads, [&](std::int64_t i) {
@@ -111,6 +112,7 @@ void Graph::add(const float* vectors, std::int64_t n, int threads) {
     Insertion(*this, threads).run(static_cast<std::uint32_t>(before));
   }
   if (n_connected_ == before) n_connected_ = size();
+  if (n_at_choice_ != chosen_before) measure_dimension(threads);
 }
 
 void Graph::remove(const std::int64_t* nodes, std::int64_t n, int threads) {
@@ -308,7 +310,7 @@ void Graph::save_nodes(std::uint8_t* out) const {
 }
 
 bool Graph::restore(const std::uint8_t* nodes, std::int64_t n, const float* origin, float longest,
-                    std::int64_t n_at_choice, std::int64_t n_bypassed) {
+                    float dimension, std::int64_t n_at_choice, std::int64_t n_bypassed) {
   if (n_at_choice < 1 || n_at_choice > n) return false;
   nodes_.grow(n);
   for (std::int64_t i = 0; i < n; ++i) {
@@ -326,6 +328,7 @@ bool Graph::restore(const std::uint8_t* nodes, std::int64_t n, const float* orig
   n_at_join_ = n;
   origin_.assign(origin, origin + settings_.dim);
   longest_ = longest;
+  dimension_ = dimension;
   choose_entries(static_cast<std::uint32_t>(n_at_choice));
   return true;
 }

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "paradox/graph/graph.hpp"
+#include "paradox/graph/random.hpp"
 
 namespace paradox {
 namespace {
@@ -11,11 +12,32 @@ namespace {
 /// Searches begin at so many of the entries.
 constexpr int kStarts = 4;
 
+/// The beam is so many times as wide as the effort: the farthest that any query goes.
+constexpr std::int64_t kWidest = 2;
+
+/// The intrinsic dimension is measured at so many nodes, from how much farther their neighbour of
+/// the higher rank is than that of the lower one.
+constexpr std::uint32_t kProbes = 128;
+constexpr std::size_t kLowRank = 10, kHighRank = 100;
+constexpr float kLeastDimension = 2.0f, kMostDimension = 256.0f;
+
 /// Greatest int16 step of a query: its product with an int8 vector must fit 32 bits.
 float greatest_step(int dim) { return std::min(8191.0f, 2147483000.0f / (127.0f * dim)); }
 
 /// Greatest byte of a sign table: four must fit a byte, and one of every four dimensions 16 bits.
 float greatest_entry(int dim) { return std::min(63.0f, std::floor(65535.0f / (dim / 4))); }
+
+/// Takes a key into a heap of the k least; whether these are k and have changed.
+bool keep_least(std::vector<float>& heap, std::size_t k, float key) {
+  if (heap.size() == k) {
+    if (k == 0 || key >= heap.front()) return false;
+    std::pop_heap(heap.begin(), heap.end());
+    heap.pop_back();
+  }
+  heap.push_back(key);
+  std::push_heap(heap.begin(), heap.end());
+  return heap.size() == k;
+}
 
 }  // namespace
 
@@ -48,6 +70,7 @@ void Graph::prepare(std::uint32_t node, SearchScratch& scratch) const {
   float* rotated = at_least(scratch.rotated, layout_.dim);
   for (int j = 0; j < layout_.dim; ++j)
     rotated[j] = kept.scale * static_cast<float>(kept.values[j]);
+  scratch.length = std::sqrt(double{nodes_[node].header().squares});
   prepare_rotated(scratch);
 }
 
@@ -65,6 +88,8 @@ void Graph::prepare_rotated(SearchScratch& scratch) const {
                       at_least(scratch.sign_entries, std::int64_t{4} * dim));
   scratch.signs = {scratch.sign_entries.data(), 2.0f * widest / top,
                    -static_cast<float>(dim / 4) * widest};
+  const double node_squares = is_product() ? double{longest_} * longest_ : 0.0;
+  scratch.key_of_zero = static_cast<float>(-(scratch.length * scratch.length + node_squares));
 }
 
 void Graph::enter(SearchScratch& scratch) const {
@@ -97,29 +122,60 @@ void Graph::enter(SearchScratch& scratch) const {
   scratch.beam.merge(starts, n_starts);
 }
 
-void Graph::walk(SearchScratch& scratch, int width) const {
+/// Nodes within a distance are as many as its power of the intrinsic dimension: `effort` is then
+/// the rank of the farthest node that a search looks at.
+/// Of the nodes passed on the way a filter allows but a share.
+Reach Graph::reach_of(std::int64_t k, std::int64_t effort, const GraphRows& rows) const {
+  effort = std::max(effort, k);
+  const double n_live = static_cast<double>(size() - n_removed_);
+  const double share = static_cast<double>(std::max(rows.n_allowed, std::int64_t{1})) / n_live;
+  const auto width = [&](std::int64_t wanted) {
+    return static_cast<int>(
+        std::min(static_cast<double>(wanted) / share, static_cast<double>(size())));
+  };
+  if (dimension_ == 0.0f || width(effort) == size()) return {width(effort), 0};
+  const double ranks = static_cast<double>(effort) / static_cast<double>(k);
+  return {width(kWidest * effort), static_cast<std::size_t>(k),
+          static_cast<float>(std::pow(ranks, 2.0 / dimension_))};
+}
+
+float Graph::farthest(const SearchScratch& scratch, const Reach& reach) const {
+  if (reach.k == 0 || scratch.nearest.size() < reach.k) {
+    return std::numeric_limits<float>::infinity();
+  }
+  const float zero = scratch.key_of_zero;
+  return zero + reach.factor * std::max(scratch.nearest.front() - zero, 0.0f);
+}
+
+void Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphRows* filter) const {
   Beam& beam = scratch.beam;
-  beam.reset(width);
+  beam.reset(reach.width);
   scratch.met.clear();
   scratch.found.clear();
+  scratch.nearest.clear();
   enter(scratch);
   const int n_blocks = layout_.degree / kEdgeBlock;
+  float farthest = std::numeric_limits<float>::infinity();
   float keys[kEdgeBlock];
   std::uint64_t fresh[kEdgeBlock];
-  for (std::uint32_t at = beam.pop(); at != Beam::kNone; at = beam.pop()) {
+  for (std::uint32_t at = beam.pop(farthest); at != Beam::kNone; at = beam.pop(farthest)) {
     if (const std::uint32_t next = beam.peek(); next != Beam::kNone) nodes_.prefetch(next);
     const Node node = nodes_[at];
     const NodeHeader& header = node.header();
     const std::int32_t dot = kernels_.dot_i16i8(scratch.values.data(), node.vector(), layout_.dim);
     EdgeScan scan{};
     scan.node_key = header.term - 2.0f * (scratch.step * header.scale) * static_cast<float>(dot);
-    if (header.is_removed == 0) scratch.found.push_back(BeamEntry::of(scan.node_key, at));
+    if (filter == nullptr ? header.is_removed == 0 : filter->allow(at)) {
+      scratch.found.push_back(BeamEntry::of(scan.node_key, at));
+      if (keep_least(scratch.nearest, reach.k, scan.node_key))
+        farthest = this->farthest(scratch, reach);
+    }
     scan.factor_scale = header.factor_scale;
     for (int block = 0; block < n_blocks && block * kEdgeBlock < header.n_edges; ++block) {
       scan.codes = node.codes(block);
       scan.offsets = node.offsets() + block * kEdgeBlock;
       scan.slopes = node.slopes() + block * kEdgeBlock;
-      scan.threshold = beam.threshold();
+      scan.threshold = std::min(beam.threshold(), farthest);
       std::uint32_t below = kernels_.score_edges(scan, scratch.signs, layout_.dim, keys);
       const int n_edges = header.n_edges - block * kEdgeBlock;
       if (n_edges < kEdgeBlock) below &= (std::uint32_t{1} << n_edges) - 1;
@@ -135,31 +191,42 @@ void Graph::walk(SearchScratch& scratch, int width) const {
   }
 }
 
+void Graph::measure_dimension(int threads) {
+  const auto n = static_cast<std::uint32_t>(size());
+  if (n < 2 * kHighRank) return;
+  Random random(settings_.seed + 3);
+  const std::vector<std::uint32_t> probes = sample(n, std::min(n, kProbes), random);
+  std::vector<float> growths(probes.size());
+  for_each(static_cast<std::int64_t>(probes.size()), 1, threads, [&](std::int64_t i) {
+    SearchScratch& scratch = SearchScratch::of_this_thread();
+    prepare(probes[static_cast<std::size_t>(i)], scratch);
+    walk(scratch, {static_cast<int>(kHighRank), 0});
+    auto& found = scratch.found;
+    if (found.size() < kHighRank) return;
+    const auto squared_distance = [&](std::size_t rank) {
+      const auto at = found.begin() + static_cast<std::ptrdiff_t>(rank - 1);
+      std::nth_element(found.begin(), at, found.end());
+      return BeamEntry::key(*at) - scratch.key_of_zero;
+    };
+    const float low = squared_distance(kLowRank), high = squared_distance(kHighRank);
+    if (low > 0.0f) growths[static_cast<std::size_t>(i)] = 0.5f * std::log(high / low);
+  });
+  growths.erase(std::remove(growths.begin(), growths.end(), 0.0f), growths.end());
+  if (growths.empty()) return;
+  const auto middle = growths.begin() + static_cast<std::ptrdiff_t>(growths.size() / 2);
+  std::nth_element(growths.begin(), middle, growths.end());
+  const float rank_growth = std::log(static_cast<float>(kHighRank) / kLowRank);
+  dimension_ = std::clamp(rank_growth / *middle, kLeastDimension, kMostDimension);
+}
+
 std::vector<std::uint32_t> Graph::met_on_the_way_to(std::uint32_t node) const {
   SearchScratch& scratch = SearchScratch::of_this_thread();
   prepare(node, scratch);
-  walk(scratch, settings_.build_effort);
+  walk(scratch, {settings_.build_effort, 0});
   std::vector<std::uint32_t> met;
   met.reserve(scratch.found.size());
   for (const std::uint64_t entry : scratch.found) met.push_back(BeamEntry::node(entry));
   return met;
-}
-
-void Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
-                   int threads, std::int64_t* out) const {
-  const auto width = static_cast<int>(std::min(std::max(effort, k), size()));
-  ThreadPool::instance().run(n, threads, [&](std::int64_t i) {
-    std::int64_t* nearest = out + i * k;
-    std::fill_n(nearest, k, -1);
-    if (size() == 0) return;
-    SearchScratch& scratch = SearchScratch::of_this_thread();
-    prepare(queries + i * settings_.dim, scratch);
-    walk(scratch, width);
-    auto& found = scratch.found;
-    const auto n_found = std::min(static_cast<std::int64_t>(found.size()), k);
-    std::partial_sort(found.begin(), found.begin() + n_found, found.end());
-    for (std::int64_t j = 0; j < n_found; ++j) nearest[j] = BeamEntry::node(found[j]);
-  });
 }
 
 /// An int8 vector errs by up to half a step in each dimension, evenly spread, so a key by
@@ -183,38 +250,44 @@ double Graph::true_distance(const float* query, double query_norm, const GraphRo
   return norms == 0.0 ? 1.0 : std::max(1.0 - dot / norms, 0.0);
 }
 
-std::int64_t Graph::search_rows(const float* queries, std::int64_t n, std::int64_t k,
-                                std::int64_t effort, const GraphRows& rows, std::int64_t n_wanted,
-                                int threads, std::int64_t* ids, float* distances) const {
-  const auto width = static_cast<int>(std::min(std::max(effort, k), size()));
-  std::atomic<std::int64_t> n_lacking{0};
+void Graph::measure(const float* query, std::int64_t k, const GraphRows& rows,
+                    SearchScratch& scratch) const {
+  auto& found = scratch.found;
+  if (static_cast<std::int64_t>(found.size()) > k) {
+    std::nth_element(found.begin(), found.begin() + (k - 1), found.end());
+    const float last = last_key(scratch, k);
+    const auto end = std::remove_if(found.begin() + k, found.end(), [last](std::uint64_t entry) {
+      return BeamEntry::key(entry) > last;
+    });
+    found.erase(end, found.end());
+  }
+  auto& answers = scratch.answers;
+  answers.clear();
+  for (const std::uint64_t entry : found) {
+    const std::int64_t slot = rows.slots[BeamEntry::node(entry)];
+    answers.push_back({0.0, rows.ids[slot], slot});
+    const auto* row = reinterpret_cast<const char*>(rows.vectors + slot * settings_.dim);
+    for (std::int64_t at = 0; at < settings_.dim * 4; at += 64) {
+      __builtin_prefetch(row + at, 0, 3);
+    }
+  }
+  for (Answer& answer : answers) {
+    answer.distance = true_distance(query, scratch.norm, rows, answer.slot);
+  }
+}
+
+bool Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
+                   const GraphRows& rows, int threads, std::int64_t* ids, float* distances) const {
+  const Reach reach = reach_of(k, effort, rows);
+  const std::int64_t n_wanted = std::min(k, rows.n_allowed);
+  std::atomic<bool> has_gaps{false};
   ThreadPool::instance().run(n, threads, [&](std::int64_t i) {
     SearchScratch& scratch = SearchScratch::of_this_thread();
     const float* query = queries + i * settings_.dim;
     prepare(query, scratch);
-    walk(scratch, width);
-    auto& found = scratch.found;
-    if (static_cast<std::int64_t>(found.size()) > k) {
-      std::nth_element(found.begin(), found.begin() + (k - 1), found.end());
-      const float last = last_key(scratch, k);
-      const auto end = std::remove_if(found.begin() + k, found.end(), [last](std::uint64_t entry) {
-        return BeamEntry::key(entry) > last;
-      });
-      found.erase(end, found.end());
-    }
+    walk(scratch, reach, rows.allowed == nullptr ? nullptr : &rows);
+    measure(query, k, rows, scratch);
     auto& answers = scratch.answers;
-    answers.clear();
-    for (const std::uint64_t entry : found) {
-      const std::int64_t slot = rows.slots[BeamEntry::node(entry)];
-      answers.push_back({0.0, rows.ids[slot], slot});
-      const auto* row = reinterpret_cast<const char*>(rows.vectors + slot * settings_.dim);
-      for (std::int64_t at = 0; at < settings_.dim * 4; at += 64) {
-        __builtin_prefetch(row + at, 0, 3);
-      }
-    }
-    for (Answer& answer : answers) {
-      answer.distance = true_distance(query, scratch.norm, rows, answer.slot);
-    }
     const auto n_found = std::min(static_cast<std::int64_t>(answers.size()), k);
     std::partial_sort(answers.begin(), answers.begin() + n_found, answers.end());
     for (std::int64_t j = 0; j < n_found; ++j) {
@@ -224,9 +297,9 @@ std::int64_t Graph::search_rows(const float* queries, std::int64_t n, std::int64
     std::fill(ids + i * k + n_found, ids + (i + 1) * k, -1);
     std::fill(distances + i * k + n_found, distances + (i + 1) * k,
               std::numeric_limits<float>::infinity());
-    if (n_found < n_wanted) ++n_lacking;
+    if (n_found < n_wanted) has_gaps = true;
   });
-  return n_lacking;
+  return has_gaps;
 }
 
 }  // namespace paradox

@@ -45,14 +45,15 @@ class Beam {
   /// Only keys below are of use; +inf until the beam is full.
   float threshold() const;
 
-  /// Takes the nearest entry not yet expanded, or kNone.
-  std::uint32_t pop() {
+  /// Takes the nearest entry not yet expanded; kNone if its key is above `farthest`.
+  std::uint32_t pop(float farthest) {
     const std::uint32_t node = peek();
-    if (node != kNone) entries_[first_] |= 1;
+    if (node == kNone || BeamEntry::key(entries_[first_]) > farthest) return kNone;
+    entries_[first_] |= 1;
     return node;
   }
 
-  /// The node that `pop` would give.
+  /// The nearest entry not yet expanded, or kNone.
   std::uint32_t peek() {
     while (first_ < size_ && (entries_[first_] & 1) != 0) ++first_;
     return first_ == size_ ? kNone : BeamEntry::node(entries_[first_]);

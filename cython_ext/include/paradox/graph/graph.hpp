@@ -53,10 +53,17 @@ struct Nearer {
 
 /// The vectors themselves, which a graph does not keep: a node's is in the row of its slot.
 struct GraphRows {
-  const float* vectors = nullptr;       // (n_rows, dim)
-  const double* norms = nullptr;        // (n_rows,)
-  const std::int64_t* ids = nullptr;    // (n_rows,)
-  const std::int64_t* slots = nullptr;  // (size(),) of the nodes; negative for those removed
+  const float* vectors = nullptr;         // (n_rows, dim)
+  const double* norms = nullptr;          // (n_rows,)
+  const std::int64_t* ids = nullptr;      // (n_rows,)
+  const std::int64_t* slots = nullptr;    // (size(),) of the nodes; negative for those removed
+  const std::uint8_t* allowed = nullptr;  // (n_rows,) whether a row may be found; null: all may
+  std::int64_t n_allowed = 0;
+
+  bool allow(std::uint32_t node) const {
+    const std::int64_t slot = slots[node];
+    return slot >= 0 && allowed[slot] != 0;
+  }
 };
 
 /// A row that may be among the nearest.
@@ -68,18 +75,30 @@ struct Answer {
   }
 };
 
+/// How far a search goes. It ends once the nearest node that it knows of and has not expanded is
+/// farther than the k-th found by more than a factor (Al-Jazzazi, Diwan, Gou, Musco, Musco and
+/// Suel, 2025), or the beam is expanded: a query with many nodes about as near goes farther than
+/// one with few.
+struct Reach {
+  int width;         // of the beam
+  std::size_t k;     // 0: the whole beam is expanded
+  float factor = 0;  // of squared distances
+};
+
 /// What a search needs, and keeps, of a query.
 struct SearchScratch {
   AlignedVector<float> input, rotated;
   AlignedVector<std::int16_t> values;  // the query in int16 steps
   float step = 0.0f;
-  double norm = 0.0;    // of the query as given; not under l2
-  double length = 0.0;  // of the query as rotated
+  double norm = 0.0;         // of the query as given; not under l2
+  double length = 0.0;       // of the query as rotated
+  float key_of_zero = 0.0f;  // the key of a node at distance 0
   AlignedVector<std::uint8_t> sign_entries;
   SignTable signs{};
   Beam beam;
   NodeSet met;
   std::vector<std::uint64_t> found;  // expanded nodes that may be answers, by BeamEntry
+  std::vector<float> nearest;        // the k least keys among them, as a heap
   std::vector<Answer> answers;
 
   static SearchScratch& of_this_thread();
@@ -103,30 +122,26 @@ class Graph {
   /// bypassed.
   void remove(const std::int64_t* nodes, std::int64_t n, int threads);
 
-  /// The k nearest of each query as far as `effort` finds them, by quantised distance: out (n, k),
-  /// -1 where there are fewer.
-  void search(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
-              int threads, std::int64_t* out) const;
+  /// The k nearest rows of each query, as far as `effort` finds them, by true distance, equal ones
+  /// by id. Both outputs are (n, k); -1 and +inf where there are fewer. Returns whether there are
+  /// fewer than there could be.
+  bool search(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
+              const GraphRows& rows, int threads, std::int64_t* ids, float* distances) const;
 
-  /// The k nearest by true distance, equal ones by id, of those that `search` would find and whose
-  /// quantised distance does not rule them out. Both outputs are (n, k); -1 and +inf where there
-  /// are fewer. Returns for how many queries there are fewer than `n_wanted`.
-  std::int64_t search_rows(const float* queries, std::int64_t n, std::int64_t k,
-                           std::int64_t effort, const GraphRows& rows, std::int64_t n_wanted,
-                           int threads, std::int64_t* ids, float* distances) const;
-
-  /// What a graph is saved as: its nodes (size(), node_bytes()), its origin (dim,), longest, and
-  /// the numbers of nodes among which the entries were chosen, and that are bypassed.
+  /// What a graph is saved as: its nodes (size(), node_bytes()), its origin (dim,), longest,
+  /// dimension, and the numbers of nodes among which the entries were chosen, and that are
+  /// bypassed.
   std::int64_t node_bytes() const { return layout_.stride; }
   void save_nodes(std::uint8_t* out) const;
   const std::vector<float>& origin() const { return origin_; }
   float longest() const { return longest_; }
+  float dimension() const { return dimension_; }
   std::int64_t n_at_choice() const { return n_at_choice_; }
   std::int64_t n_bypassed() const { return n_bypassed_; }
 
   /// Makes an empty graph what was saved. False where the nodes cannot be a graph's.
   bool restore(const std::uint8_t* nodes, std::int64_t n, const float* origin, float longest,
-               std::int64_t n_at_choice, std::int64_t n_bypassed);
+               float dimension, std::int64_t n_at_choice, std::int64_t n_bypassed);
 
  private:
   friend class BulkBuild;
@@ -175,8 +190,16 @@ class Graph {
   void prepare(const float* query, SearchScratch& scratch) const;
   void prepare(std::uint32_t node, SearchScratch& scratch) const;
   void prepare_rotated(SearchScratch& scratch) const;
-  /// Fills `scratch.found` with the nodes it expands and that are not removed.
-  void walk(SearchScratch& scratch, int width) const;
+  /// Fills `scratch.found` with the nodes it expands that are not removed, or that a filter allows.
+  void walk(SearchScratch& scratch, const Reach& reach, const GraphRows* filter = nullptr) const;
+  /// Keys above this are of no use to a search that has found what it has.
+  float farthest(const SearchScratch& scratch, const Reach& reach) const;
+  Reach reach_of(std::int64_t k, std::int64_t effort, const GraphRows& rows) const;
+  /// Measures the nodes that were found and may be among the k nearest.
+  void measure(const float* query, std::int64_t k, const GraphRows& rows,
+               SearchScratch& scratch) const;
+  /// Measures how fast the number of nodes grows with the distance.
+  void measure_dimension(int threads);
   void enter(SearchScratch& scratch) const;
   double true_distance(const float* query, double query_norm, const GraphRows& rows,
                        std::int64_t slot) const;
@@ -192,6 +215,7 @@ class Graph {
   std::int64_t n_connected_ = 0, n_removed_ = 0, n_bypassed_ = 0;
   std::int64_t n_at_join_ = 0;  // nodes there were when components were joined
   float longest_ = 0.0f;        // inner product: the norm that vectors are lengthened to
+  float dimension_ = 0.0f;      // intrinsic, around the nodes; 0 while it is not known
 
   // Some nodes at random, by the signs of their vectors: where searches begin.
   std::vector<std::uint32_t> entries_;

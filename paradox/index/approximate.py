@@ -1,0 +1,262 @@
+"""What approximate indexes share: rows of their own, and a structure that leads to near ones.
+
+The structure, a graph or a library's index, is shown each row under a label and need not be able to
+forget one, or to find enough of them: deletes, replacement, filters, unlimited growth and the order
+of answers are the same whatever it can do, and an answer never holds a distance that is not true.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from paradox import kernels
+from paradox.core.metric import Metric
+from paradox.core.types import NO_ID, F32Matrix, I64Vector, Neighbors
+from paradox.index import scan
+from paradox.index.allow import Allow, AllowedRows, allowed_rows
+from paradox.index.backend import IndexStats
+from paradox.index.labels import Labels
+from paradox.index.options import MAX_EFFORT, check_effort
+from paradox.index.row_index import RowIndex
+from paradox.index.rows import Rows, unit
+from paradox.index.tune import smallest_effort
+
+CALL_ROWS = 1_000
+"""Rows scanned in the time that a search spends outside of the structure, some 100 µs."""
+_LARGEST_NORM = 1e15
+"""Where squares, and sums of a million of them, are far from overflowing float32."""
+
+
+class ApproximateIndex(RowIndex):
+    """Rows, the labels the structure knows them by, filters, tuning, files.
+
+    Where a search would cost more than a scan of the rows it may return, it is a scan, and its
+    answer certified. Effort therefore has an upper end, at which every answer is exact.
+
+    Rows so long that float32 may overflow are not shown to the structure (faiss ends the process
+    over them), and while there are any, or a query is that long, a search is a scan too.
+
+    Attributes:
+        default_effort: used where neither the caller nor `tune` has set one.
+    """
+
+    default_effort: ClassVar[int]
+
+    def __init__(self, dim: int, metric: Metric) -> None:
+        super().__init__(dim, metric, Rows(dim))
+        self._labels = Labels()
+        self._effort: int | None = None
+
+    # ---------------------------------------------------------------- what a structure must do
+
+    @property
+    @abstractmethod
+    def _ready(self) -> bool:
+        """Whether the structure has seen the rows."""
+
+    @abstractmethod
+    def _options(self) -> dict[str, Any]:
+        """Return the options that make an equal index."""
+
+    @abstractmethod
+    def _take_in(self, labels: I64Vector, points: F32Matrix) -> None:
+        """Show the structure rows under new labels, ascending from the number shown so far."""
+
+    @abstractmethod
+    def _let_go(self, labels: I64Vector) -> None:
+        """Tell the structure that labels are stale; it need not do anything."""
+
+    @abstractmethod
+    def _must_rebuild(self) -> bool:
+        """Tell whether it is time to build anew from the rows there are."""
+
+    @abstractmethod
+    def _rebuild(self) -> None:
+        """Empty the structure and make it ready for all rows, if there are enough."""
+
+    @abstractmethod
+    def _lead(
+        self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None, threads: int
+    ) -> tuple[Neighbors, bool]:
+        """Return the k nearest rows it leads to, and whether there are fewer than there could be.
+
+        Distances are true ones, equal ones ordered by id; where there are fewer, -1 and +inf pad.
+        """
+
+    @abstractmethod
+    def _rows_worth(self, k: int, effort: int) -> float:
+        """Return how many rows could be scanned in the time of a search."""
+
+    @abstractmethod
+    def _structure_bytes(self) -> int:
+        """Return the memory the structure holds, or an estimate of it."""
+
+    @abstractmethod
+    def _dump(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Return fields and sections from which `_restore` makes the structure again."""
+
+    @abstractmethod
+    def _restore(self, fields: dict[str, Any], sections: dict[str, memoryview]) -> None:
+        """Make the structure again; rows and labels are there already."""
+
+    # ---------------------------------------------------------------- what an index does
+
+    def check(self, vectors: F32Matrix) -> None:
+        """Do nothing: every vector can be kept."""
+
+    def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
+        """Insert vectors, replacing those whose id is known."""
+        slots = self._rows.put(ids, vectors)
+        self._let_go(self._labels.take(slots))
+        if self._must_rebuild():
+            self._build_anew()
+        elif self._ready:
+            self._show(slots)
+
+    def remove(self, ids: I64Vector) -> int:
+        """Remove vectors by id; return how many there were.
+
+        Once most of what is held is no answer any more, the index is built anew from the rest.
+        """
+        slots = self._rows.remove(ids)
+        self._let_go(self._labels.take(slots))
+        if self._must_rebuild():
+            self._build_anew()
+        return len(slots)
+
+    def search(
+        self,
+        queries: F32Matrix,
+        k: int,
+        *,
+        effort: int | None = None,
+        allow: Allow | None = None,
+        threads: int = 1,
+    ) -> Neighbors:
+        """Return the k nearest vectors of each query; see `IndexBackend.search`."""
+        effort = self._effort_or_default() if effort is None else check_effort(effort)
+        allowed = None if allow is None else allowed_rows(allow, self._rows)
+        if self._must_scan(queries, k, effort, allowed):
+            nearest = scan.nearest(
+                self._rows, queries, k, self._metric, allowed=allowed, threads=threads
+            )
+            return scan.neighbors(self._rows, *nearest, certified=True, effort=effort)
+        found, has_gaps = self._lead(queries, k, effort, allowed, threads)
+        if has_gaps:
+            n = len(self._rows) if allowed is None else len(allowed)
+            lacking = np.flatnonzero(found.ids[:, min(k, n) - 1] == NO_ID)
+            scanned = scan.neighbors(
+                self._rows,
+                *scan.nearest(
+                    self._rows, queries[lacking], k, self._metric, allowed=allowed, threads=threads
+                ),
+            )
+            found.ids[lacking], found.distances[lacking] = scanned.ids, scanned.distances
+        return found
+
+    def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:
+        """Set and return the smallest effort that reaches `recall`@k; see `IndexBackend.tune`.
+
+        Every recall is reached: the greatest effort is a scan.
+        """
+        truth = scan.neighbors(self._rows, *scan.nearest(self._rows, queries, k, self._metric))
+        self._effort = smallest_effort(
+            lambda effort: self.search(queries, k, effort=effort),
+            truth,
+            recall,
+            greatest=self._scanning_effort(k),
+        )
+        return self._effort
+
+    def contents(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Return what a saved index is made of: fields and sections."""
+        fields, sections = self._dump() if self._ready else ({}, {})
+        own = {
+            "dim": self._dim,
+            "metric": self._metric,
+            "options": self._options(),
+            "effort": self._effort,
+            "structure": fields,
+        }
+        return own, {**self._rows.sections(), "labels": self._labels.section(), **sections}
+
+    @classmethod
+    def from_contents(cls, fields: dict[str, Any], sections: dict[str, memoryview]) -> Self:
+        """Return the index that `contents` came from."""
+        index = cls(fields["dim"], fields["metric"], **fields["options"])
+        index._effort = fields["effort"]
+        index._rows = Rows.from_sections(sections, index._dim)
+        index._labels = Labels.from_section(sections["labels"])
+        if fields["structure"]:
+            index._restore(fields["structure"], sections)
+        return index
+
+    def stats(self) -> IndexStats:
+        """Return the index's figures."""
+        rows = self._rows
+        return IndexStats(
+            backend=self.name,
+            n_live=len(rows),
+            n_deleted=max(rows.n_free, self._labels.n_stale),
+            resident_bytes=rows.resident_bytes + self._labels.nbytes + self._structure_bytes(),
+            mapped_bytes=rows.mapped_bytes,
+            effort=self._effort,
+        )
+
+    # ---------------------------------------------------------------- inside
+
+    def _points(self, vectors: F32Matrix) -> F32Matrix:
+        """Return vectors as the structure sees them: directions under cosine."""
+        return unit(vectors) if self._metric == "cosine" else vectors
+
+    def _build_anew(self) -> None:
+        if self._rows.n_free > len(self._rows):
+            self._rows = self._rows.compacted()
+        self._labels = Labels()
+        self._rebuild()
+        if self._ready:
+            self._show(self._rows.live_slots())
+
+    def _show(self, slots: I64Vector) -> None:
+        slots = self._showable(slots)
+        if len(slots):
+            self._take_in(self._labels.give(slots), self._points(self._rows.matrix[slots]))
+
+    def _showable(self, slots: I64Vector) -> I64Vector:
+        """Return those of the slots whose rows the structure may see."""
+        if self._metric == "cosine":
+            return slots
+        return slots[self._rows.norms[slots] <= _LARGEST_NORM]
+
+    def _may_overflow(self, queries: F32Matrix) -> bool:
+        """Tell whether the structure has not seen all rows, or must not see these queries."""
+        if self._metric == "cosine":
+            return False
+        if self._labels.n_live < len(self._rows):
+            return True
+        return bool(kernels.row_norms(queries).max(initial=0) > _LARGEST_NORM)
+
+    def _must_scan(
+        self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None = None
+    ) -> bool:
+        """Tell whether a search is a scan, as that is cheaper or the only safe way."""
+        return self._scan_is_cheaper(k, effort, allowed) or self._may_overflow(queries)
+
+    def _effort_or_default(self) -> int:
+        return self.default_effort if self._effort is None else self._effort
+
+    def _scan_is_cheaper(self, k: int, effort: int, allowed: AllowedRows | None) -> bool:
+        n_rows = len(self._rows)
+        n = n_rows if allowed is None else len(allowed)
+        return not self._ready or n <= self._rows_worth(k, effort) * (n_rows / max(n, 1))
+
+    def _scanning_effort(self, k: int) -> int:
+        """Return the least power of two that makes an unfiltered search a scan."""
+        effort = 1
+        while effort < MAX_EFFORT // 2 and not self._scan_is_cheaper(k, effort, None):
+            effort *= 2
+        return effort
