@@ -16,6 +16,7 @@ X86_FLAGS = {
     "kernels_avx512.cpp": AVX512,
     "kernels_avx512vnni.cpp": [*AVX512, "-mavx512vnni"],
     "graph_kernels_avx2.cpp": ["-mavx2", "-mf16c"],
+    "ivf_kernels_avx2.cpp": ["-mavx2"],
 }
 
 
@@ -63,6 +64,13 @@ def sources(pattern):
 MODULES = [
     extension("kernels", sources("*.cpp")),
     extension("graph", sources("graph/*.cpp") + sources("thread_pool.cpp")),
+    extension(
+        "ivf",
+        sources("ivf/*.cpp")
+        + sources("graph/graph_kernels*.cpp")
+        + sources("graph/rotation.cpp")
+        + sources("thread_pool.cpp"),
+    ),
 ]
 
 setup(ext_modules=cythonize(MODULES), cmdclass={"build_ext": BuildNative})

@@ -18,6 +18,7 @@ _CLASSES = {
     "exact": ("paradox.index.exact", "ExactIndex"),
     "graph": ("paradox.index.graph", "GraphIndex"),
     "hnsw": ("paradox.index.hnsw", "HnswIndex"),
+    "ivf": ("paradox.index.ivf", "IvfIndex"),
     "ivfpq": ("paradox.index.ivfpq", "IvfpqIndex"),
 }
 _EXTRAS = {"faiss": "paradox[cpu]", "hnswlib": "paradox"}

@@ -47,6 +47,7 @@ MAKES = {
     "exact-int8-coded": Make("exact", {"dtype": "int8", "codes": True}, whole=True, certified=True),
     "graph": Make("graph"),
     "hnsw": Make("hnsw", {"ef_construction": 60}),
+    "ivf": Make("ivf"),
     "ivfpq": Make("ivfpq"),
     "ivfpq-reduced": Make("ivfpq", {"factory": "PCA12,IVF32,SQ8"}),
     "ivfpq-refined": Make("ivfpq", {"factory": "IVF32,PQ8x4fs,RFlat"}),

@@ -77,10 +77,11 @@ def no_parser_sees_it(monkeypatch):
 
     monkeypatch.setattr(import_module("faiss"), "deserialize_index", seen)
     monkeypatch.setattr(import_module("paradox.index.graph").GraphIndex, "_restore", seen)
+    monkeypatch.setattr(import_module("paradox.index.ivf").IvfIndex, "_restore", seen)
     monkeypatch.setattr(import_module("paradox.index.hnsw").HnswIndex, "_restore", seen)
 
 
-@pytest.mark.parametrize("name", ["exact", "graph", "hnsw", "ivfpq", "auto"])
+@pytest.mark.parametrize("name", ["exact", "graph", "hnsw", "ivf", "ivfpq", "auto"])
 @pytest.mark.parametrize("mmap", [False, True])
 def test_any_flipped_byte_is_found(name, mmap, tmp_path, no_parser_sees_it):
     path = tmp_path / "index.pdx"
@@ -98,7 +99,7 @@ def test_any_flipped_byte_is_found(name, mmap, tmp_path, no_parser_sees_it):
             index.load(path, mmap=mmap)
 
 
-@pytest.mark.parametrize("name", ["exact", "graph", "hnsw", "ivfpq", "auto"])
+@pytest.mark.parametrize("name", ["exact", "graph", "hnsw", "ivf", "ivfpq", "auto"])
 def test_a_truncated_or_lengthened_file_is_found(name, tmp_path, no_parser_sees_it):
     path = tmp_path / "index.pdx"
     made = MAKES[name]()

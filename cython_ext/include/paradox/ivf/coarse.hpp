@@ -1,0 +1,72 @@
+// Which lists are near: the lists' centres, in cells around centres of their own.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "paradox/ivf/points.hpp"
+
+namespace paradox {
+
+/// Centres of lists near each other, and the numbers of the lists.
+struct Cell {
+  Points centres;
+  std::vector<std::uint32_t> lists;  // ascending
+};
+
+/// A two-level quantiser: about √n cells of √n lists each.
+class Coarse {
+ public:
+  Coarse(int dim, const IvfLevel& level) : dim_(dim), level_(level), cell_centres_(dim) {}
+
+  std::int64_t n_lists() const { return static_cast<std::int64_t>(places_.size()); }
+  std::int64_t bytes() const;
+
+  /// Learns up to n lists from a sample.
+  void train(const Points& sample, std::int64_t n, std::uint64_t seed, int threads);
+
+  /// The nearest list of each point, as far as the cells nearest to it tell.
+  std::vector<Nearest> assign(const Points& points, int threads) const;
+
+  /// The `n` nearest lists of row i, nearest first, as far as the cells nearest to it tell.
+  void probe(const Points& points, std::int64_t i, std::int64_t n,
+             std::vector<Nearest>& found) const;
+
+  const std::int16_t* centre(std::uint32_t list) const {
+    return cells_[places_[list].cell].centres.row(places_[list].at);
+  }
+  float scale(std::uint32_t list) const {
+    return cells_[places_[list].cell].centres.scales[places_[list].at];
+  }
+
+  /// Moves a list's centre, or gives a new list one beside that of another.
+  void move(std::uint32_t list, const float* centre);
+  std::uint32_t add_beside(std::uint32_t list, const float* centre);
+
+  /// Makes the cells anew where the lists have become many more than they were made for.
+  void regroup(std::uint64_t seed, int threads);
+
+  /// What a quantiser is saved as: centres (n_lists, dim) with their scales and cells, and the
+  /// same of the cells.
+  std::int64_t n_cells() const { return cell_centres_.size(); }
+  void save(std::int16_t* centres, float* scales, std::uint32_t* cells, std::int16_t* cell_centres,
+            float* cell_scales) const;
+  bool restore(std::int64_t n_lists, const std::int16_t* centres, const float* scales,
+               const std::uint32_t* cells, std::int64_t n_cells, const std::int16_t* cell_centres,
+               const float* cell_scales);
+
+ private:
+  struct Place {
+    std::uint32_t cell, at;
+  };
+
+  void group(const Points& centres, const std::vector<Nearest>& cells);
+
+  int dim_;
+  const IvfLevel& level_;
+  Points cell_centres_;
+  std::vector<Cell> cells_;
+  std::vector<Place> places_;  // of each list
+};
+
+}  // namespace paradox

@@ -1,0 +1,156 @@
+// Inverted lists: vectors by the centre nearest to them, the signs of their residuals packed for
+// byte shuffles, and 8-bit residuals beside them that are read only for rows that may be near
+// (codes: RaBitQ, Gao and Long, SIGMOD 2024; packing: André, Kermarrec and Le Scouarnec, PVLDB 9).
+//
+// Everything is rotated. Of a row x in the list of centre c, with residual r = x - c and signs s,
+// the squared distance to a query q is
+//
+//     |q - c|^2 + |r|^2 + 2 <c, r> - 2 <q, r>
+//
+// Signs give 2 <q - c, r> ~ slope (<q, s> - <c, s>), slope = 2 |r|^2 / sum |r_i|, and 8-bit
+// residuals nearly all of it. Arguments are trusted. One writer at a time and no reader beside it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "paradox/graph/rotation.hpp"
+#include "paradox/ivf/coarse.hpp"
+#include "paradox/ivf/inverted_list.hpp"
+#include "paradox/matrix.hpp"
+
+namespace paradox {
+
+struct IvfSettings {
+  int dim = 0;
+  Metric metric = Metric::l2;  // cosine: Euclidean, of the vectors' directions
+  std::uint64_t seed = 0;
+};
+
+/// The vectors themselves and their ids, by row number: two parts, the second from `n_first` on.
+struct IvfRows {
+  const void* vectors[2] = {nullptr, nullptr};  // (n, dim) float32 or float16; null: none are kept
+  const std::int64_t* ids[2] = {nullptr, nullptr};
+  std::int64_t n_first = 0;
+  DType dtype = DType::f32;
+  const std::uint8_t* allowed = nullptr;  // whether a row may be found; null: all may
+  std::int64_t n_allowed = 0;
+};
+
+/// A row that may be among the nearest, by its distance as kept.
+struct IvfCandidate {
+  float distance;
+  std::uint32_t number, list, at;
+  bool operator<(const IvfCandidate& other) const {
+    return distance < other.distance || (distance == other.distance && number < other.number);
+  }
+};
+
+struct IvfAnswer {
+  double distance;
+  std::int64_t id;
+  bool operator<(const IvfAnswer& other) const {
+    return distance < other.distance || (distance == other.distance && id < other.id);
+  }
+};
+
+/// What a search needs, and keeps, of a query.
+struct IvfScratch {
+  AlignedVector<float> input, rotated, residual;
+  Points point;
+  double norm = 0.0;  // of the query as given; not under l2
+  AlignedVector<std::uint8_t> sign_entries;
+  SignTable signs{};
+  float table_error = 0.0f;  // variance of a sum of signs, from the rounding of the table
+  std::vector<Nearest> probes;
+  std::vector<IvfCandidate> waiting;  // passed by their signs; by the bound on their distance
+  std::vector<IvfCandidate> nearest;  // a heap, the farthest first
+  std::size_t n_kept = 0;
+  std::vector<IvfAnswer> answers;
+
+  static IvfScratch& of_this_thread();
+};
+
+class Ivf {
+ public:
+  static constexpr std::int64_t kMaxRows = kNoRow;
+
+  Ivf(const IvfSettings& settings, const IvfLevel& level);
+
+  /// Rows that are not removed.
+  std::int64_t size() const { return n_rows_ - n_removed_; }
+  std::int64_t n_removed() const { return n_removed_; }
+  std::int64_t n_lists() const { return coarse_.n_lists(); }
+  std::int64_t bytes() const;
+  int row_bytes() const { return static_cast<int>(layout_.row_bytes()); }
+
+  /// Learns up to n_lists lists from a sample (n, dim); there are no rows yet.
+  void train(const float* sample, std::int64_t n, std::int64_t n_lists, int threads);
+
+  /// Adds vectors (n, dim) under numbers that are not in use. With `lists` and `supplements` (n,),
+  /// the supplements are written there instead of being kept, and lists are not split.
+  void add(const float* vectors, const std::int64_t* numbers, std::int64_t n, int threads,
+           std::uint32_t* lists = nullptr, std::uint8_t* supplements = nullptr);
+
+  void remove(const std::int64_t* numbers, std::int64_t n);
+
+  /// The k nearest rows of each query in its `effort` nearest lists, by true distance where
+  /// vectors are kept, equal ones by id. Both outputs are (n, k); -1 and +inf where there are
+  /// fewer. Returns whether there are fewer than there could be.
+  bool search(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
+              const IvfRows& rows, int threads, std::int64_t* ids, float* distances) const;
+
+  /// What lists are saved as, beside the quantiser: their blocks and supplements one after the
+  /// other.
+  const Coarse& coarse() const { return coarse_; }
+  Coarse& coarse() { return coarse_; }
+  const std::vector<float>& origin() const { return origin_; }
+  float longest() const { return longest_; }
+  float unit() const { return unit_; }
+  std::int64_t split_size() const { return split_size_; }
+  std::int64_t n_blocks() const;
+  std::int64_t n_places() const { return n_rows_; }
+  std::int64_t block_bytes() const { return layout_.block_bytes(); }
+  void save(std::int64_t* sizes, std::uint8_t* blocks, std::uint8_t* supplements) const;
+
+  /// Makes empty lists what was saved, their quantiser having been restored; both arrays are read
+  /// where they are from now on. False where these cannot be lists.
+  bool restore(const std::int64_t* sizes, const std::uint8_t* blocks, std::int64_t n_blocks,
+               const std::uint8_t* supplements, std::int64_t n_places, const float* origin,
+               float longest, float unit, std::int64_t split_size);
+
+ private:
+  /// Rotates a vector, or a query, less the origin.
+  void rotate(const float* vector, bool is_query, IvfScratch& scratch) const;
+  double unit_scale(const float* vector) const;
+  void encode(const float* rotated, std::uint32_t number, std::uint32_t list, IvfScratch& scratch,
+              std::uint8_t* signs, ListRow* row, std::uint8_t* supplement) const;
+  void decode(std::uint32_t list, std::int64_t at, float* rotated) const;
+  void append(const float* rotated, const std::uint32_t* numbers,
+              const std::vector<Nearest>& nearest, int threads, std::uint8_t* supplements);
+  void split_long_lists(const std::vector<std::uint32_t>& lists, int threads);
+  bool split(std::uint32_t list);
+  void compact(std::uint32_t list);
+
+  void prepare(const float* query, IvfScratch& scratch) const;
+  void scan(const Nearest& list, const IvfRows& rows, IvfScratch& scratch) const;
+  void measure_waiting(const Nearest& list, IvfScratch& scratch) const;
+  void answer(const float* query, const IvfRows& rows, std::int64_t k, IvfScratch& scratch) const;
+  double true_distance(const float* query, const IvfRows& rows, const IvfCandidate& candidate,
+                       IvfScratch& scratch) const;
+
+  IvfSettings settings_;
+  IvfLevel level_;
+  ListLayout layout_;
+  Rotation rotation_;
+  Coarse coarse_;
+  std::vector<float> origin_;  // subtracted from every vector; empty before training
+  float longest_ = 0.0f;       // inner product: the norm that vectors are lengthened to
+  float unit_ = 1.0f;          // value of 1 among offsets and slopes
+  std::int64_t split_size_ = 0;
+  std::vector<InvertedList> lists_;
+  std::vector<std::uint32_t> list_of_;  // of each row number
+  std::int64_t n_rows_ = 0, n_removed_ = 0;
+};
+
+}  // namespace paradox

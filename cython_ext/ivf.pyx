@@ -1,0 +1,303 @@
+# distutils: language = c++
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+"""The native inverted lists; `paradox.index.ivf` is its face.
+
+Arguments are trusted. Rows are known by numbers that the caller gives, below 2^32 - 1.
+"""
+
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libcpp cimport bool as cbool
+from libcpp.memory cimport unique_ptr
+from libcpp.vector cimport vector
+
+
+cdef extern from "paradox/matrix.hpp" namespace "paradox" nogil:
+    cdef enum class Metric "paradox::Metric":
+        l2
+
+    cdef enum class DType "paradox::DType":
+        f32
+        f16
+
+
+cdef extern from "paradox/graph/graph_kernels.hpp" namespace "paradox" nogil:
+    cdef cppclass GraphKernels:
+        const char* isa
+
+    const GraphKernels* find_graph_kernels(const char* isa) noexcept
+
+
+cdef extern from "paradox/ivf/ivf_kernels.hpp" namespace "paradox" nogil:
+    cdef struct ResidualSums:
+        float absolute
+        float squares
+        float centre_by_sign
+        float greatest
+
+    cdef cppclass IvfKernels:
+        void dots_1xn(const int16_t* row, const int16_t* others, int64_t n, int dim,
+                      int32_t* out) noexcept
+        ResidualSums residual(const float* vector, const int16_t* centre, float scale, int dim,
+                              float* out, uint8_t* signs) noexcept
+        void to_int8(const float* values, int dim, float scale, int8_t* out) noexcept
+
+    const IvfKernels* find_ivf_kernels(const char* isa) noexcept
+
+
+cdef extern from "paradox/ivf/ivf.hpp" namespace "paradox" nogil:
+    cdef cppclass IvfSettings:
+        int dim
+        Metric metric
+        uint64_t seed
+
+    cdef cppclass IvfRows:
+        const void* vectors[2]
+        const int64_t* ids[2]
+        int64_t n_first
+        DType dtype
+        const uint8_t* allowed
+        int64_t n_allowed
+
+    cdef cppclass Coarse:
+        int64_t n_cells() const
+        void save(int16_t* centres, float* scales, uint32_t* cells, int16_t* cell_centres,
+                  float* cell_scales) except +
+        cbool restore(int64_t n_lists, const int16_t* centres, const float* scales,
+                      const uint32_t* cells, int64_t n_cells, const int16_t* cell_centres,
+                      const float* cell_scales) except +
+
+    cdef cppclass NativeIvf "paradox::Ivf":
+        int64_t size() const
+        int64_t n_removed() const
+        int64_t n_lists() const
+        int64_t bytes() const
+        int row_bytes() const
+        int64_t n_blocks() const
+        int64_t n_places() const
+        int64_t block_bytes() const
+        int64_t split_size() const
+        float longest() const
+        float unit() const
+        const vector[float]& origin() const
+        Coarse& coarse()
+        void train(const float* sample, int64_t n, int64_t n_lists, int threads) except +
+        void add(const float* vectors, const int64_t* numbers, int64_t n, int threads,
+                 uint32_t* lists, uint8_t* supplements) except +
+        void remove(const int64_t* numbers, int64_t n) except +
+        cbool search(const float* queries, int64_t n, int64_t k, int64_t effort,
+                     const IvfRows& rows, int threads, int64_t* ids, float* distances) except +
+        void save(int64_t* sizes, uint8_t* blocks, uint8_t* supplements) noexcept
+        cbool restore(const int64_t* sizes, const uint8_t* blocks, int64_t n_blocks,
+                      const uint8_t* supplements, int64_t n_places, const float* origin,
+                      float longest, float unit, int64_t split_size) except +
+
+
+cdef extern from *:
+    """
+    namespace paradox {
+    static Ivf* make_ivf(const IvfSettings& settings, const GraphKernels* shared,
+                         const IvfKernels* own) {
+      return new Ivf(settings, IvfLevel{*shared, *own});
+    }
+    }
+    """
+    NativeIvf* make_ivf "paradox::make_ivf"(const IvfSettings& settings,
+                                            const GraphKernels* shared,
+                                            const IvfKernels* own) except +
+
+
+cdef class Ivf:
+    """Inverted lists of vectors (n, dim) float32."""
+
+    cdef unique_ptr[NativeIvf] ivf
+    cdef IvfRows rows
+    cdef object kept_rows
+    cdef object kept_lists
+
+    def __cinit__(self, str isa, int dim, int metric, uint64_t seed):
+        cdef IvfSettings settings
+        cdef const GraphKernels* shared = find_graph_kernels(isa.encode())
+        cdef const IvfKernels* own = find_ivf_kernels(isa.encode())
+        if shared is NULL or own is NULL:
+            raise ValueError(f"isa: no kernels of inverted lists for {isa!r}")
+        settings.dim = dim
+        settings.metric = <Metric> metric
+        settings.seed = seed
+        self.ivf.reset(make_ivf(settings, shared, own))
+
+    def __len__(self):
+        return self.ivf.get().size()
+
+    @property
+    def n_removed(self):
+        """Number of removed rows that still take a place."""
+        return self.ivf.get().n_removed()
+
+    @property
+    def n_lists(self):
+        """Number of lists; 0 before training."""
+        return self.ivf.get().n_lists()
+
+    @property
+    def nbytes(self):
+        """Memory held, without what `restore` was given."""
+        return self.ivf.get().bytes()
+
+    @property
+    def row_bytes(self):
+        """Bytes of a row's supplement."""
+        return self.ivf.get().row_bytes()
+
+    def shape(self):
+        """Return what a restored index needs beside arrays, and what their sizes are."""
+        cdef NativeIvf* ivf = self.ivf.get()
+        return {
+            "longest": ivf.longest(),
+            "unit": ivf.unit(),
+            "split_size": ivf.split_size(),
+        }
+
+    def origin(self):
+        """Return what is subtracted from every vector, a list of dim floats."""
+        return list(self.ivf.get().origin())
+
+    def sizes(self):
+        """Return the numbers of lists, cells, blocks and places, and the bytes of a block."""
+        cdef NativeIvf* ivf = self.ivf.get()
+        return (ivf.n_lists(), ivf.coarse().n_cells(), ivf.n_blocks(), ivf.n_places(),
+                ivf.block_bytes())
+
+    def train(self, const float[:, ::1] sample, int64_t n_lists, int threads):
+        """Learn up to n_lists lists from a sample (n, dim), n of 1 or more; no rows are there."""
+        cdef int64_t n = sample.shape[0]
+        with nogil:
+            self.ivf.get().train(&sample[0, 0], n, n_lists, threads)
+
+    def add(self, const float[:, ::1] vectors, const int64_t[::1] numbers, int threads):
+        """Add vectors (n, dim) under numbers (n,) that are not in use."""
+        cdef int64_t n = vectors.shape[0]
+        if n:
+            with nogil:
+                self.ivf.get().add(&vectors[0, 0], &numbers[0], n, threads, NULL, NULL)
+
+    def add_apart(self, const float[:, ::1] vectors, const int64_t[::1] numbers, int threads,
+                  uint32_t[::1] lists, uint8_t[:, ::1] supplements):
+        """Add vectors as `add` does, but write their lists (n,) and supplements (n, row_bytes).
+
+        Nothing may be searched before the supplements come back by `restore`.
+        """
+        cdef int64_t n = vectors.shape[0]
+        if n:
+            with nogil:
+                self.ivf.get().add(&vectors[0, 0], &numbers[0], n, threads, &lists[0],
+                                   &supplements[0, 0])
+
+    def remove(self, const int64_t[::1] numbers):
+        """Remove rows by number; numbers that are not in use are passed over."""
+        cdef int64_t n = numbers.shape[0]
+        if n:
+            with nogil:
+                self.ivf.get().remove(&numbers[0], n)
+
+    def use_rows(self, first, first_ids, second, second_ids):
+        """Say where `search` finds vectors (n, dim), float32 or uint16 of float16, and ids (n,).
+
+        Rows are numbered on from the first part to the second. The arrays are kept, and read as
+        they are at the time of a search.
+        """
+        cdef const uint8_t[:, ::1] vectors
+        cdef const int64_t[::1] ids
+        cdef int part
+        self.kept_rows = (first, first_ids, second, second_ids)
+        self.rows.n_first = len(first)
+        self.rows.dtype = DType.f32 if first.dtype.itemsize == 4 else DType.f16
+        for part, (matrix, its_ids) in enumerate(((first, first_ids), (second, second_ids))):
+            if not len(matrix):
+                continue
+            vectors = matrix.view("u1")
+            ids = its_ids
+            self.rows.vectors[part] = &vectors[0, 0]
+            self.rows.ids[part] = &ids[0]
+
+    def search(self, const float[:, ::1] queries, int64_t k, int64_t effort,
+               const uint8_t[::1] allowed, int64_t n_allowed, int threads,
+               int64_t[:, ::1] ids, float[:, ::1] distances):
+        """Write ids and distances (n_queries, k) of the k nearest rows; -1 and +inf padded.
+
+        allowed (n_rows,) says of each row whether it may be found, None that all may; n_allowed
+        may. Returns whether fewer were found than could be, for any of the queries.
+        """
+        cdef int64_t n = queries.shape[0]
+        cdef cbool has_gaps
+        if not n:
+            return False
+        cdef IvfRows rows = self.rows
+        if allowed is not None:
+            rows.allowed = &allowed[0]
+        rows.n_allowed = n_allowed
+        with nogil:
+            has_gaps = self.ivf.get().search(&queries[0, 0], n, k, effort, rows, threads,
+                                             &ids[0, 0], &distances[0, 0])
+        return has_gaps
+
+    def save_centres(self, int16_t[:, ::1] centres, float[::1] scales, uint32_t[::1] cells,
+                     int16_t[:, ::1] cell_centres, float[::1] cell_scales):
+        """Write centres (n_lists, dim), scales and cells (n_lists,), and the same of the cells."""
+        self.ivf.get().coarse().save(&centres[0, 0], &scales[0], &cells[0], &cell_centres[0, 0],
+                                     &cell_scales[0])
+
+    def save_lists(self, int64_t[::1] sizes, uint8_t[:, ::1] blocks, uint8_t[:, ::1] supplements):
+        """Write sizes (n_lists,), blocks (n_blocks, block_bytes), supplements (n, row_bytes).
+
+        supplements None leaves them out.
+        """
+        cdef uint8_t* rows = NULL
+        if supplements is not None and supplements.shape[0]:
+            rows = &supplements[0, 0]
+        if blocks.shape[0]:
+            self.ivf.get().save(&sizes[0], &blocks[0, 0], rows)
+
+    def restore(self, const int16_t[:, ::1] centres, const float[::1] scales,
+                const uint32_t[::1] cells, const int16_t[:, ::1] cell_centres,
+                const float[::1] cell_scales, const int64_t[::1] sizes,
+                const uint8_t[:, ::1] blocks, const uint8_t[:, ::1] supplements,
+                const float[::1] origin, float longest, float unit, int64_t split_size):
+        """Make these empty lists what was saved; return whether that could be lists.
+
+        Blocks and supplements are kept, and read where they are.
+        """
+        cdef int64_t n_lists = centres.shape[0]
+        self.kept_lists = (blocks, supplements)
+        if not self.ivf.get().coarse().restore(n_lists, &centres[0, 0], &scales[0], &cells[0],
+                                               cell_centres.shape[0], &cell_centres[0, 0],
+                                               &cell_scales[0]):
+            return False
+        return self.ivf.get().restore(&sizes[0], &blocks[0, 0], blocks.shape[0],
+                                      &supplements[0, 0], supplements.shape[0], &origin[0],
+                                      longest, unit, split_size)
+
+
+cdef class Kernels:
+    """The kernels of one level, for tests; dim is a multiple of 32."""
+
+    cdef const IvfKernels* table
+
+    def __cinit__(self, str isa):
+        self.table = find_ivf_kernels(isa.encode())
+        if self.table is NULL:
+            raise ValueError(f"isa: no kernels of inverted lists for {isa!r}")
+
+    def dots_1xn(self, const int16_t[::1] row, const int16_t[:, ::1] others, int32_t[::1] out):
+        """Write the dot products of a row (dim,) with others (n, dim)."""
+        self.table.dots_1xn(&row[0], &others[0, 0], others.shape[0], row.shape[0], &out[0])
+
+    def residual(self, const float[::1] values, const int16_t[::1] centre, float scale,
+                 float[::1] out, uint8_t[::1] signs):
+        """Write values less scale * centre, and signs (dim / 8,); return the four sums."""
+        cdef ResidualSums sums = self.table.residual(&values[0], &centre[0], scale,
+                                                     values.shape[0], &out[0], &signs[0])
+        return sums.absolute, sums.squares, sums.centre_by_sign, sums.greatest
+
+    def to_int8(self, const float[::1] values, float scale, int8_t[::1] out):
+        """Write values times scale, rounded."""
+        self.table.to_int8(&values[0], values.shape[0], scale, &out[0])

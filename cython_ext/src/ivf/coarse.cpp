@@ -1,0 +1,228 @@
+#include "paradox/ivf/coarse.hpp"
+
+#include <numeric>
+
+#include "paradox/ivf/kmeans.hpp"
+#include "paradox/thread_pool.hpp"
+
+namespace paradox {
+namespace {
+
+/// Rounds of Lloyd's algorithm: among the cells, within each, and over all lists in the end.
+constexpr int kCellRounds = 10, kListRounds = 8, kLastRounds = 2;
+
+/// Points of the sample that the cells are learnt from, each.
+constexpr std::int64_t kPointsACell = 256;
+
+/// Cells whose lists a point is compared with where it is put into one.
+constexpr std::size_t kCellsOfAPoint = 8;
+
+/// A search compares a query with so many times the lists it looks into, and cells at least.
+constexpr std::int64_t kListsAProbe = 4, kCellsOfAQuery = 8;
+
+constexpr std::int64_t kPointsATask = 1024;
+
+std::vector<std::uint32_t> all_of(std::int64_t n) {
+  std::vector<std::uint32_t> numbers(static_cast<std::size_t>(n));
+  std::iota(numbers.begin(), numbers.end(), 0u);
+  return numbers;
+}
+
+std::int64_t cells_for(std::int64_t n_lists) {
+  return std::max<std::int64_t>(std::llround(std::sqrt(static_cast<double>(n_lists))), 1);
+}
+
+}  // namespace
+
+std::int64_t Coarse::bytes() const {
+  const std::int64_t row = 2 * std::int64_t{dim_} + 8;
+  return n_lists() * (row + 12) + n_cells() * row;
+}
+
+void Coarse::train(const Points& sample, std::int64_t n, std::uint64_t seed, int threads) {
+  const std::vector<std::uint32_t> all = all_of(sample.size());
+  const std::int64_t n_cells = cells_for(n);
+  std::vector<std::uint32_t> some;
+  const std::int64_t step = std::max<std::int64_t>(sample.size() / (n_cells * kPointsACell), 1);
+  for (std::int64_t i = 0; i < sample.size(); i += step)
+    some.push_back(all[static_cast<std::size_t>(i)]);
+  cell_centres_ = kmeans(level_, sample, some, n_cells, kCellRounds, seed, threads);
+
+  const std::vector<Nearest> cell_of = nearest_centres(level_, sample, all, cell_centres_, threads);
+  std::vector<std::vector<std::uint32_t>> members(static_cast<std::size_t>(this->n_cells()));
+  for (const std::uint32_t i : all) members[cell_of[i].centre].push_back(i);
+  std::vector<Points> parts(members.size(), Points(dim_));
+  const double share = static_cast<double>(n) / static_cast<double>(sample.size());
+  ThreadPool::instance().run(this->n_cells(), threads, [&](std::int64_t c) {
+    const auto at = static_cast<std::size_t>(c);
+    const std::int64_t wanted = std::llround(share * static_cast<double>(members[at].size()));
+    parts[at] = kmeans(level_, sample, members[at], std::max<std::int64_t>(wanted, 1), kListRounds,
+                       seed + 1 + static_cast<std::uint64_t>(c), 1);
+  });
+
+  Points centres(dim_);
+  std::vector<Nearest> cells;
+  for (std::size_t c = 0; c < parts.size(); ++c) {
+    const std::int64_t begin = centres.size();
+    centres.resize(begin + parts[c].size());
+    for (std::int64_t i = 0; i < parts[c].size(); ++i) {
+      centres.copy(begin + i, parts[c], i);
+      cells.push_back({0.0f, static_cast<std::uint32_t>(c)});
+    }
+  }
+  group(centres, cells);
+  for (int round = 0; round < kLastRounds; ++round) {
+    std::vector<Nearest> nearest = assign(sample, threads);
+    move_to_means(level_, sample, all, nearest, centres, threads);
+    group(centres, cells);
+  }
+}
+
+void Coarse::group(const Points& centres, const std::vector<Nearest>& cells) {
+  cells_.assign(static_cast<std::size_t>(n_cells()), Cell{Points(dim_), {}});
+  places_.resize(static_cast<std::size_t>(centres.size()));
+  for (std::size_t list = 0; list < places_.size(); ++list) {
+    Cell& cell = cells_[cells[list].centre];
+    const auto at = static_cast<std::uint32_t>(cell.lists.size());
+    cell.lists.push_back(static_cast<std::uint32_t>(list));
+    cell.centres.resize(at + 1);
+    cell.centres.copy(at, centres, static_cast<std::int64_t>(list));
+    places_[list] = {cells[list].centre, at};
+  }
+}
+
+std::vector<Nearest> Coarse::assign(const Points& points, int threads) const {
+  constexpr Nearest kNone{__builtin_inff(), 0};
+  std::vector<Nearest> found(static_cast<std::size_t>(points.size()), kNone);
+  const std::int64_t n_tasks = (points.size() + kPointsATask - 1) / kPointsATask;
+  ThreadPool::instance().run(n_tasks, threads, [&](std::int64_t task) {
+    const std::int64_t begin = task * kPointsATask;
+    std::vector<std::uint32_t> some = all_of(std::min(kPointsATask, points.size() - begin));
+    for (std::uint32_t& point : some) point += static_cast<std::uint32_t>(begin);
+    std::vector<std::vector<std::uint32_t>> visitors(cells_.size());
+    std::vector<Nearest> cells(cells_.size());
+    for_each_point_of(
+        level_, points, some, cell_centres_, [&](std::size_t at, const float* distances) {
+          for (std::size_t c = 0; c < cells.size(); ++c) {
+            cells[c] = {distances[c], static_cast<std::uint32_t>(c)};
+          }
+          const std::size_t n = std::min(kCellsOfAPoint, cells.size());
+          std::nth_element(cells.begin(), cells.begin() + static_cast<std::ptrdiff_t>(n - 1),
+                           cells.end());
+          for (std::size_t c = 0; c < n; ++c) {
+            visitors[cells[c].centre].push_back(some[at]);
+          }
+        });
+    for (std::size_t c = 0; c < cells_.size(); ++c) {
+      const Cell& cell = cells_[c];
+      if (cell.lists.empty()) continue;
+      for_each_point_of(
+          level_, points, visitors[c], cell.centres, [&](std::size_t at, const float* distances) {
+            const float* end = distances + cell.lists.size();
+            const float* least = std::min_element(distances, end);
+            const Nearest one{*least, cell.lists[static_cast<std::size_t>(least - distances)]};
+            Nearest& best = found[visitors[c][at]];
+            if (one < best) best = one;
+          });
+    }
+  });
+  return found;
+}
+
+void Coarse::probe(const Points& points, std::int64_t i, std::int64_t n,
+                   std::vector<Nearest>& found) const {
+  thread_local std::vector<std::int32_t> dots;
+  thread_local std::vector<Nearest> cells;
+  const auto measure = [&](const Points& centres, const auto& name) {
+    const std::int64_t m = centres.size();
+    if (static_cast<std::int64_t>(dots.size()) < m) dots.resize(static_cast<std::size_t>(m));
+    level_.own.dots_1xn(points.row(i), centres.row(0), m, dim_, dots.data());
+    for (std::int64_t j = 0; j < m; ++j) {
+      name(j, squared_distance(points, i, centres, j, dots[static_cast<std::size_t>(j)]));
+    }
+  };
+  cells.clear();
+  measure(cell_centres_, [](std::int64_t j, float distance) {
+    cells.push_back({distance, static_cast<std::uint32_t>(j)});
+  });
+  std::sort(cells.begin(), cells.end());
+  found.clear();
+  std::int64_t n_cells = 0;
+  for (const Nearest& near : cells) {
+    const Cell& cell = cells_[near.centre];
+    if (n_cells++ >= kCellsOfAQuery &&
+        static_cast<std::int64_t>(found.size()) >= kListsAProbe * n) {
+      break;
+    }
+    if (cell.lists.empty()) continue;
+    measure(cell.centres, [&](std::int64_t j, float distance) {
+      found.push_back({distance, cell.lists[static_cast<std::size_t>(j)]});
+    });
+  }
+  const auto kept = static_cast<std::ptrdiff_t>(
+      std::min<std::int64_t>(n, static_cast<std::int64_t>(found.size())));
+  std::partial_sort(found.begin(), found.begin() + kept, found.end());
+  found.resize(static_cast<std::size_t>(kept));
+}
+
+void Coarse::move(std::uint32_t list, const float* centre) {
+  cells_[places_[list].cell].centres.set(level_, places_[list].at, centre);
+}
+
+std::uint32_t Coarse::add_beside(std::uint32_t list, const float* centre) {
+  const auto added = static_cast<std::uint32_t>(places_.size());
+  const std::uint32_t cell = places_[list].cell;
+  const auto at = static_cast<std::uint32_t>(cells_[cell].lists.size());
+  cells_[cell].lists.push_back(added);
+  cells_[cell].centres.resize(at + 1);
+  cells_[cell].centres.set(level_, at, centre);
+  places_.push_back({cell, at});
+  return added;
+}
+
+void Coarse::regroup(std::uint64_t seed, int threads) {
+  if (cells_for(n_lists()) < 2 * n_cells()) return;
+  Points centres(dim_);
+  centres.resize(n_lists());
+  for (std::size_t list = 0; list < places_.size(); ++list) {
+    centres.copy(static_cast<std::int64_t>(list), cells_[places_[list].cell].centres,
+                 places_[list].at);
+  }
+  const std::vector<std::uint32_t> all = all_of(n_lists());
+  cell_centres_ = kmeans(level_, centres, all, cells_for(n_lists()), kCellRounds, seed, threads);
+  group(centres, nearest_centres(level_, centres, all, cell_centres_, threads));
+}
+
+void Coarse::save(std::int16_t* centres, float* scales, std::uint32_t* cells,
+                  std::int16_t* cell_centres, float* cell_scales) const {
+  for (std::uint32_t list = 0; list < places_.size(); ++list) {
+    std::copy_n(centre(list), dim_, centres + std::int64_t{list} * dim_);
+    scales[list] = scale(list);
+    cells[list] = places_[list].cell;
+  }
+  std::copy_n(cell_centres_.row(0), n_cells() * dim_, cell_centres);
+  std::copy_n(cell_centres_.scales.data(), n_cells(), cell_scales);
+}
+
+bool Coarse::restore(std::int64_t n_lists, const std::int16_t* centres, const float* scales,
+                     const std::uint32_t* cells, std::int64_t n_cells,
+                     const std::int16_t* cell_centres, const float* cell_scales) {
+  const auto points = [this](std::int64_t n, const std::int16_t* values, const float* steps) {
+    Points made(dim_);
+    made.resize(n);
+    std::copy_n(values, n * dim_, made.values.data());
+    std::copy_n(steps, n, made.scales.data());
+    for (std::int64_t i = 0; i < n; ++i) made.measure(level_, i);
+    return made;
+  };
+  cell_centres_ = points(n_cells, cell_centres, cell_scales);
+  std::vector<Nearest> cell_of;
+  for (std::int64_t list = 0; list < n_lists; ++list) {
+    if (cells[list] >= n_cells) return false;
+    cell_of.push_back({0.0f, cells[list]});
+  }
+  group(points(n_lists, centres, scales), cell_of);
+  return true;
+}
+
+}  // namespace paradox

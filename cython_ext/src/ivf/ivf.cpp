@@ -1,0 +1,384 @@
+#include "paradox/ivf/ivf.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "paradox/ivf/factor.hpp"
+#include "paradox/ivf/kmeans.hpp"
+#include "paradox/thread_pool.hpp"
+
+namespace paradox {
+namespace {
+
+/// Few dimensions are rotated into more, as an estimate errs by the inverse root of their number.
+constexpr int kFewestSigns = 128;
+
+/// Rows that are rotated, and then put into their lists, at a time.
+constexpr std::int64_t kSlab = 1 << 16;
+
+/// A list is split where it is so many times as long as those first learnt, and this long.
+constexpr std::int64_t kSplitFactor = 4, kLeastSplit = 512;
+
+/// A list is compacted where one in so many of its rows is removed.
+constexpr std::int64_t kShareRemoved = 3;
+
+constexpr int kSplitRounds = 6;
+
+int padded(const IvfSettings& settings) {
+  const int dim = settings.dim + (settings.metric == Metric::ip ? 1 : 0);
+  const int wide = std::max(dim, std::min(kFewestSigns, 4 * dim));
+  return (wide + kDimStep - 1) / kDimStep * kDimStep;
+}
+
+std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
+
+}  // namespace
+
+Ivf::Ivf(const IvfSettings& settings, const IvfLevel& level)
+    : settings_(settings),
+      level_(level),
+      layout_(padded(settings)),
+      rotation_(settings.dim + (settings.metric == Metric::ip ? 1 : 0), layout_.dim, settings.seed),
+      coarse_(layout_.dim, level_) {}
+
+IvfScratch& IvfScratch::of_this_thread() {
+  thread_local IvfScratch scratch;
+  return scratch;
+}
+
+std::int64_t Ivf::bytes() const {
+  std::int64_t total = coarse_.bytes() + static_cast<std::int64_t>(4 * list_of_.capacity());
+  for (const InvertedList& list : lists_) {
+    total += list.bytes() + static_cast<std::int64_t>(sizeof list);
+  }
+  return total;
+}
+
+double Ivf::unit_scale(const float* vector) const {
+  if (settings_.metric != Metric::cosine) return 1.0;
+  const double length = std::sqrt(level_.shared.dot_product(vector, vector, settings_.dim));
+  return length > 0.0 ? 1.0 / length : 0.0;
+}
+
+/// Under inner product vectors and queries are lengthened to one length, the vectors in a dimension
+/// of their own: the nearest are then those of the greatest product (Bachrach et al., RecSys 2014).
+void Ivf::rotate(const float* vector, bool is_query, IvfScratch& scratch) const {
+  const int dim = settings_.dim;
+  float* input = at_least(scratch.input, dim + 1);
+  if (settings_.metric != Metric::ip) {
+    const double unit = unit_scale(vector);
+    for (int j = 0; j < dim; ++j) {
+      input[j] = static_cast<float>(unit * vector[j] - double{origin_[index(j)]});
+    }
+  } else if (is_query) {
+    const double length = std::sqrt(level_.shared.dot_product(vector, vector, dim));
+    auto scale = length > 0.0 ? static_cast<float>(longest_ / length) : 1.0f;
+    if (!(scale > 0.0f && std::isfinite(scale))) scale = 1.0f;
+    for (int j = 0; j < dim; ++j) input[j] = vector[j] * scale;
+    input[dim] = 0.0f;
+  } else {
+    for (int j = 0; j < dim; ++j) input[j] = vector[j] - origin_[index(j)];
+    const double squares = level_.shared.dot_product(input, input, dim);
+    input[dim] =
+        static_cast<float>(std::sqrt(std::max(double{longest_} * longest_ - squares, 0.0)));
+  }
+  rotation_.apply(level_.shared, input, at_least(scratch.rotated, layout_.dim));
+}
+
+void Ivf::train(const float* sample, std::int64_t n, std::int64_t n_lists, int threads) {
+  const int dim = settings_.dim;
+  std::vector<double> sums(index(dim));
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double scale = unit_scale(sample + i * dim);
+    for (int j = 0; j < dim; ++j) sums[index(j)] += scale * sample[i * dim + j];
+  }
+  origin_.resize(sums.size());
+  for (std::size_t j = 0; j < sums.size(); ++j) {
+    origin_[j] = static_cast<float>(sums[j] / static_cast<double>(n));
+  }
+  longest_ = 0.0f;
+  if (settings_.metric == Metric::ip) {
+    for (std::int64_t i = 0; i < n; ++i) {
+      const double squares = level_.shared.squared_distance(sample + i * dim, origin_.data(), dim);
+      longest_ = std::max(longest_, static_cast<float>(std::sqrt(squares)));
+    }
+  }
+  Points points(layout_.dim);
+  points.resize(n);
+  ThreadPool::instance().run((n + 255) / 256, threads, [&](std::int64_t task) {
+    IvfScratch& scratch = IvfScratch::of_this_thread();
+    for (std::int64_t i = task * 256; i < std::min(n, (task + 1) * 256); ++i) {
+      rotate(sample + i * dim, false, scratch);
+      points.set(level_, i, scratch.rotated.data());
+    }
+  });
+  coarse_.train(points, n_lists, settings_.seed, threads);
+  lists_.assign(index(coarse_.n_lists()), {});
+  double squares = 0.0;
+  for (const Nearest& near : coarse_.assign(points, threads)) squares += near.distance;
+  const double mean = squares / static_cast<double>(n);
+  unit_ = mean > 1e-30 && mean < 1e30 ? std::exp2(std::floor(std::log2(static_cast<float>(mean))))
+                                      : 1.0f;
+}
+
+void Ivf::encode(const float* rotated, std::uint32_t number, std::uint32_t list,
+                 IvfScratch& scratch, std::uint8_t* signs, ListRow* row,
+                 std::uint8_t* supplement) const {
+  const int dim = layout_.dim;
+  const std::int16_t* centre = coarse_.centre(list);
+  const float step = coarse_.scale(list);
+  float* residual = at_least(scratch.residual, dim);
+  const ResidualSums sums = level_.own.residual(rotated, centre, step, dim, residual, signs);
+  // Inner product: what a vector longer than the longest lacks is taken off its distances.
+  float excess = 0.0f;
+  if (settings_.metric == Metric::ip) {
+    const double squares = level_.shared.dot_product(rotated, rotated, dim);
+    const double most = double{longest_} * longest_;
+    if (squares > most * (1 + 1e-5)) excess = static_cast<float>(squares - most);
+  }
+  const float slope = sums.absolute > 0.0f ? 2.0f * sums.squares / sums.absolute : 0.0f;
+  const float offset = sums.squares + slope * sums.centre_by_sign - excess;
+  *row = {to_half(offset / unit_), to_half(slope / unit_), number, signs};
+
+  const bool is_zero = !(sums.greatest > 1e-30f);
+  const float scale = is_zero ? 0.0f : sums.greatest / 127.0f;
+  auto* codes = reinterpret_cast<std::int8_t*>(supplement + 8);
+  level_.own.to_int8(residual, dim, is_zero ? 0.0f : 127.0f / sums.greatest, codes);
+  const auto squares = static_cast<float>(level_.shared.dot_i8i8(codes, codes, dim));
+  const auto dot = static_cast<float>(level_.shared.dot_i16i8(centre, codes, dim));
+  const float term = scale * (scale * squares + 2.0f * step * dot) - excess;
+  std::memcpy(supplement, &scale, sizeof scale);
+  std::memcpy(supplement + 4, &term, sizeof term);
+}
+
+void Ivf::decode(std::uint32_t list, std::int64_t at, float* rotated) const {
+  const Supplement kept = lists_[list].supplement(layout_, at);
+  const std::int16_t* centre = coarse_.centre(list);
+  const float step = coarse_.scale(list), scale = kept.scale();
+  for (int j = 0; j < layout_.dim; ++j) {
+    rotated[j] =
+        step * static_cast<float>(centre[j]) + scale * static_cast<float>(kept.residual()[j]);
+  }
+}
+
+void Ivf::add(const float* vectors, const std::int64_t* numbers, std::int64_t n, int threads,
+              std::uint32_t* lists, std::uint8_t* supplements) {
+  std::vector<std::uint32_t> touched;
+  Points points(layout_.dim);
+  AlignedVector<float> rotated;
+  for (std::int64_t begin = 0; begin < n; begin += kSlab) {
+    const std::int64_t m = std::min(kSlab, n - begin);
+    points.resize(m);
+    at_least(rotated, m * layout_.dim);
+    ThreadPool::instance().run((m + 255) / 256, threads, [&](std::int64_t task) {
+      IvfScratch& scratch = IvfScratch::of_this_thread();
+      for (std::int64_t i = task * 256; i < std::min(m, (task + 1) * 256); ++i) {
+        rotate(vectors + (begin + i) * settings_.dim, false, scratch);
+        std::copy_n(scratch.rotated.data(), layout_.dim, rotated.data() + i * layout_.dim);
+        points.set(level_, i, scratch.rotated.data());
+      }
+    });
+    const std::vector<Nearest> nearest = coarse_.assign(points, threads);
+    std::vector<std::uint32_t> as_kept(index(m));
+    for (std::int64_t i = 0; i < m; ++i) {
+      const std::int64_t number = numbers[begin + i];
+      if (number < 0 || number >= kMaxRows)
+        throw std::overflow_error("rows are numbered in 32 bits");
+      as_kept[index(i)] = static_cast<std::uint32_t>(number);
+      if (index(number) >= list_of_.size()) {
+        const std::size_t room = std::max(index(number) + 1, list_of_.size() * 5 / 4);
+        if (room > list_of_.capacity()) list_of_.reserve(room);
+        list_of_.resize(index(number) + 1, kNoRow);
+      }
+      list_of_[index(number)] = nearest[index(i)].centre;
+      if (lists != nullptr)
+        lists[begin + i] = nearest[index(i)].centre;
+      else
+        touched.push_back(nearest[index(i)].centre);
+    }
+    append(rotated.data(), as_kept.data(), nearest, threads,
+           supplements == nullptr ? nullptr : supplements + begin * layout_.row_bytes());
+  }
+  if (split_size_ == 0) {
+    split_size_ =
+        std::max(kLeastSplit, kSplitFactor * n_rows_ / std::max<std::int64_t>(n_lists(), 1));
+  }
+  if (lists == nullptr) split_long_lists(touched, threads);
+}
+
+/// A task appends to one list, in the order of the rows: what is kept does not depend on threads.
+void Ivf::append(const float* rotated, const std::uint32_t* numbers,
+                 const std::vector<Nearest>& nearest, int threads, std::uint8_t* supplements) {
+  std::vector<std::int64_t> order(nearest.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int64_t>(i);
+  std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
+    return nearest[index(a)].centre < nearest[index(b)].centre;
+  });
+  std::vector<std::size_t> begins;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (i == 0 || nearest[index(order[i])].centre != nearest[index(order[i - 1])].centre) {
+      begins.push_back(i);
+    }
+  }
+  begins.push_back(order.size());
+  const std::int64_t bytes = layout_.row_bytes();
+  ThreadPool::instance().run(
+      static_cast<std::int64_t>(begins.size()) - 1, threads, [&](std::int64_t task) {
+        IvfScratch& scratch = IvfScratch::of_this_thread();
+        const std::size_t begin = begins[index(task)], end = begins[index(task) + 1];
+        const std::uint32_t number = nearest[index(order[begin])].centre;
+        InvertedList& list = lists_[number];
+        list.reserve(layout_, static_cast<std::int64_t>(end - begin), supplements == nullptr);
+        std::vector<std::uint8_t> signs(index(layout_.dim / 8)), kept(index(bytes));
+        ListRow row{};
+        for (std::size_t at = begin; at < end; ++at) {
+          const std::int64_t i = order[at];
+          std::uint8_t* to = supplements == nullptr ? kept.data() : supplements + i * bytes;
+          encode(rotated + i * layout_.dim, numbers[i], number, scratch, signs.data(), &row, to);
+          list.append(layout_, row, supplements == nullptr ? to : nullptr);
+        }
+      });
+  n_rows_ += static_cast<std::int64_t>(nearest.size());
+}
+
+void Ivf::remove(const std::int64_t* numbers, std::int64_t n) {
+  std::vector<std::uint32_t> touched;
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (index(numbers[i]) >= list_of_.size()) continue;
+    std::uint32_t& list = list_of_[index(numbers[i])];
+    if (list == kNoRow) continue;
+    lists_[list].remove(layout_, static_cast<std::uint32_t>(numbers[i]));
+    ++n_removed_;
+    touched.push_back(list);
+    list = kNoRow;
+  }
+  for (const std::uint32_t list : touched) {
+    const InvertedList& its = lists_[list];
+    if (kShareRemoved * its.n_removed() > its.size()) compact(list);
+  }
+}
+
+void Ivf::compact(std::uint32_t list) {
+  InvertedList& its = lists_[list];
+  std::vector<std::int64_t> live;
+  for (std::int64_t i = 0; i < its.size(); ++i) {
+    if (its.number(layout_, i) != kNoRow) live.push_back(i);
+  }
+  n_rows_ -= its.n_removed();
+  n_removed_ -= its.n_removed();
+  its.keep(layout_, live);
+}
+
+void Ivf::split_long_lists(const std::vector<std::uint32_t>& lists, int threads) {
+  std::vector<std::uint32_t> to_split = lists;
+  std::sort(to_split.begin(), to_split.end());
+  to_split.erase(std::unique(to_split.begin(), to_split.end()), to_split.end());
+  const std::int64_t before = n_lists();
+  for (std::size_t i = 0; i < to_split.size(); ++i) {
+    const std::uint32_t list = to_split[i];
+    if (lists_[list].size() <= split_size_ || !split(list)) continue;
+    to_split.push_back(list);
+    to_split.push_back(static_cast<std::uint32_t>(n_lists() - 1));
+  }
+  if (n_lists() != before) coarse_.regroup(settings_.seed, threads);
+}
+
+/// By the rows as kept; false where they are all one.
+bool Ivf::split(std::uint32_t list) {
+  if (lists_[list].n_removed() > 0) compact(list);
+  const std::int64_t n = lists_[list].size();
+  const int dim = layout_.dim;
+  AlignedVector<float> rotated;
+  at_least(rotated, n * dim);
+  Points points(dim);
+  points.resize(n);
+  std::vector<std::uint32_t> numbers(index(n)), all(index(n));
+  for (std::int64_t i = 0; i < n; ++i) {
+    decode(list, i, rotated.data() + i * dim);
+    points.set(level_, i, rotated.data() + i * dim);
+    numbers[index(i)] = lists_[list].number(layout_, i);
+    all[index(i)] = static_cast<std::uint32_t>(i);
+  }
+  const Points halves = kmeans(level_, points, all, 2, kSplitRounds, settings_.seed + list, 1);
+  std::vector<Nearest> nearest = nearest_centres(level_, points, all, halves, 1);
+  std::int64_t n_second = 0;
+  for (const Nearest& near : nearest) n_second += near.centre;
+  if (n_second == 0 || n_second == n) return false;
+  std::vector<float> centre(index(dim));
+  const auto values = [&](std::int64_t half) {
+    for (int j = 0; j < dim; ++j) {
+      centre[index(j)] = halves.scales[index(half)] * static_cast<float>(halves.row(half)[j]);
+    }
+    return centre.data();
+  };
+  coarse_.move(list, values(0));
+  const std::uint32_t added = coarse_.add_beside(list, values(1));
+  lists_.emplace_back();
+  lists_[list] = {};
+  n_rows_ -= n;
+  for (std::int64_t i = 0; i < n; ++i) {
+    Nearest& near = nearest[index(i)];
+    near.centre = near.centre == 0 ? list : added;
+    list_of_[numbers[index(i)]] = near.centre;
+  }
+  append(rotated.data(), numbers.data(), nearest, 1, nullptr);
+  return true;
+}
+
+std::int64_t Ivf::n_blocks() const {
+  std::int64_t n = 0;
+  for (const InvertedList& list : lists_) n += ListLayout::n_blocks(list.size());
+  return n;
+}
+
+void Ivf::save(std::int64_t* sizes, std::uint8_t* blocks, std::uint8_t* supplements) const {
+  for (std::size_t i = 0; i < lists_.size(); ++i) {
+    const InvertedList& list = lists_[i];
+    sizes[i] = list.size();
+    blocks = std::copy_n(list.blocks(), ListLayout::n_blocks(list.size()) * layout_.block_bytes(),
+                         blocks);
+    if (supplements == nullptr) continue;
+    for (std::int64_t at = 0; at < list.size(); ++at) {
+      supplements =
+          std::copy_n(list.supplement(layout_, at).data, layout_.row_bytes(), supplements);
+    }
+  }
+}
+
+bool Ivf::restore(const std::int64_t* sizes, const std::uint8_t* blocks, std::int64_t n_blocks,
+                  const std::uint8_t* supplements, std::int64_t n_places, const float* origin,
+                  float longest, float unit, std::int64_t split_size) {
+  lists_.assign(index(coarse_.n_lists()), {});
+  list_of_.clear();
+  n_rows_ = n_removed_ = 0;
+  for (std::size_t i = 0; i < lists_.size(); ++i) {
+    const std::int64_t n = sizes[i], m = ListLayout::n_blocks(n);
+    if (n < 0 || n > n_places - n_rows_ || m > n_blocks) return false;
+    InvertedList& list = lists_[i];
+    list.lend(blocks, supplements, n, 0);
+    std::int64_t n_removed = 0;
+    for (std::int64_t at = 0; at < n; ++at) {
+      const std::uint32_t number = list.number(layout_, at);
+      if (number == kNoRow) {
+        ++n_removed;
+        continue;
+      }
+      if (number >= list_of_.size()) list_of_.resize(number + 1, kNoRow);
+      list_of_[number] = static_cast<std::uint32_t>(i);
+    }
+    list.lend(blocks, supplements, n, n_removed);
+    n_rows_ += n;
+    n_removed_ += n_removed;
+    n_blocks -= m;
+    blocks += m * layout_.block_bytes();
+    supplements += n * layout_.row_bytes();
+  }
+  origin_.assign(origin, origin + settings_.dim);
+  longest_ = longest;
+  unit_ = unit;
+  split_size_ = split_size;
+  return n_blocks == 0 && n_rows_ == n_places;
+}
+
+}  // namespace paradox

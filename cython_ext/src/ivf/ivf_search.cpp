@@ -1,0 +1,197 @@
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+
+#include "paradox/half.hpp"
+#include "paradox/ivf/ivf.hpp"
+#include "paradox/thread_pool.hpp"
+
+namespace paradox {
+namespace {
+
+/// Standard errors that an estimate is allowed: fewer miss more, more measure more.
+constexpr float kCertainty = 2.0f;
+
+/// Of a sum of signs, with the residual as random: (1 - 2 / pi) of |q - c|^2.
+constexpr float kSignVariance = 0.3634f;
+
+/// Rows measured together, so that their supplements are on the way from memory.
+constexpr std::size_t kWaiting = 32;
+
+/// Candidates beyond k that are measured truly: a quarter of k, and this many.
+constexpr std::int64_t kMoreCandidates = 8;
+
+/// Greatest byte of a sign table: four must fit a byte, and one of every four dimensions 16 bits.
+float greatest_entry(int dim) { return std::min(63.0f, std::floor(65535.0f / (dim / 4))); }
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+}  // namespace
+
+void Ivf::prepare(const float* query, IvfScratch& scratch) const {
+  const int dim = layout_.dim;
+  scratch.norm = settings_.metric == Metric::l2
+                     ? 0.0
+                     : std::sqrt(level_.shared.dot_product(query, query, settings_.dim));
+  rotate(query, true, scratch);
+  const float* rotated = scratch.rotated.data();
+  if (scratch.point.dim != dim) scratch.point = Points(dim);
+  scratch.point.resize(1);
+  scratch.point.set(level_, 0, rotated);
+  const float widest = level_.shared.extremes(rotated, dim).sum_of_four;
+  const float top = greatest_entry(dim);
+  const float to_entry = widest > 1e-30f ? top / (2.0f * widest) : 0.0f;
+  level_.shared.sign_table(rotated, dim, to_entry, widest * to_entry + 0.5f,
+                           at_least(scratch.sign_entries, std::int64_t{4} * dim));
+  scratch.signs = {scratch.sign_entries.data(), 2.0f * widest / top,
+                   -static_cast<float>(dim / 4) * widest};
+  scratch.table_error =
+      static_cast<float>(dim / 4) * scratch.signs.step * scratch.signs.step / 12.0f;
+}
+
+/// Measures what waits by the supplement.
+void Ivf::measure_waiting(const Nearest& list, IvfScratch& scratch) const {
+  auto& nearest = scratch.nearest;
+  const InvertedList& its = lists_[list.centre];
+  const float step = -2.0f * scratch.point.scales[0];
+  for (IvfCandidate& candidate : scratch.waiting) {
+    const bool is_full = nearest.size() == scratch.n_kept;
+    if (is_full && candidate.distance > nearest.front().distance) continue;
+    const Supplement kept = its.supplement(layout_, candidate.at);
+    const std::int32_t dot =
+        level_.shared.dot_i16i8(scratch.point.row(0), kept.residual(), layout_.dim);
+    candidate.distance =
+        list.distance + kept.term() + step * kept.scale() * static_cast<float>(dot);
+    if (is_full) {
+      if (!(candidate < nearest.front())) continue;
+      std::pop_heap(nearest.begin(), nearest.end());
+      nearest.back() = candidate;
+    } else {
+      nearest.push_back(candidate);
+    }
+    std::push_heap(nearest.begin(), nearest.end());
+  }
+  scratch.waiting.clear();
+}
+
+void Ivf::scan(const Nearest& list, const IvfRows& rows, IvfScratch& scratch) const {
+  const InvertedList& its = lists_[list.centre];
+  SignTable table = scratch.signs;
+  table.base += kCertainty * std::sqrt(kSignVariance * list.distance + scratch.table_error);
+  EdgeScan scan{};
+  scan.factor_scale = unit_;
+  scan.node_key = list.distance;
+  alignas(32) float bounds[kEdgeBlock];
+  const std::int64_t n_blocks = ListLayout::n_blocks(its.size());
+  for (std::int64_t b = 0; b < n_blocks; ++b) {
+    const std::uint8_t* block = its.block(layout_, b);
+    scan.codes = block;
+    scan.offsets = reinterpret_cast<const Half*>(block + layout_.offsets());
+    scan.slopes = reinterpret_cast<const Half*>(block + layout_.slopes());
+    scan.threshold =
+        scratch.nearest.size() == scratch.n_kept ? scratch.nearest.front().distance : kInfinity;
+    std::uint32_t below = level_.shared.score_edges(scan, table, layout_.dim, bounds);
+    const auto* numbers = reinterpret_cast<const std::uint32_t*>(block + layout_.numbers());
+    for (; below != 0; below &= below - 1) {
+      const int i = __builtin_ctz(below);
+      const std::uint32_t number = numbers[i];
+      if (number == kNoRow) continue;
+      if (rows.allowed != nullptr && rows.allowed[number] == 0) continue;
+      const std::int64_t at = b * kEdgeBlock + i;
+      const std::uint8_t* kept = its.supplement(layout_, at).data;
+      for (std::int64_t line = 0; line < layout_.row_bytes(); line += 64) {
+        __builtin_prefetch(kept + line, 0, 3);
+      }
+      scratch.waiting.push_back({bounds[i], number, list.centre, static_cast<std::uint32_t>(at)});
+    }
+    if (scratch.waiting.size() >= kWaiting) measure_waiting(list, scratch);
+  }
+  measure_waiting(list, scratch);
+}
+
+/// As `refine` has it, whose bits it must have: answers are compared with those of a scan. Where no
+/// vectors are kept, of the vector as it is kept in the supplement.
+double Ivf::true_distance(const float* query, const IvfRows& rows, const IvfCandidate& candidate,
+                          IvfScratch& scratch) const {
+  const std::int64_t dim = settings_.dim;
+  const int part = candidate.number >= rows.n_first ? 1 : 0;
+  const std::int64_t at = candidate.number - (part == 1 ? rows.n_first : 0);
+  const float* row = scratch.residual.data();
+  if (rows.dtype == DType::f32) {
+    row = static_cast<const float*>(rows.vectors[part]) + at * dim;
+  } else {
+    const Half* halves = static_cast<const Half*>(rows.vectors[part]) + at * dim;
+    float* wide = at_least(scratch.residual, dim);
+    for (std::int64_t j = 0; j < dim; ++j) wide[j] = to_float(halves[j]);
+    row = wide;
+  }
+  const GraphKernels& kernels = level_.shared;
+  if (settings_.metric == Metric::l2) return kernels.squared_distance(query, row, dim);
+  const double dot = kernels.dot_product(query, row, dim);
+  if (settings_.metric == Metric::ip) return -dot;
+  const double norms = scratch.norm * std::sqrt(kernels.dot_product(row, row, dim));
+  return norms == 0.0 ? 1.0 : std::max(1.0 - dot / norms, 0.0);
+}
+
+void Ivf::answer(const float* query, const IvfRows& rows, std::int64_t k,
+                 IvfScratch& scratch) const {
+  auto& answers = scratch.answers;
+  answers.clear();
+  const auto part = [&](const IvfCandidate& candidate) {
+    return candidate.number >= rows.n_first ? 1 : 0;
+  };
+  for (const IvfCandidate& candidate : scratch.nearest) {
+    const int where = part(candidate);
+    const std::int64_t at = candidate.number - (where == 1 ? rows.n_first : 0);
+    answers.push_back({0.0, rows.ids[where][at]});
+    const std::int64_t bytes = settings_.dim * (rows.dtype == DType::f32 ? 4 : 2);
+    const auto* row = static_cast<const char*>(rows.vectors[where]) + at * bytes;
+    for (std::int64_t line = 0; line < bytes; line += 64) __builtin_prefetch(row + line, 0, 3);
+  }
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    answers[i].distance = true_distance(query, rows, scratch.nearest[i], scratch);
+  }
+  const auto n = std::min(static_cast<std::int64_t>(answers.size()), k);
+  std::partial_sort(answers.begin(), answers.begin() + n, answers.end());
+}
+
+bool Ivf::search(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
+                 const IvfRows& rows, int threads, std::int64_t* ids, float* distances) const {
+  const std::int64_t n_live = size();
+  double n_probes = static_cast<double>(effort);
+  if (rows.allowed != nullptr) {  // the nearest of few lie farther off
+    const double share = static_cast<double>(std::max<std::int64_t>(rows.n_allowed, 1)) /
+                         static_cast<double>(std::max<std::int64_t>(n_live, 1));
+    n_probes /= std::sqrt(std::min(share, 1.0));
+  }
+  const auto n_lists = static_cast<std::int64_t>(
+      std::min(std::ceil(n_probes), static_cast<double>(this->n_lists())));
+  const std::int64_t n_possible = rows.allowed == nullptr ? n_live : rows.n_allowed;
+  const std::int64_t n_wanted = std::min(k, n_possible);
+  std::atomic<bool> has_gaps{false};
+  ThreadPool::instance().run(n, threads, [&](std::int64_t i) {
+    IvfScratch& scratch = IvfScratch::of_this_thread();
+    const float* query = queries + i * settings_.dim;
+    prepare(query, scratch);
+    scratch.nearest.clear();
+    scratch.waiting.clear();
+    scratch.n_kept =
+        static_cast<std::size_t>(std::min(k + std::max(k / 4, kMoreCandidates), n_live + 1));
+    coarse_.probe(scratch.point, 0, n_lists, scratch.probes);
+    for (const Nearest& list : scratch.probes) scan(list, rows, scratch);
+    answer(query, rows, k, scratch);
+    const auto& answers = scratch.answers;
+    const auto n_found = std::min(static_cast<std::int64_t>(answers.size()), k);
+    for (std::int64_t j = 0; j < n_found; ++j) {
+      ids[i * k + j] = answers[static_cast<std::size_t>(j)].id;
+      distances[i * k + j] = static_cast<float>(answers[static_cast<std::size_t>(j)].distance);
+    }
+    std::fill(ids + i * k + n_found, ids + (i + 1) * k, -1);
+    std::fill(distances + i * k + n_found, distances + (i + 1) * k, kInfinity);
+    if (n_found < n_wanted) has_gaps = true;
+  });
+  return has_gaps;
+}
+
+}  // namespace paradox
