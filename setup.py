@@ -17,6 +17,8 @@ X86_FLAGS = {
     "kernels_avx512vnni.cpp": [*AVX512, "-mavx512vnni"],
     "graph_kernels_avx2.cpp": ["-mavx2", "-mf16c"],
     "ivf_kernels_avx2.cpp": ["-mavx2"],
+    "graph_kernels_avx512.cpp": AVX512,
+    "graph_kernels_avx512vnni.cpp": [*AVX512, "-mavx512vnni"],
 }
 
 

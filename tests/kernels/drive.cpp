@@ -1,5 +1,5 @@
 // Runs the kernels without Python: cases come in on stdin, results go out on stdout, so that a
-// level can be tried where only an emulator or a sanitizer can run it (`emulation.py`).
+// level can be tried where only an emulator or a sanitizer can run it (`test_emulated.py`).
 //
 // A case is a `Header` and then the queries, the rows, the mask of a masked `top_k`, and the
 // positions of a `refine`. Codes are made of the rows; ids count down. A matrix begins `offset_bytes` into its memory, has `gap_bytes` between

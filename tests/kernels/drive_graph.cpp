@@ -1,0 +1,241 @@
+// Runs the graph's kernels of a level beside the scalar ones, and tells which differ in a bit: so a
+// level can be tried where only an emulator or a sanitizer can run it (`test_emulated_graph.py`).
+//
+// Every array begins one value into its memory and ends with its last, so that an address sanitizer
+// sees a read beyond it.
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "paradox/graph/graph_kernels.hpp"
+#include "paradox/graph/random.hpp"
+
+namespace paradox {
+extern const GraphKernels graph_kernels_scalar;
+#ifdef PARADOX_TABLES  // the only other tables that are linked in, as a comma-separated list
+extern const GraphKernels PARADOX_TABLES;
+#endif
+}  // namespace paradox
+
+namespace {
+
+using paradox::EdgeScan;
+using paradox::graph_kernels_scalar;
+using paradox::GraphKernels;
+using paradox::Half;
+using paradox::kEdgeBlock;
+using paradox::Random;
+
+template <class T>
+class Values {
+ public:
+  explicit Values(std::int64_t n) : values_(static_cast<std::size_t>(n + 1)) {}
+  template <class Draw>
+  Values(std::int64_t n, Draw draw) : Values(n) {
+    for (T& value : *this) value = draw();
+  }
+
+  T* begin() { return values_.data() + 1; }
+  T* end() { return values_.data() + values_.size(); }
+  const T* data() const { return values_.data() + 1; }
+  std::size_t bytes() const { return (values_.size() - 1) * sizeof(T); }
+
+ private:
+  std::vector<T> values_;
+};
+
+/// What values are drawn: of one size, or what is easily got wrong.
+struct Kind {
+  const char* name;
+  float size;    // greatest absolute value
+  int of_every;  // one of so many is not zero
+  bool coarse;   // whole multiples of half the size, so that many are equal, and halves are rounded
+};
+constexpr Kind kKinds[] = {
+    {"plain", 1.0f, 1, false},      {"of halves", 1.0f, 1, true}, {"mostly zero", 1.0f, 16, false},
+    {"zero", 0.0f, 1, false},       {"huge", 1e18f, 1, false},    {"tiny", 1e-30f, 1, false},
+    {"denormal", 1e-41f, 1, false},
+};
+
+class Comparison {
+ public:
+  explicit Comparison(const GraphKernels& kernels) : kernels_(kernels) {}
+
+  int n_checked() const { return n_checked_; }
+  int n_wrong() const { return n_wrong_; }
+
+  void floats(int dim, const Kind& kind) {
+    kind_ = &kind;
+    dim_ = dim;
+    const Values<float> a(dim, [&] { return draw(); }), b(dim, [&] { return draw(); });
+    const auto extremes = graph_kernels_scalar.extremes(a.data(), dim);
+    int span = 32;
+    while (2 * span <= dim) span *= 2;
+
+    check<float>("hadamard", span, [&](const GraphKernels& kernels, float* out) {
+      std::copy_n(a.data(), span, out);
+      kernels.hadamard(out, span);
+    });
+    check<float>("extremes", 2, [&](const GraphKernels& kernels, float* out) {
+      const auto found = kernels.extremes(a.data(), dim);
+      out[0] = found.value;
+      out[1] = found.sum_of_four;
+    });
+    const float to_step = quotient(8191.0f, extremes.value);
+    for (const float scale : {to_step, to_step * (5.0f / 8191.0f)}) {
+      check<std::int16_t>("to_int16", dim, [&](const GraphKernels& kernels, std::int16_t* out) {
+        kernels.to_int16(a.data(), dim, scale, out);
+      });
+    }
+    const float widest = extremes.sum_of_four;
+    const float to_entry = quotient(greatest_entry(), 2.0f * widest);
+    check<std::uint8_t>("sign_table", 4 * dim, [&](const GraphKernels& kernels, auto* out) {
+      kernels.sign_table(a.data(), dim, to_entry, widest * to_entry + 0.5f, out);
+    });
+    for (const int n : {dim, dim - 1, dim - 5, 3, 1}) {  // the last n values
+      check<double>("squared_distance, dot_product", 2, [&](const auto& kernels, double* out) {
+        out[0] = kernels.squared_distance(a.data() + dim - n, b.data() + dim - n, n);
+        out[1] = kernels.dot_product(a.data() + dim - n, b.data() + dim - n, n);
+      });
+    }
+  }
+
+  /// Whole numbers up to `greatest`, those of queries up to `greatest_step`.
+  void integers(int dim, const Kind& kind, int greatest) {
+    kind_ = &kind;
+    dim_ = dim;
+    const auto byte = [&] { return static_cast<std::int8_t>(whole(-greatest - 1, greatest)); };
+    const int step = std::min(8191, 2147483000 / (128 * dim));
+    const Values<std::int8_t> a(dim, byte), b(dim, byte);
+    const Values<std::int16_t> query(dim, [&] { return whole(-step, step); });
+    check<std::int32_t>("dot_i16i8", 1, [&](const GraphKernels& kernels, std::int32_t* out) {
+      *out = kernels.dot_i16i8(query.data(), a.data(), dim);
+    });
+    check<std::int32_t>("dot_i8i8", 1, [&](const GraphKernels& kernels, std::int32_t* out) {
+      *out = kernels.dot_i8i8(a.data(), b.data(), dim);
+    });
+    for (const int n : {1, 2, 3, 4, 7, 48}) {
+      const auto wide = [&] { return std::int16_t{byte()}; };
+      const Values<std::int16_t> rows(4 * dim, wide), others(std::int64_t{n} * dim, wide);
+      const int stride = n + 3;
+      check<std::int32_t>("dots_4xn", 4 * stride, [&](const auto& kernels, std::int32_t* out) {
+        kernels.dots_4xn(rows.data(), others.data(), n, dim, out, stride);
+      });
+    }
+    const float scale = std::max(kind.size, 1e-44f) / 127.0f;
+    const paradox::Int8Vector node{a.data(), scale}, other{b.data(), scale * 0.75f};
+    for (const auto& second : {other, paradox::Int8Vector{a.data(), scale}}) {
+      check<std::uint8_t>("residual", dim / 8 + 8, [&](const auto& kernels, std::uint8_t* out) {
+        const Values<std::uint8_t> signs(dim / 8);
+        paradox::Residual residual{const_cast<std::uint8_t*>(signs.data()), 0.0f, 0.0f};
+        kernels.residual(node, second, dim, &residual);
+        std::memcpy(out, &residual.absolute, 4);
+        std::memcpy(out + 4, &residual.node_by_sign, 4);
+        std::copy_n(signs.data(), dim / 8, out + 8);
+      });
+    }
+  }
+
+  void edges(int dim, const Kind& kind) {
+    kind_ = &kind;
+    dim_ = dim;
+    const int top = static_cast<int>(greatest_entry());
+    const auto byte = [&] { return static_cast<std::uint8_t>(random_.next() >> 56); };
+    const auto entry = [&] { return static_cast<std::uint8_t>(top - (random_.next() >> 62)); };
+    const auto half = [&] {  // any but infinities and NaN
+      const auto bits = static_cast<std::uint16_t>(random_.next() >> 48);
+      return Half{static_cast<std::uint16_t>((bits & 0x7c00) == 0x7c00 ? bits ^ 0x4000 : bits)};
+    };
+    const Values<std::uint8_t> codes(4 * dim, byte), entries(4 * dim, entry);
+    const Values<Half> offsets(kEdgeBlock, half), slopes(kEdgeBlock, half);
+    EdgeScan scan{};
+    scan.codes = codes.data();
+    scan.offsets = offsets.data();
+    scan.slopes = slopes.data();
+    scan.factor_scale = draw();
+    scan.node_key = draw();
+    const paradox::SignTable table{entries.data(), draw(), draw()};
+    float keys[kEdgeBlock];
+    scan.threshold = std::numeric_limits<float>::infinity();
+    graph_kernels_scalar.score_edges(scan, table, dim, keys);
+    for (const float threshold : {scan.threshold, keys[7], keys[30], -scan.threshold}) {
+      scan.threshold = threshold;
+      check<float>("score_edges", kEdgeBlock + 1, [&](const GraphKernels& kernels, float* out) {
+        const std::uint32_t below = kernels.score_edges(scan, table, dim, out);
+        std::memcpy(out + kEdgeBlock, &below, sizeof below);
+      });
+    }
+  }
+
+ private:
+  int whole(int least, int most) {
+    return least + static_cast<int>((random_.next() >> 33) % (most - least + 1));
+  }
+
+  float draw() {
+    if (whole(1, kind_->of_every) != 1) return whole(0, 1) == 0 ? 0.0f : -0.0f;
+    if (kind_->coarse) return kind_->size * 0.5f * static_cast<float>(whole(-2, 2));
+    return kind_->size * static_cast<float>(whole(-(1 << 23), 1 << 23)) * 0x1p-23f;
+  }
+
+  /// Finite, as the scales that kernels are given.
+  static float quotient(float a, float b) {
+    return b > 0.0f ? std::min(a / b, std::numeric_limits<float>::max()) : 0.0f;
+  }
+
+  float greatest_entry() const { return static_cast<float>(std::min(63, 65535 / (dim_ / 4))); }
+
+  template <class T, class Run>
+  void check(const char* operation, std::int64_t n, const Run& run) {
+    Values<T> expected(n), found(n);
+    run(graph_kernels_scalar, expected.begin());
+    run(kernels_, found.begin());
+    ++n_checked_;
+    if (std::memcmp(found.begin(), expected.begin(), found.bytes()) == 0) return;
+    ++n_wrong_;
+    std::fprintf(stderr, "%s: another result than scalar, dim %d, values %s\n", operation, dim_,
+                 kind_->name);
+  }
+
+  const GraphKernels& kernels_;
+  const Kind* kind_ = nullptr;
+  int dim_ = 0, n_checked_ = 0, n_wrong_ = 0;
+  Random random_{1};
+};
+
+/// A level of the machine, or, so that one can be emulated or tried alone, of those linked in.
+const GraphKernels* kernels_of(const char* isa) {
+#ifdef PARADOX_TABLES
+  using namespace paradox;
+  static const GraphKernels tables[] = {PARADOX_TABLES};
+  for (const GraphKernels& table : tables) {
+    if (std::strcmp(table.isa, isa) == 0) return &table;
+  }
+  return nullptr;
+#else
+  return paradox::find_graph_kernels(isa);
+#endif
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const GraphKernels* kernels = argc == 2 ? kernels_of(argv[1]) : nullptr;
+  if (kernels == nullptr) {
+    std::fprintf(stderr, "drive_graph: expected a level this machine has\n");
+    return 2;
+  }
+  Comparison comparison(*kernels);
+  for (const int dim : {32, 64, 96, 128, 160, 384, 992, 1024, 3072, 4224, 8448}) {
+    for (const Kind& kind : kKinds) {
+      comparison.floats(dim, kind);
+      for (const int greatest : {127, 1}) comparison.integers(dim, kind, greatest);
+      for (int i = 0; i < 3; ++i) comparison.edges(dim, kind);
+    }
+  }
+  std::printf("%s: %d checked\n", kernels->isa, comparison.n_checked());
+  return comparison.n_wrong() == 0 ? 0 : 1;
+}
