@@ -103,7 +103,17 @@ def papers(run, cluster, source):
 def test_help_tells_commands_and_exit_codes(run):
     code, said, _ = run(PARADOX, "--help")
     assert code == 0
-    for command in ("up", "down", "ingest", "query", "status", "snapshot", "restore", "bench"):
+    for command in (
+        "up",
+        "down",
+        "ingest",
+        "query",
+        "status",
+        "snapshot",
+        "restore",
+        "bench",
+        "doctor",
+    ):
         assert f" {command} " in said
     for exit_code in ("2 if", "3 if", "4 if"):
         assert exit_code in said
@@ -114,6 +124,23 @@ def test_help_of_ingest_names_every_index_and_encoder(run):
     assert code == 0
     for name in (*paradox.index.backends(), *encoders.names(), "l2", "ip", "cosine"):
         assert name in said
+
+
+def test_doctor_tells_the_machine_and_what_is_missing(run, home):
+    code, said, complaint = run(PARADOX, "doctor", "--json", PARADOX_ISA="scalar")
+    assert code == 0, complaint
+    found = json.loads(said)
+    assert found["machine"]["cores"] >= 1
+    assert (found["kernels"]["scan"], found["kernels"]["graph"]) == ("scalar", "scalar")
+    assert found["storage"]["home"] == str(home / "data")
+    code, said, complaint = run(PARADOX, "doctor", PARADOX_ISA="scalar", COLUMNS="500")
+    assert code == 0, complaint
+    assert "scans scalar, graph scalar, by PARADOX_ISA=scalar" in said
+    for advice in found["advice"]:
+        assert f"- {advice['missing']}: {advice['do']}" in said
+    code, _, complaint = run(PARADOX, "doctor", PARADOX_ISA="sse9")
+    assert code == 2
+    assert "InvalidArgument: PARADOX_ISA: expected a level this machine has" in complaint
 
 
 @pytest.mark.ray

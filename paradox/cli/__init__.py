@@ -8,6 +8,7 @@ from __future__ import annotations
 import typer
 
 from paradox.cli.benchmark import bench
+from paradox.cli.doctor import doctor
 from paradox.cli.ingestion import ingest
 from paradox.cli.machine import down, up
 from paradox.cli.search import query
@@ -16,6 +17,7 @@ from paradox.cli.upkeep import drop, restore, snapshot, status
 __all__ = [
     "app",
     "bench",
+    "doctor",
     "down",
     "drop",
     "ingest",
@@ -36,5 +38,5 @@ app = typer.Typer(
     add_completion=False,
 )
 
-for _command in (up, down, ingest, query, status, snapshot, restore, drop, bench):
+for _command in (up, down, ingest, query, status, snapshot, restore, drop, bench, doctor):
     app.command()(_command)
