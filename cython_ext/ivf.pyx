@@ -51,9 +51,8 @@ cdef extern from "paradox/ivf/ivf.hpp" namespace "paradox" nogil:
         uint64_t seed
 
     cdef cppclass IvfRows:
-        const void* vectors[2]
-        const int64_t* ids[2]
-        int64_t n_first
+        const void* vectors
+        const int64_t* ids
         DType dtype
         const uint8_t* allowed
         int64_t n_allowed
@@ -80,7 +79,8 @@ cdef extern from "paradox/ivf/ivf.hpp" namespace "paradox" nogil:
         float unit() const
         const vector[float]& origin() const
         Coarse& coarse()
-        void train(const float* sample, int64_t n, int64_t n_lists, int threads) except +
+        void train(const float* sample, int64_t n_sample, int64_t n, int64_t n_lists,
+                   int threads) except +
         void add(const float* vectors, const int64_t* numbers, int64_t n, int threads,
                  uint32_t* lists, uint8_t* supplements) except +
         void remove(const int64_t* numbers, int64_t n) except +
@@ -167,11 +167,11 @@ cdef class Ivf:
         return (ivf.n_lists(), ivf.coarse().n_cells(), ivf.n_blocks(), ivf.n_places(),
                 ivf.block_bytes())
 
-    def train(self, const float[:, ::1] sample, int64_t n_lists, int threads):
-        """Learn up to n_lists lists from a sample (n, dim), n of 1 or more; no rows are there."""
-        cdef int64_t n = sample.shape[0]
+    def train(self, const float[:, ::1] sample, int64_t n, int64_t n_lists, int threads):
+        """Learn up to n_lists lists for n rows from a sample (n_sample, dim) of 1 or more."""
+        cdef int64_t n_sample = sample.shape[0]
         with nogil:
-            self.ivf.get().train(&sample[0, 0], n, n_lists, threads)
+            self.ivf.get().train(&sample[0, 0], n_sample, n, n_lists, threads)
 
     def add(self, const float[:, ::1] vectors, const int64_t[::1] numbers, int threads):
         """Add vectors (n, dim) under numbers (n,) that are not in use."""
@@ -199,25 +199,22 @@ cdef class Ivf:
             with nogil:
                 self.ivf.get().remove(&numbers[0], n)
 
-    def use_rows(self, first, first_ids, second, second_ids):
-        """Say where `search` finds vectors (n, dim), float32 or uint16 of float16, and ids (n,).
+    def use_rows(self, matrix, const int64_t[::1] ids):
+        """Say where `search` finds vectors (n, dim) and ids (n,) by number.
 
-        Rows are numbered on from the first part to the second. The arrays are kept, and read as
-        they are at the time of a search.
+        matrix is float32 or float16, or None where no vectors are kept: distances are then those of
+        the supplements. The arrays are kept, and read as they are at the time of a search.
         """
         cdef const uint8_t[:, ::1] vectors
-        cdef const int64_t[::1] ids
-        cdef int part
-        self.kept_rows = (first, first_ids, second, second_ids)
-        self.rows.n_first = len(first)
-        self.rows.dtype = DType.f32 if first.dtype.itemsize == 4 else DType.f16
-        for part, (matrix, its_ids) in enumerate(((first, first_ids), (second, second_ids))):
-            if not len(matrix):
-                continue
-            vectors = matrix.view("u1")
-            ids = its_ids
-            self.rows.vectors[part] = &vectors[0, 0]
-            self.rows.ids[part] = &ids[0]
+        self.kept_rows = (matrix, ids)
+        self.rows.vectors = NULL
+        self.rows.ids = NULL
+        if ids.shape[0]:
+            self.rows.ids = &ids[0]
+            if matrix is not None:
+                self.rows.dtype = DType.f32 if matrix.dtype.itemsize == 4 else DType.f16
+                vectors = matrix.view("u1")
+                self.rows.vectors = &vectors[0, 0]
 
     def search(self, const float[:, ::1] queries, int64_t k, int64_t effort,
                const uint8_t[::1] allowed, int64_t n_allowed, int threads,

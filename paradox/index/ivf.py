@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
+import math
+import mmap
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from paradox import kernels
 from paradox.core import config
 from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
-from paradox.core.types import F32Matrix, I64Vector, Neighbors
-from paradox.index.allow import AllowedRows
+from paradox.core.types import F32Matrix, F32Vector, I64Vector, Neighbors
+from paradox.core.vectors import as_ids, as_matrix, check_directions
+from paradox.index import scan
+from paradox.index.allow import Allow, AllowedRows, allowed_rows
 from paradox.index.approximate import CALL_ROWS, ApproximateIndex
 from paradox.index.backend import IndexStats
-from paradox.index.options import check_int, check_threads
-from paradox.index.rows import Rows
+from paradox.index.exact import ExactIndex
+from paradox.index.ivf_build import FileBuild, bar
+from paradox.index.ivf_file import dump, restore
+from paradox.index.ivf_rows import LONGEST, IvfRows, refuse_long
+from paradox.index.ivf_source import Source, open_stream
+from paradox.index.options import MAX_EFFORT, check_choice, check_effort, check_int, check_threads
+from paradox.index.tune import smallest_effort
 from paradox.kernels.ivf import empty_lists
 
 _LEAST_ROWS = 2_000
 _ROWS_A_LIST = 40
 _LISTS_A_ROOT = 6.0
-_SAMPLE_A_LIST = 64
+_SAMPLE_A_LIST = 48
+"""Vectors that a list is learnt from, at most."""
 _REGROWTH = 8
 _MIN_STALE = 1_000
 _CODES_A_ROW = 16
 """Codes scanned, and a share of them measured, in the time of a row of a scan."""
+_DTYPES: dict[str, type[np.generic]] = {
+    "float32": np.float32,
+    "float16": np.float16,
+    "none": np.int8,
+}
 
 
 class IvfIndex(ApproximateIndex):
@@ -37,6 +54,9 @@ class IvfIndex(ApproximateIndex):
     Args:
         dim: dimension of the vectors.
         metric: metric of the distances.
+        keep: how vectors are kept beside the lists: "float32"; "float16", rounded; or "none": then
+            distances are those of 8-bit residuals, some 0.1 % off, no answer is certified, and the
+            greatest effort looks into all lists.
         lists: lists to learn; None takes 6 √n, of at least 40 rows each.
         seed: of all that is chosen at random; the lists do not depend on the threads.
         build_threads: threads that train and add; None takes the process's.
@@ -53,50 +73,158 @@ class IvfIndex(ApproximateIndex):
         dim: int,
         metric: Metric,
         *,
+        keep: str = "float32",
         lists: int | None = None,
         seed: int = 0,
         build_threads: int | None = None,
     ) -> None:
         super().__init__(dim, metric)
+        self._keep = check_choice("keep", keep, _DTYPES)
+        self._narrow = ExactIndex(dim, metric, dtype="float16") if keep == "float16" else None
+        self._rows = IvfRows(self._kept_dim, _DTYPES[keep])
         self._n_lists = None if lists is None else check_int("lists", lists, 1, 10_000_000)
         self._seed = check_int("seed", seed, 0, 2**31 - 1)
         self._build_threads = check_threads("build_threads", build_threads)
         self._clear()
 
+    @classmethod
+    def build(
+        cls,
+        source: Source,
+        path: str | Path,
+        *,
+        metric: Metric,
+        n: int | None = None,
+        quiet: bool = False,
+        **options: Any,
+    ) -> Self:
+        """Build an index in a file, in memory that hardly grows with the vectors, and map it.
+
+        Args:
+            source: a `.npy` or Parquet file, or blocks of ids and vectors.
+            path: the file to write; scratch files lie beside it meanwhile, as large as it.
+            metric: metric of the distances.
+            n: vectors of an iterator, where they are known: there are as many lists as suit these.
+            quiet: show no progress bar.
+            **options: of the index.
+
+        Raises:
+            InvalidArgument: an option out of range, an id that comes twice, no vectors, or such as
+                cannot be kept.
+        """
+        path = Path(path)
+        stream = open_stream(source, n, seed=options.get("seed", 0))
+        index = cls(stream.sample.shape[1], metric, **options)
+        dtype, threads = _DTYPES[index._keep], index._threads()
+        with bar(stream.n if stream.is_sized else None, quiet=quiet) as show:
+            chosen = index._chosen(len(stream.sample), stream.n)
+            index._learn(stream.sample[chosen], stream.n)
+            with FileBuild(index._lists, path, dtype, threads=threads) as file:
+                n_in = 0
+                for ids, block in stream.blocks:
+                    vectors = as_matrix(block, index.dim)
+                    if metric == "cosine":
+                        check_directions(vectors)
+                    index.check(vectors)
+                    refuse_long(vectors, metric)
+                    file.add(as_ids(ids, len(vectors)), vectors, index._as_kept(vectors))
+                    n_in += len(vectors)
+                    show(n_in)
+                show(n_in, "writing the file")
+                file.write(cls.name, index._fields({"trained_for": index._n_trained_for}))
+        return cls.load(path, mmap=True)
+
+    def check(self, vectors: F32Matrix) -> None:
+        """Refuse vectors that cannot be kept.
+
+        Raises:
+            InvalidArgument: under keep="float16" beyond its range; under "none" longer than 1e15.
+            ZeroVector: under the cosine metric, a vector that float16 rounds to zero.
+        """
+        if self._narrow is not None:
+            self._narrow.check(vectors)
+        elif self._keep == "none":
+            refuse_long(vectors, self._metric)
+
     # Rows are known to the lists by their slots: there is no need for labels.
 
     def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
-        """Insert vectors, replacing those whose id is known."""
+        """Insert vectors, replacing those whose id is known; raises as `check` does."""
+        self.check(vectors)
         known = self._rows.find(ids)
         self._lists.remove(known[known >= 0])
-        slots = self._rows.put(ids, vectors)
-        self._take_changes(slots)
+        slots = self._rows.put(ids, self._as_kept(vectors))
+        self._take_changes(slots, vectors)
 
     def remove(self, ids: I64Vector) -> int:
         """Remove vectors by id; return how many there were."""
         slots = self._rows.remove(ids)
         self._lists.remove(slots)
-        self._take_changes(slots[:0])
+        self._take_changes(slots[:0], np.empty((0, self._dim), np.float32))
         return len(slots)
+
+    def search(
+        self,
+        queries: F32Matrix,
+        k: int,
+        *,
+        effort: int | None = None,
+        allow: Allow | None = None,
+        threads: int = 1,
+    ) -> Neighbors:
+        """Return the k nearest vectors of each query; see `IndexBackend.search`."""
+        if self._keep != "none":
+            return super().search(queries, k, effort=effort, allow=allow, threads=threads)
+        effort = self._effort_or_default() if effort is None else check_effort(effort)
+        allowed = None if allow is None else allowed_rows(allow, self._rows)
+        if not self._ready:
+            return scan.neighbors(self._rows, *scan.padding(len(queries), k), effort=effort)
+        found, has_gaps = self._lead(queries, k, effort, allowed, threads)
+        return self._lead(queries, k, MAX_EFFORT, allowed, threads)[0] if has_gaps else found
+
+    def range_search(self, query: F32Vector, radius: float, *, limit: int) -> Neighbors:
+        """Return the nearest `limit` vectors within `radius`; see `IndexBackend.range_search`."""
+        if self._keep != "none":
+            return super().range_search(query, radius, limit=limit)
+        found = self.search(query[np.newaxis, :], limit, effort=MAX_EFFORT).first_row()
+        return scan.first(found, int(np.count_nonzero(found.distances <= radius)))
+
+    def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:
+        """Set and return the smallest effort that reaches `recall`@k; see `IndexBackend.tune`.
+
+        Under keep="none" the truth is what a search of all lists finds.
+        """
+        if self._keep != "none":
+            return super().tune(queries, k, recall)
+        self._effort = smallest_effort(
+            lambda effort: self.search(queries, k, effort=effort),
+            self.search(queries, k, effort=MAX_EFFORT),
+            recall,
+            greatest=max(self._lists.n_lists, 1),
+        )
+        return self._effort
+
+    def get(self, ids: I64Vector) -> tuple[I64Vector, F32Matrix]:
+        """Return the known ones of `ids`, and their vectors as kept, in float32.
+
+        Raises:
+            InvalidArgument: none are kept.
+        """
+        if self._keep == "none":
+            raise InvalidArgument("ivf: expected vectors to be kept; got keep='none'")
+        return super().get(ids)
 
     def contents(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return what a saved index is made of: fields and sections."""
         fields, sections = self._dump() if self._ready else ({}, {})
-        own = {
-            "dim": self._dim,
-            "metric": self._metric,
-            "options": self._options(),
-            "effort": self._effort,
-            "lists": fields,
-        }
-        return own, {**self._rows.sections(), **sections}
+        return self._fields(fields), {**self._rows.sections(), **sections}
 
     @classmethod
     def from_contents(cls, fields: dict[str, Any], sections: dict[str, memoryview]) -> Self:
         """Return the index that `contents` came from."""
         index = cls(fields["dim"], fields["metric"], **fields["options"])
         index._effort = fields["effort"]
-        index._rows = Rows.from_sections(sections, index._dim)
+        index._rows = IvfRows.from_sections(sections, index._kept_dim, _DTYPES[index._keep])
         if fields["lists"]:
             index._restore(fields["lists"], sections)
         index._use_rows()
@@ -105,12 +233,13 @@ class IvfIndex(ApproximateIndex):
     def stats(self) -> IndexStats:
         """Return the index's figures."""
         rows = self._rows
+        resident, mapped = self._lent_bytes
         return IndexStats(
             backend=self.name,
             n_live=len(rows),
             n_deleted=max(rows.n_free, self._lists.n_removed),
-            resident_bytes=rows.resident_bytes + self._structure_bytes(),
-            mapped_bytes=rows.mapped_bytes,
+            resident_bytes=rows.resident_bytes + self._structure_bytes() + resident,
+            mapped_bytes=rows.mapped_bytes + mapped,
             effort=self._effort,
         )
 
@@ -119,21 +248,45 @@ class IvfIndex(ApproximateIndex):
     def _clear(self) -> None:
         self._lists = empty_lists(self._dim, self._metric, seed=self._seed)
         self._n_trained_for = 0
+        self._lent_bytes = 0, 0  # of what lists were restored from, in memory and mapped
+
+    @property
+    def _kept_dim(self) -> int:
+        return 1 if self._keep == "none" else self._dim  # a byte a row then stands for a vector
+
+    def _as_kept(self, vectors: F32Matrix) -> npt.NDArray[Any]:
+        if self._keep == "none":
+            return np.zeros((len(vectors), 1), np.int8)
+        return vectors.astype(_DTYPES[self._keep], copy=False)
 
     def _options(self) -> dict[str, Any]:
         return {
+            "keep": self._keep,
             "lists": self._n_lists,
             "seed": self._seed,
             "build_threads": self._build_threads,
+        }
+
+    def _fields(self, lists: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "dim": self._dim,
+            "metric": self._metric,
+            "options": self._options(),
+            "effort": self._effort,
+            "lists": lists,
         }
 
     @property
     def _ready(self) -> bool:
         return self._lists.n_lists > 0
 
-    def _take_changes(self, slots: I64Vector) -> None:
-        """Show the lists rows they have not seen, or build them anew."""
-        if self._must_rebuild():
+    def _take_changes(self, slots: I64Vector, vectors: F32Matrix) -> None:
+        """Show the lists vectors they have not seen, or build them anew."""
+        if self._keep == "none":
+            if not self._ready and len(slots):
+                self._learn(vectors[self._chosen(len(vectors), len(vectors))], len(vectors))
+            self._take_in(slots, vectors)
+        elif self._must_rebuild():
             self._build_anew()
         elif self._ready:
             self._show(slots)
@@ -143,24 +296,32 @@ class IvfIndex(ApproximateIndex):
         slots = self._showable(slots)
         self._take_in(slots, self._rows.matrix[slots])
 
-    def _take_in(self, labels: I64Vector, points: F32Matrix) -> None:
-        self._lists.add(np.ascontiguousarray(points), labels, self._threads())
+    def _take_in(self, labels: I64Vector, points: npt.NDArray[Any]) -> None:
+        self._lists.add(np.ascontiguousarray(points, np.float32), labels, self._threads())
 
     def _let_go(self, labels: I64Vector) -> None:
         self._lists.remove(labels)
 
     def _use_rows(self) -> None:
         """Tell the lists where the rows are now: whatever changes them may move them."""
-        matrix, ids = self._rows.matrix, self._rows.ids
-        self._lists.use_rows(matrix, ids, matrix[:0], ids[:0])
+        matrix = None if self._keep == "none" else self._rows.matrix
+        self._lists.use_rows(matrix, self._rows.ids)
 
     def _threads(self) -> int:
         return self._build_threads or config.threads()
 
     def _may_overflow(self, queries: F32Matrix) -> bool:
-        if self._metric != "cosine" and len(self._lists) < len(self._rows):
-            return True
-        return super()._may_overflow(queries)
+        if self._metric == "cosine":
+            return False
+        has_hidden = len(self._lists) < len(self._rows)
+        return has_hidden or bool(kernels.row_norms(queries).max(initial=0) > LONGEST)
+
+    def _must_scan(
+        self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None = None
+    ) -> bool:
+        if self._keep == "none":  # there is nothing to scan
+            return not self._ready
+        return super()._must_scan(queries, k, effort, allowed)
 
     def _must_rebuild(self) -> bool:
         n = len(self._rows)
@@ -181,13 +342,23 @@ class IvfIndex(ApproximateIndex):
         n = len(slots)
         if n < _LEAST_ROWS:
             return
-        n_lists = self._n_lists or round(min(_LISTS_A_ROOT * n**0.5, n / _ROWS_A_LIST))
-        if n > _SAMPLE_A_LIST * n_lists:
-            rng = np.random.default_rng(self._seed)
-            slots = slots[np.sort(rng.choice(n, _SAMPLE_A_LIST * n_lists, replace=False))]
-        sample = np.ascontiguousarray(self._rows.matrix[slots])
-        self._lists.train(sample, n_lists, self._threads())
+        self._learn(self._rows.matrix[slots[self._chosen(n, n)]], n)
+
+    def _chosen(self, n_sample: int, n: int) -> I64Vector:
+        """Return which vectors of a sample to learn lists for n from, ascending."""
+        wanted = _SAMPLE_A_LIST * self._lists_for(n)
+        if n_sample <= wanted:
+            return np.arange(n_sample)
+        return np.sort(np.random.default_rng(self._seed).choice(n_sample, wanted, replace=False))
+
+    def _learn(self, sample: npt.NDArray[Any], n: int) -> None:
+        """Learn lists for n vectors from a sample of them."""
+        points = np.ascontiguousarray(sample, np.float32)
+        self._lists.train(points, n, self._lists_for(n), self._threads())
         self._n_trained_for = n
+
+    def _lists_for(self, n: int) -> int:
+        return self._n_lists or max(int(min(_LISTS_A_ROOT * math.sqrt(n), n / _ROWS_A_LIST)), 1)
 
     def _lead(
         self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None, threads: int
@@ -209,50 +380,20 @@ class IvfIndex(ApproximateIndex):
     def _rows_worth(self, k: int, effort: int) -> float:
         n_lists = max(self._lists.n_lists, 1)
         codes = len(self._rows) * effort / n_lists
-        return CALL_ROWS + codes / _CODES_A_ROW + n_lists**0.5 + k
+        return CALL_ROWS + codes / _CODES_A_ROW + k
 
     def _structure_bytes(self) -> int:
         return self._lists.nbytes
 
     def _dump(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-        n_lists, n_cells, n_blocks, n_places, block_bytes = self._lists.sizes()
-        width = self._lists.row_bytes - 8
-        sections: dict[str, npt.NDArray[Any]] = {
-            "centres": np.empty((n_lists, width), np.int16),
-            "scales": np.empty(n_lists, np.float32),
-            "cells": np.empty(n_lists, np.uint32),
-            "cell_centres": np.empty((n_cells, width), np.int16),
-            "cell_scales": np.empty(n_cells, np.float32),
-            "sizes": np.empty(n_lists, np.int64),
-            "blocks": np.empty((n_blocks, block_bytes), np.uint8),
-            "supplements": np.empty((n_places, self._lists.row_bytes), np.uint8),
-            "origin": np.array(self._lists.origin(), np.float32),
-        }
-        self._lists.save_centres(*(sections[name] for name in _CENTRES))
-        self._lists.save_lists(sections["sizes"], sections["blocks"], sections["supplements"])
-        return {"trained_for": self._n_trained_for, **self._lists.shape()}, sections
+        fields, sections = dump(self._lists)
+        return {"trained_for": self._n_trained_for, **fields}, sections
 
     def _restore(self, fields: dict[str, Any], sections: dict[str, memoryview]) -> None:
-        width, row_bytes = self._lists.row_bytes - 8, self._lists.row_bytes
-        shapes: dict[str, tuple[Any, Any]] = {
-            "centres": (np.int16, (-1, width)),
-            "scales": (np.float32, -1),
-            "cells": (np.uint32, -1),
-            "cell_centres": (np.int16, (-1, width)),
-            "cell_scales": (np.float32, -1),
-            "sizes": (np.int64, -1),
-            "blocks": (np.uint8, (-1, self._lists.sizes()[-1])),
-            "supplements": (np.uint8, (-1, row_bytes)),
-            "origin": (np.float32, -1),
-        }
-        arrays = [
-            np.frombuffer(sections[name], dtype).reshape(shape)
-            for name, (dtype, shape) in shapes.items()
-        ]
-        own = {name: fields[name] for name in ("longest", "unit", "split_size")}
-        if not self._lists.restore(*arrays, **own):
-            raise InvalidArgument("ivf: expected saved lists; got others")
+        restore(self._lists, fields, sections)
         self._n_trained_for = fields["trained_for"]
-
-
-_CENTRES = ("centres", "scales", "cells", "cell_centres", "cell_scales")
+        blocks, supplements = sections["blocks"], sections["supplements"]
+        if isinstance(blocks.obj, mmap.mmap):
+            self._lent_bytes = blocks.nbytes, supplements.nbytes
+        else:
+            self._lent_bytes = blocks.nbytes + supplements.nbytes, 0

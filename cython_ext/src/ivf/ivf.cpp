@@ -75,6 +75,7 @@ void Ivf::rotate(const float* vector, bool is_query, IvfScratch& scratch) const 
     const double length = std::sqrt(level_.shared.dot_product(vector, vector, dim));
     auto scale = length > 0.0 ? static_cast<float>(longest_ / length) : 1.0f;
     if (!(scale > 0.0f && std::isfinite(scale))) scale = 1.0f;
+    scratch.scale = scale;
     for (int j = 0; j < dim; ++j) input[j] = vector[j] * scale;
     input[dim] = 0.0f;
   } else {
@@ -86,38 +87,41 @@ void Ivf::rotate(const float* vector, bool is_query, IvfScratch& scratch) const 
   rotation_.apply(level_.shared, input, at_least(scratch.rotated, layout_.dim));
 }
 
-void Ivf::train(const float* sample, std::int64_t n, std::int64_t n_lists, int threads) {
+void Ivf::train(const float* sample, std::int64_t n_sample, std::int64_t n, std::int64_t n_lists,
+                int threads) {
   const int dim = settings_.dim;
   std::vector<double> sums(index(dim));
-  for (std::int64_t i = 0; i < n; ++i) {
+  for (std::int64_t i = 0; i < n_sample; ++i) {
     const double scale = unit_scale(sample + i * dim);
     for (int j = 0; j < dim; ++j) sums[index(j)] += scale * sample[i * dim + j];
   }
   origin_.resize(sums.size());
   for (std::size_t j = 0; j < sums.size(); ++j) {
-    origin_[j] = static_cast<float>(sums[j] / static_cast<double>(n));
+    origin_[j] = static_cast<float>(sums[j] / static_cast<double>(n_sample));
   }
   longest_ = 0.0f;
   if (settings_.metric == Metric::ip) {
-    for (std::int64_t i = 0; i < n; ++i) {
+    for (std::int64_t i = 0; i < n_sample; ++i) {
       const double squares = level_.shared.squared_distance(sample + i * dim, origin_.data(), dim);
       longest_ = std::max(longest_, static_cast<float>(std::sqrt(squares)));
     }
   }
   Points points(layout_.dim);
-  points.resize(n);
-  ThreadPool::instance().run((n + 255) / 256, threads, [&](std::int64_t task) {
+  points.resize(n_sample);
+  ThreadPool::instance().run((n_sample + 255) / 256, threads, [&](std::int64_t task) {
     IvfScratch& scratch = IvfScratch::of_this_thread();
-    for (std::int64_t i = task * 256; i < std::min(n, (task + 1) * 256); ++i) {
+    for (std::int64_t i = task * 256; i < std::min(n_sample, (task + 1) * 256); ++i) {
       rotate(sample + i * dim, false, scratch);
       points.set(level_, i, scratch.rotated.data());
     }
   });
   coarse_.train(points, n_lists, settings_.seed, threads);
+  split_size_ =
+      std::max(kLeastSplit, kSplitFactor * n / std::max<std::int64_t>(coarse_.n_lists(), 1));
   lists_.assign(index(coarse_.n_lists()), {});
   double squares = 0.0;
   for (const Nearest& near : coarse_.assign(points, threads)) squares += near.distance;
-  const double mean = squares / static_cast<double>(n);
+  const double mean = squares / static_cast<double>(n_sample);
   unit_ = mean > 1e-30 && mean < 1e30 ? std::exp2(std::floor(std::log2(static_cast<float>(mean))))
                                       : 1.0f;
 }
@@ -180,29 +184,22 @@ void Ivf::add(const float* vectors, const std::int64_t* numbers, std::int64_t n,
       }
     });
     const std::vector<Nearest> nearest = coarse_.assign(points, threads);
-    std::vector<std::uint32_t> as_kept(index(m));
+    const std::int64_t* slab = numbers + begin;
+    const auto [least, most] = std::minmax_element(slab, slab + m);
+    if (*least < 0 || *most >= kMaxRows) throw std::overflow_error("rows have 32-bit numbers");
+    if (index(*most) >= list_of_.size()) list_of_.resize(index(*most) + 1, kNoRow);
+    std::vector<std::uint32_t> as_kept(slab, slab + m);
     for (std::int64_t i = 0; i < m; ++i) {
-      const std::int64_t number = numbers[begin + i];
-      if (number < 0 || number >= kMaxRows)
-        throw std::overflow_error("rows are numbered in 32 bits");
-      as_kept[index(i)] = static_cast<std::uint32_t>(number);
-      if (index(number) >= list_of_.size()) {
-        const std::size_t room = std::max(index(number) + 1, list_of_.size() * 5 / 4);
-        if (room > list_of_.capacity()) list_of_.reserve(room);
-        list_of_.resize(index(number) + 1, kNoRow);
+      const std::uint32_t list = nearest[index(i)].centre;
+      list_of_[index(slab[i])] = list;
+      if (lists != nullptr) {
+        lists[begin + i] = list;
+      } else {
+        touched.push_back(list);
       }
-      list_of_[index(number)] = nearest[index(i)].centre;
-      if (lists != nullptr)
-        lists[begin + i] = nearest[index(i)].centre;
-      else
-        touched.push_back(nearest[index(i)].centre);
     }
     append(rotated.data(), as_kept.data(), nearest, threads,
            supplements == nullptr ? nullptr : supplements + begin * layout_.row_bytes());
-  }
-  if (split_size_ == 0) {
-    split_size_ =
-        std::max(kLeastSplit, kSplitFactor * n_rows_ / std::max<std::int64_t>(n_lists(), 1));
   }
   if (lists == nullptr) split_long_lists(touched, threads);
 }

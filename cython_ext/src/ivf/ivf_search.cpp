@@ -25,6 +25,13 @@ constexpr std::int64_t kMoreCandidates = 8;
 /// Greatest byte of a sign table: four must fit a byte, and one of every four dimensions 16 bits.
 float greatest_entry(int dim) { return std::min(63.0f, std::floor(65535.0f / (dim / 4))); }
 
+/// Blocks that are fetched ahead of the one that is scanned.
+constexpr std::int64_t kBlocksAhead = 2;
+
+void prefetch(const std::uint8_t* begin, std::int64_t n_bytes) {
+  for (std::int64_t at = 0; at < n_bytes; at += 64) __builtin_prefetch(begin + at, 0, 3);
+}
+
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 }  // namespace
@@ -84,8 +91,11 @@ void Ivf::scan(const Nearest& list, const IvfRows& rows, IvfScratch& scratch) co
   scan.node_key = list.distance;
   alignas(32) float bounds[kEdgeBlock];
   const std::int64_t n_blocks = ListLayout::n_blocks(its.size());
+  const std::int64_t n_bytes = n_blocks * layout_.block_bytes();
   for (std::int64_t b = 0; b < n_blocks; ++b) {
     const std::uint8_t* block = its.block(layout_, b);
+    const std::int64_t ahead = (b + kBlocksAhead) * layout_.block_bytes();
+    if (ahead < n_bytes) prefetch(its.blocks() + ahead, layout_.block_bytes());
     scan.codes = block;
     scan.offsets = reinterpret_cast<const Half*>(block + layout_.offsets());
     scan.slopes = reinterpret_cast<const Half*>(block + layout_.slopes());
@@ -99,10 +109,7 @@ void Ivf::scan(const Nearest& list, const IvfRows& rows, IvfScratch& scratch) co
       if (number == kNoRow) continue;
       if (rows.allowed != nullptr && rows.allowed[number] == 0) continue;
       const std::int64_t at = b * kEdgeBlock + i;
-      const std::uint8_t* kept = its.supplement(layout_, at).data;
-      for (std::int64_t line = 0; line < layout_.row_bytes(); line += 64) {
-        __builtin_prefetch(kept + line, 0, 3);
-      }
+      prefetch(its.supplement(layout_, at).data, layout_.row_bytes());
       scratch.waiting.push_back({bounds[i], number, list.centre, static_cast<std::uint32_t>(at)});
     }
     if (scratch.waiting.size() >= kWaiting) measure_waiting(list, scratch);
@@ -110,18 +117,13 @@ void Ivf::scan(const Nearest& list, const IvfRows& rows, IvfScratch& scratch) co
   measure_waiting(list, scratch);
 }
 
-/// As `refine` has it, whose bits it must have: answers are compared with those of a scan. Where no
-/// vectors are kept, of the vector as it is kept in the supplement.
-double Ivf::true_distance(const float* query, const IvfRows& rows, const IvfCandidate& candidate,
+/// As `refine` has it, whose bits it must have: answers are compared with those of a scan.
+double Ivf::true_distance(const float* query, const IvfRows& rows, std::int64_t number,
                           IvfScratch& scratch) const {
   const std::int64_t dim = settings_.dim;
-  const int part = candidate.number >= rows.n_first ? 1 : 0;
-  const std::int64_t at = candidate.number - (part == 1 ? rows.n_first : 0);
-  const float* row = scratch.residual.data();
-  if (rows.dtype == DType::f32) {
-    row = static_cast<const float*>(rows.vectors[part]) + at * dim;
-  } else {
-    const Half* halves = static_cast<const Half*>(rows.vectors[part]) + at * dim;
+  const float* row = static_cast<const float*>(rows.vectors) + number * dim;
+  if (rows.dtype == DType::f16) {
+    const Half* halves = static_cast<const Half*>(rows.vectors) + number * dim;
     float* wide = at_least(scratch.residual, dim);
     for (std::int64_t j = 0; j < dim; ++j) wide[j] = to_float(halves[j]);
     row = wide;
@@ -134,23 +136,36 @@ double Ivf::true_distance(const float* query, const IvfRows& rows, const IvfCand
   return norms == 0.0 ? 1.0 : std::max(1.0 - dot / norms, 0.0);
 }
 
+/// Of the vector as it is kept in the supplement, rotated and less the origin.
+double Ivf::kept_distance(const float* query, const IvfCandidate& candidate,
+                          IvfScratch& scratch) const {
+  const GraphKernels& kernels = level_.shared;
+  float* row = at_least(scratch.residual, layout_.dim);
+  decode(candidate.list, candidate.at, row);
+  const float* rotated = scratch.rotated.data();
+  if (settings_.metric == Metric::ip) {
+    return -(kernels.dot_product(rotated, row, layout_.dim) / scratch.scale +
+             kernels.dot_product(query, origin_.data(), settings_.dim));
+  }
+  const double squared = kernels.squared_distance(rotated, row, layout_.dim);
+  return settings_.metric == Metric::cosine ? squared / 2.0 : squared;
+}
+
 void Ivf::answer(const float* query, const IvfRows& rows, std::int64_t k,
                  IvfScratch& scratch) const {
   auto& answers = scratch.answers;
   answers.clear();
-  const auto part = [&](const IvfCandidate& candidate) {
-    return candidate.number >= rows.n_first ? 1 : 0;
-  };
+  const std::int64_t bytes = settings_.dim * (rows.dtype == DType::f32 ? 4 : 2);
   for (const IvfCandidate& candidate : scratch.nearest) {
-    const int where = part(candidate);
-    const std::int64_t at = candidate.number - (where == 1 ? rows.n_first : 0);
-    answers.push_back({0.0, rows.ids[where][at]});
-    const std::int64_t bytes = settings_.dim * (rows.dtype == DType::f32 ? 4 : 2);
-    const auto* row = static_cast<const char*>(rows.vectors[where]) + at * bytes;
-    for (std::int64_t line = 0; line < bytes; line += 64) __builtin_prefetch(row + line, 0, 3);
+    answers.push_back({0.0, rows.ids[candidate.number]});
+    if (rows.vectors == nullptr) continue;
+    prefetch(static_cast<const std::uint8_t*>(rows.vectors) + candidate.number * bytes, bytes);
   }
   for (std::size_t i = 0; i < answers.size(); ++i) {
-    answers[i].distance = true_distance(query, rows, scratch.nearest[i], scratch);
+    const IvfCandidate& candidate = scratch.nearest[i];
+    answers[i].distance = rows.vectors == nullptr
+                              ? kept_distance(query, candidate, scratch)
+                              : true_distance(query, rows, candidate.number, scratch);
   }
   const auto n = std::min(static_cast<std::int64_t>(answers.size()), k);
   std::partial_sort(answers.begin(), answers.begin() + n, answers.end());
@@ -179,7 +194,14 @@ bool Ivf::search(const float* queries, std::int64_t n, std::int64_t k, std::int6
     scratch.n_kept =
         static_cast<std::size_t>(std::min(k + std::max(k / 4, kMoreCandidates), n_live + 1));
     coarse_.probe(scratch.point, 0, n_lists, scratch.probes);
-    for (const Nearest& list : scratch.probes) scan(list, rows, scratch);
+    for (std::size_t p = 0; p < scratch.probes.size(); ++p) {
+      if (p + 1 < scratch.probes.size()) {
+        const InvertedList& next = lists_[scratch.probes[p + 1].centre];
+        const std::int64_t n_blocks = std::min(ListLayout::n_blocks(next.size()), kBlocksAhead);
+        prefetch(next.blocks(), n_blocks * layout_.block_bytes());
+      }
+      scan(scratch.probes[p], rows, scratch);
+    }
     answer(query, rows, k, scratch);
     const auto& answers = scratch.answers;
     const auto n_found = std::min(static_cast<std::int64_t>(answers.size()), k);

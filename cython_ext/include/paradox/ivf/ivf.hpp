@@ -27,11 +27,10 @@ struct IvfSettings {
   std::uint64_t seed = 0;
 };
 
-/// The vectors themselves and their ids, by row number: two parts, the second from `n_first` on.
+/// The vectors themselves and their ids, by row number.
 struct IvfRows {
-  const void* vectors[2] = {nullptr, nullptr};  // (n, dim) float32 or float16; null: none are kept
-  const std::int64_t* ids[2] = {nullptr, nullptr};
-  std::int64_t n_first = 0;
+  const void* vectors = nullptr;  // (n, dim) float32 or float16; null: none are kept
+  const std::int64_t* ids = nullptr;
   DType dtype = DType::f32;
   const std::uint8_t* allowed = nullptr;  // whether a row may be found; null: all may
   std::int64_t n_allowed = 0;
@@ -58,7 +57,8 @@ struct IvfAnswer {
 struct IvfScratch {
   AlignedVector<float> input, rotated, residual;
   Points point;
-  double norm = 0.0;  // of the query as given; not under l2
+  double norm = 0.0;   // of the query as given; not under l2
+  double scale = 1.0;  // inner product: what it is lengthened by
   AlignedVector<std::uint8_t> sign_entries;
   SignTable signs{};
   float table_error = 0.0f;  // variance of a sum of signs, from the rounding of the table
@@ -84,8 +84,9 @@ class Ivf {
   std::int64_t bytes() const;
   int row_bytes() const { return static_cast<int>(layout_.row_bytes()); }
 
-  /// Learns up to n_lists lists from a sample (n, dim); there are no rows yet.
-  void train(const float* sample, std::int64_t n, std::int64_t n_lists, int threads);
+  /// Learns up to n_lists lists for n rows from a sample (n_sample, dim); there are no rows yet.
+  void train(const float* sample, std::int64_t n_sample, std::int64_t n, std::int64_t n_lists,
+             int threads);
 
   /// Adds vectors (n, dim) under numbers that are not in use. With `lists` and `supplements` (n,),
   /// the supplements are written there instead of being kept, and lists are not split.
@@ -136,7 +137,9 @@ class Ivf {
   void scan(const Nearest& list, const IvfRows& rows, IvfScratch& scratch) const;
   void measure_waiting(const Nearest& list, IvfScratch& scratch) const;
   void answer(const float* query, const IvfRows& rows, std::int64_t k, IvfScratch& scratch) const;
-  double true_distance(const float* query, const IvfRows& rows, const IvfCandidate& candidate,
+  double true_distance(const float* query, const IvfRows& rows, std::int64_t number,
+                       IvfScratch& scratch) const;
+  double kept_distance(const float* query, const IvfCandidate& candidate,
                        IvfScratch& scratch) const;
 
   IvfSettings settings_;

@@ -1,0 +1,74 @@
+"""Inverted lists as sections of a file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from paradox._native.ivf import Ivf
+from paradox.core.errors import InvalidArgument
+
+_CENTRES = ("centres", "scales", "cells", "cell_centres", "cell_scales")
+
+
+def dump(
+    lists: Ivf, *, with_supplements: bool = True
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """Return fields and sections from which `restore` makes the lists again.
+
+    Args:
+        lists: trained.
+        with_supplements: False where they are kept elsewhere.
+    """
+    n_lists, n_cells, n_blocks, n_places, block_bytes = lists.sizes()
+    width = lists.row_bytes - _SUPPLEMENT_HEAD
+    sections: dict[str, npt.NDArray[Any]] = {
+        "centres": np.empty((n_lists, width), np.int16),
+        "scales": np.empty(n_lists, np.float32),
+        "cells": np.empty(n_lists, np.uint32),
+        "cell_centres": np.empty((n_cells, width), np.int16),
+        "cell_scales": np.empty(n_cells, np.float32),
+        "sizes": np.zeros(n_lists, np.int64),
+        "blocks": np.empty((n_blocks, block_bytes), np.uint8),
+        "origin": np.array(lists.origin(), np.float32),
+    }
+    lists.save_centres(*(sections[name] for name in _CENTRES))
+    supplements = None
+    if with_supplements:
+        sections["supplements"] = supplements = np.empty((n_places, lists.row_bytes), np.uint8)
+    lists.save_lists(sections["sizes"], sections["blocks"], supplements)
+    return lists.shape(), sections
+
+
+def restore(lists: Ivf, fields: dict[str, Any], sections: dict[str, memoryview]) -> None:
+    """Make empty lists what was dumped; blocks and supplements are read where they are.
+
+    Raises:
+        InvalidArgument: these cannot be lists.
+    """
+    width = lists.row_bytes - _SUPPLEMENT_HEAD
+
+    def section(name: str, dtype: type[np.generic], *shape: int) -> npt.NDArray[Any]:
+        return np.frombuffer(sections[name], dtype).reshape(shape or (-1,))
+
+    is_whole = lists.restore(
+        section("centres", np.int16, -1, width),
+        section("scales", np.float32),
+        section("cells", np.uint32),
+        section("cell_centres", np.int16, -1, width),
+        section("cell_scales", np.float32),
+        section("sizes", np.int64),
+        section("blocks", np.uint8, -1, lists.sizes()[-1]),
+        section("supplements", np.uint8, -1, lists.row_bytes),
+        section("origin", np.float32),
+        fields["longest"],
+        fields["unit"],
+        fields["split_size"],
+    )
+    if not is_whole:
+        raise InvalidArgument("ivf: expected saved lists; got others")
+
+
+_SUPPLEMENT_HEAD = 8  # bytes of a row beside its residual

@@ -1,0 +1,160 @@
+"""Rows that may stay in a mapped file, their ids too: a byte a row in memory."""
+
+from __future__ import annotations
+
+import mmap
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from paradox import kernels
+from paradox.core.errors import InvalidArgument
+from paradox.core.metric import Metric
+from paradox.core.types import NO_ID, F32Matrix, I64Vector
+from paradox.index.id_map import IdMap
+from paradox.index.rows import Rows
+
+_IN_PLACE = 0
+LONGEST = 1e15  # where sums of squares are far from overflowing float32
+
+
+class IvfRows(Rows):
+    """What `Rows` are, but that mapped ones are found by a mapped, sorted copy of their ids.
+
+    The first `remove` takes ids into memory, 8 bytes a row; the first `put` all there is.
+    """
+
+    @property
+    def norms(self) -> npt.NDArray[np.float64]:
+        """(n_slots,) the Euclidean norm of each row; 0 where it is free."""
+        return self._measured() if self._mapped else super().norms
+
+    @property
+    def resident_bytes(self) -> int:
+        """Memory reserved, without what is mapped."""
+        if not self._mapped:
+            return super().resident_bytes
+        held = self._live.nbytes + self._slot_of.nbytes
+        return held + (self._ids.nbytes if self._ids.flags.writeable else 0)
+
+    @property
+    def mapped_bytes(self) -> int:
+        """Bytes of vectors and ids where they are mapped from a file."""
+        if not self._mapped:
+            return 0
+        return self._matrix.nbytes + (0 if self._ids.flags.writeable else self._ids.nbytes)
+
+    def remove(self, ids: I64Vector) -> I64Vector:
+        """Remove vectors by id, ignoring unknown ids; return the slots they had."""
+        if not self._ids.flags.writeable:
+            self._ids = self._ids.copy()
+        return super().remove(ids)
+
+    def compacted(self) -> Self:
+        """Return the live rows in as many slots, in the order of their slots."""
+        compact = type(self)(self._matrix.shape[1], self._matrix.dtype)
+        live = self.live_slots()
+        compact.put(self._ids[live], self._matrix[live])
+        return compact
+
+    def sections(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what a saved index keeps of its rows."""
+        return {**super().sections(), **in_order(self.ids)}
+
+    @classmethod
+    def from_sections(  # type: ignore[override]
+        cls, sections: dict[str, memoryview], dim: int, dtype: npt.DTypeLike = np.float32
+    ) -> Self:
+        """Return the rows that `sections` came from; what is mapped from a file stays there."""
+        rows = cls(dim, dtype)
+        rows._matrix = np.frombuffer(sections["rows"], dtype).reshape(-1, dim)
+        rows._ids = np.frombuffer(sections["ids"], np.int64)
+        rows._mapped = isinstance(sections["rows"].obj, mmap.mmap)
+        rows.n_slots = len(rows._ids)
+        rows._live = rows._ids != NO_ID
+        rows._free = np.flatnonzero(~rows._live).tolist()
+        rows._norms = np.zeros(rows.n_slots)  # not touched, so not in memory, while mapped
+        if rows._mapped:
+            rows._slot_of = SortedIds(rows._ids, sections)
+        else:
+            rows._norms = rows._measured()
+            live = rows.live_slots()
+            rows._slot_of.set(rows._ids[live], live)
+        return rows
+
+    def _reserve(self, n_slots: int) -> None:
+        was_mapped = self._mapped
+        super()._reserve(n_slots)
+        if was_mapped:
+            self._norms[: self.n_slots] = self._measured()
+
+    def _measured(self) -> npt.NDArray[np.float64]:
+        return np.where(self.live, kernels.row_norms(self.matrix), 0.0)
+
+
+class SortedIds(IdMap):
+    """A map from the ids of a file to their slots, and from those set since.
+
+    Args:
+        ids: (n,) as in the file, `NO_ID` where a slot is free.
+        sections: with what `in_order` returned.
+    """
+
+    def __init__(self, ids: I64Vector, sections: dict[str, memoryview]) -> None:
+        super().__init__()
+        self._gone = IdMap()
+        self._order = np.frombuffer(sections["order"], np.uint32)
+        self._sorted = np.frombuffer(sections["sorted_ids"], np.int64) if len(self._order) else ids
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held, without what is mapped."""
+        return super().nbytes + self._gone.nbytes
+
+    def get(self, keys: I64Vector) -> I64Vector:
+        """Return (n,) the slot of each id, -1 where it is unknown."""
+        slots = super().get(keys)
+        unset = np.flatnonzero(slots < 0)
+        slots[unset] = self._in_file(keys[unset])
+        return slots
+
+    def remove(self, keys: I64Vector) -> None:
+        """Forget ids that are present, no two of them equal."""
+        is_set = super().get(keys) >= 0
+        super().remove(keys[is_set])
+        gone = keys[~is_set]
+        self._gone.set(gone, np.full(len(gone), _IN_PLACE))
+
+    def _in_file(self, keys: I64Vector) -> I64Vector:
+        if not len(self._sorted):
+            return np.full(len(keys), NO_ID, np.int64)
+        at = np.minimum(np.searchsorted(self._sorted, keys), len(self._sorted) - 1)
+        known = (self._sorted[at] == keys) & (keys != NO_ID) & (self._gone.get(keys) < 0)
+        slots: I64Vector = self._order[at].astype(np.int64) if len(self._order) else at
+        return np.where(known, slots, NO_ID)
+
+
+def in_order(ids: I64Vector) -> dict[str, npt.NDArray[Any]]:
+    """Return sections by which slots are found: nothing in them where ids ascend as they are."""
+    if (ids[1:] > ids[:-1]).all():
+        order = np.empty(0, np.uint32)
+    else:
+        order = np.argsort(ids, kind="stable").astype(np.uint32)
+    return {"sorted_ids": ids[order], "order": order}
+
+
+def refuse_long(vectors: F32Matrix, metric: Metric) -> None:
+    """Refuse vectors so long that lists cannot take them; under cosine there are none.
+
+    Raises:
+        InvalidArgument: names the longest.
+    """
+    if metric == "cosine":
+        return
+    norms = kernels.row_norms(vectors)
+    if norms.max(initial=0) > LONGEST:
+        row = int(norms.argmax())
+        raise InvalidArgument(
+            f"vectors: expected norms up to {LONGEST:g}; got {norms[row]:g} in row {row}"
+        )

@@ -1,0 +1,178 @@
+"""Inverted lists: the same on every level and with any threads, whatever is kept of the vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from paradox import index
+from paradox._native import ivf as native
+from paradox.core.errors import InvalidArgument, ZeroVector
+from paradox.core.metric import METRICS, Metric
+from paradox.core.types import F32Matrix
+from paradox.index.ivf_file import dump
+from paradox.kernels import available, oracle
+
+N = 5_000
+LEVELS = [name for name in available() if name != "scalar"]
+
+
+def points(n: int, dim: int = 24, seed: int = 0) -> F32Matrix:
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(7).normal(size=(40, dim))
+    spread = centres[rng.integers(40, size=n)] + 0.4 * rng.normal(size=(n, dim))
+    return np.ascontiguousarray(spread, np.float32)
+
+
+def lists(
+    isa: str, metric: Metric, dim: int, n: int, *, threads: int = 1, n_lists: int = 30
+) -> native.Ivf:
+    made = native.Ivf(isa, dim, METRICS.index(metric), 3)
+    rows = points(n, dim)
+    made.train(rows, n, n_lists, threads)
+    made.add(rows, np.arange(n), threads)
+    made.add(points(n // 4, dim, 1), np.arange(n, n + n // 4), threads)
+    made.remove(np.arange(0, n, 9))
+    return made
+
+
+def sections(made: native.Ivf) -> dict[str, Any]:
+    fields, arrays = dump(made)
+    return {**fields, **arrays}
+
+
+def assert_equal(got: native.Ivf, expected: native.Ivf) -> None:
+    one, other = sections(got), sections(expected)
+    for name in other:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+def made(metric: Metric = "l2", n: int = N, **options: Any) -> Any:
+    created = index.create("ivf", dim=24, metric=metric, **options)
+    created.add(np.arange(n) * 3, points(n))
+    return created
+
+
+def recall(found: Any, queries: F32Matrix, rows: F32Matrix, metric: Metric) -> float:
+    truth = oracle.top_k(queries, rows, 10, metric)[0] * 3
+    return float(np.mean([np.isin(a, b).mean() for a, b in zip(found.ids, truth, strict=True)]))
+
+
+@pytest.mark.parametrize("isa", LEVELS)
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dim", [1, 3, 31, 97, 384])
+def test_every_level_makes_the_same_lists(isa: str, metric: Metric, dim: int) -> None:
+    n = 1_500 if dim < 100 else 300
+    assert_equal(lists(isa, metric, dim, n), lists("scalar", metric, dim, n))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_lists_do_not_depend_on_the_threads(metric: Metric) -> None:
+    isa = available()[0]
+    assert_equal(lists(isa, metric, 24, N, threads=3), lists(isa, metric, 24, N))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_codes_estimate_the_distances_they_stand_for(metric: Metric) -> None:
+    """Without vectors, a distance errs by a few steps of an 8-bit residual."""
+    codes, rows, queries = made(metric, keep="none"), points(N), points(30, seed=5)
+    found = codes.search(queries, 10, effort=10**6)
+    assert not found.certified
+    for query, ids, distances in zip(queries, found.ids, found.distances, strict=True):
+        true = oracle.distances(query[np.newaxis], rows[ids // 3], metric)[0]
+        spread = oracle.distances(query[np.newaxis], rows, metric).std()
+        assert np.abs(distances - true).max() < 0.01 * spread
+    assert recall(found, queries, rows, metric) > 0.95
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("keep", ["float32", "float16", "none"])
+def test_what_is_kept_survives_changes_and_files(metric: Metric, keep: str, tmp_path: Path) -> None:
+    changed = made(metric, keep=keep)
+    changed.add(np.arange(300) * 3, points(300, seed=2))
+    assert changed.remove(np.arange(300, 700) * 3) == 400
+    rows = np.concatenate([points(300, seed=2), points(N)[300:]])
+    live = np.setdiff1d(np.arange(N), np.arange(300, 700))
+    queries = points(40, seed=5)
+    changed.save(tmp_path / "index.pdx")
+    for some in (changed, *(index.load(tmp_path / "index.pdx", mmap=m) for m in (False, True))):
+        found = some.search(queries, 10, effort=60)
+        np.testing.assert_array_equal(found.ids, changed.search(queries, 10, effort=60).ids)
+        truth = live[oracle.top_k(queries, rows[live], 10, metric)[0]] * 3
+        hits = [np.isin(a, b).mean() for a, b in zip(found.ids, truth, strict=True)]
+        assert np.mean(hits) > 0.9
+        allow = live[::4] * 3
+        assert np.isin(some.search(queries, 10, allow=allow).ids, allow).all()
+        radius = float(found.distances[0, 4])
+        assert len(some.range_search(queries[0], radius, limit=50).ids) >= 5
+        some.remove(live[:50] * 3)
+        some.add(live[:20] * 3, rows[live[:20]])
+        assert len(some) == N - 430
+        new = some.search(rows[live[:5]], 20, effort=60, allow=live[:20] * 3)
+        assert (np.sort(new.ids) == live[:20] * 3).all()
+        some.remove(live[:20] * 3)
+        some.add(live[:50] * 3, rows[live[:50]])
+
+
+def test_lists_that_grow_are_split() -> None:
+    grown = made(n=2_000, keep="none", lists=4)
+    before = grown._lists.n_lists
+    for seed in range(1, 6):
+        grown.add(np.arange(N) + 10**5 * seed, points(N, seed=seed))
+    sizes = sections(grown._lists)["sizes"]
+    assert before == 4
+    assert grown._lists.n_lists > 20
+    assert sizes.max() <= 4 * 2_000 / before
+    queries, rows = points(40, seed=9), points(N, seed=5)
+    found = grown.search(queries, 10, effort=20, allow=np.arange(N) + 5 * 10**5)
+    truth = oracle.top_k(queries, rows, 10, "l2")[0] + 5 * 10**5
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(found.ids, truth, strict=True)]) > 0.9
+
+
+def test_equal_vectors_cannot_be_split() -> None:
+    same = index.create("ivf", dim=8, metric="l2", keep="none")
+    same.add(np.arange(3_000), np.ones((3_000, 8), np.float32))
+    found = same.search(np.ones((1, 8), np.float32), 3_000)
+    assert sorted(found.ids[0].tolist()) == list(range(3_000))
+
+
+def test_lists_are_compacted_where_a_third_is_removed() -> None:
+    some = made()
+    some.remove(np.arange(0, N, 2) * 3)
+    assert some._lists.n_removed <= N // 6
+    some.remove(np.arange(1, N, 4) * 3)
+    found = some.search(points(N)[3::400], 1, effort=40)
+    assert found.ids[:, 0].tolist() == (np.arange(3, N, 400) * 3).tolist()
+
+
+def test_a_mapped_index_holds_little(tmp_path: Path) -> None:
+    made(keep="float16").save(tmp_path / "index.pdx")
+    mapped = index.load(tmp_path / "index.pdx", mmap=True)
+    stats = mapped.stats()
+    assert stats.mapped_bytes >= N * (2 * 24 + 8)
+    assert stats.resident_bytes < N * 50  # 128 signs stand for 24 dimensions
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"keep": "float8"}, "keep"), ({"lists": 0}, "lists"), ({"seed": -1}, "seed")],
+)
+def test_options_that_cannot_be(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        index.create("ivf", dim=8, metric="l2", **options)
+
+
+def test_vectors_that_cannot_be_kept() -> None:
+    half = index.create("ivf", dim=2, metric="cosine", keep="float16")
+    codes = index.create("ivf", dim=2, metric="l2", keep="none")
+    with pytest.raises(InvalidArgument, match="65504"):
+        half.check(np.array([[1e6, 0]], np.float32))
+    with pytest.raises(ZeroVector, match="row 0"):
+        half.check(np.array([[1e-9, 0]], np.float32))
+    with pytest.raises(InvalidArgument, match=r"up to 1e\+15.*row 1"):
+        codes.check(np.array([[1, 0], [1e16, 0]], np.float32))
+    with pytest.raises(InvalidArgument, match="keep='none'"):
+        codes.get(np.arange(3))

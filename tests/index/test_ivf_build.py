@@ -1,0 +1,125 @@
+"""Building inverted lists from a stream: the file, its sources, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+
+from paradox import index
+from paradox.core.errors import InvalidArgument, NonFiniteVector, ZeroVector
+from paradox.core.types import F32Matrix
+from paradox.index.ivf import IvfIndex
+from paradox.index.ivf_source import Block
+from paradox.kernels import oracle
+
+N = 4_000
+DIM = 20
+
+
+def rows(seed: int = 0) -> F32Matrix:
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(7).normal(size=(40, DIM))
+    spread = centres[rng.integers(40, size=N)] + 0.4 * rng.normal(size=(N, DIM))
+    return np.ascontiguousarray(spread, np.float32)
+
+
+def ids() -> Any:
+    return np.random.default_rng(1).permutation(N).astype(np.int64) * 7 - 3_000
+
+
+def blocks(at_once: int = 700) -> Iterator[Block]:
+    for begin in range(0, N, at_once):
+        yield ids()[begin : begin + at_once], rows()[begin : begin + at_once]
+
+
+def as_npy(folder: Path) -> Path:
+    np.save(folder / "rows.npy", rows())
+    return folder / "rows.npy"
+
+
+def as_parquet(folder: Path) -> Path:
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(rows().ravel()), DIM)
+    table = pa.table({"id": ids(), "vector": vectors})
+    parquet.write_table(table, folder / "rows.parquet", row_group_size=900)
+    return folder / "rows.parquet"
+
+
+def assert_finds(built: Any, known: Any) -> None:
+    queries = rows(5)[:40]
+    found = built.search(queries, 10, effort=60)
+    truth = known[oracle.top_k(queries, rows(), 10, built.metric)[0]]
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(found.ids, truth, strict=True)]) > 0.95
+
+
+@pytest.mark.parametrize("keep", ["float32", "float16", "none"])
+@pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])
+def test_a_stream_becomes_a_mapped_index(keep: str, metric: Any, tmp_path: Path) -> None:
+    path = tmp_path / "index.pdx"
+    built = IvfIndex.build(blocks(), path, metric=metric, keep=keep, n=N, quiet=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["index.pdx"]
+    assert len(built) == N
+    assert built.stats().mapped_bytes > 0
+    assert_finds(built, ids())
+    if keep == "float32":
+        exact = built.search(rows()[:20], 1, effort=2**31 - 1)
+        assert exact.certified
+        truth = oracle.top_k(rows()[:20], rows(), 1, metric)[0]
+        assert exact.ids.tolist() == ids()[truth].tolist()
+    np.testing.assert_array_equal(
+        index.load(path).search(rows(5)[:20], 5).ids, built.search(rows(5)[:20], 5).ids
+    )
+
+
+@pytest.mark.parametrize("source", [as_npy, as_parquet])
+def test_files_are_sources(source: Any, tmp_path: Path) -> None:
+    built = IvfIndex.build(source(tmp_path), tmp_path / "index.pdx", metric="l2", quiet=True)
+    assert_finds(built, np.arange(N) if source is as_npy else ids())
+
+
+def test_it_is_built_as_if_it_had_been_filled(tmp_path: Path) -> None:
+    """The supplements go through scratch files, and come back in the order of the lists."""
+    built = IvfIndex.build(as_npy(tmp_path), tmp_path / "a.pdx", metric="l2", quiet=True, lists=50)
+    filled = index.create("ivf", dim=DIM, metric="l2", lists=50)
+    filled.add(np.arange(N), rows())
+    for effort in (2, 8):
+        one, other = (some.search(rows(5)[:50], 10, effort=effort) for some in (built, filled))
+        np.testing.assert_array_equal(one.ids, other.ids)
+        np.testing.assert_array_equal(one.distances, other.distances)
+
+
+def test_it_goes_on_as_any_other(tmp_path: Path) -> None:
+    built = IvfIndex.build(blocks(), tmp_path / "index.pdx", metric="l2", keep="none", quiet=True)
+    assert built.remove(ids()[:500]) == 500
+    built.add(ids()[:900], rows(3)[:900])
+    assert len(built) == N
+    found = built.search(rows(3)[:50], 1, effort=60)
+    assert (found.ids[:, 0] == ids()[:50]).mean() > 0.95
+    built.save(tmp_path / "index.pdx")
+    assert len(index.load(tmp_path / "index.pdx", mmap=True)) == N
+
+
+def test_bad_sources_leave_nothing_behind(tmp_path: Path) -> None:
+    def build(source: Any, **options: Any) -> None:
+        IvfIndex.build(source, tmp_path / "index.pdx", quiet=True, **options)
+
+    bad, zero = rows().copy(), rows().copy()
+    bad[7, 3], zero[9] = np.nan, 0
+    with pytest.raises(InvalidArgument, match="twice"):
+        build([*blocks(), (ids()[:1], rows()[:1])], metric="l2")
+    with pytest.raises(NonFiniteVector):
+        build([(ids(), bad)], metric="l2")
+    with pytest.raises(ZeroVector):
+        build([(ids(), zero)], metric="cosine")
+    with pytest.raises(InvalidArgument, match=r"up to 1e\+15"):
+        build([(ids(), rows() * np.float32(1e17))], metric="l2")
+    with pytest.raises(InvalidArgument, match="got none"):
+        build([], metric="l2")
+    with pytest.raises(InvalidArgument, match=r"rows\.csv"):
+        build(tmp_path / "rows.csv", metric="l2")
+    assert not list(tmp_path.iterdir())
