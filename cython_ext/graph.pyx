@@ -5,7 +5,7 @@
 Arguments are trusted. Nodes are numbered from 0 in the order in which their vectors come.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.memory cimport unique_ptr
 from libcpp.vector cimport vector
@@ -31,6 +31,16 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
         int build_effort
         uint64_t seed
 
+    cdef cppclass GraphState:
+        vector[float] origin
+        vector[uint32_t] entries
+        float longest
+        float dimension
+        int64_t n_at_origin
+        int64_t n_at_choice
+        int64_t n_at_join
+        int64_t n_bypassed
+
     cdef cppclass GraphRows:
         const float* vectors
         const double* norms
@@ -45,18 +55,14 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
         int64_t n_connected() const
         int64_t bytes() const
         int64_t node_bytes() const
-        float longest() const
-        float dimension() const
-        int64_t n_at_choice() const
-        int64_t n_bypassed() const
-        const vector[float]& origin() const
+        const GraphState& state() const
+        cbool is_outgrown() const
         void add(const float* vectors, int64_t n, int threads) except +
         void remove(const int64_t* nodes, int64_t n, int threads) except +
         cbool search(const float* queries, int64_t n, int64_t k, int64_t effort,
                      const GraphRows& rows, int threads, int64_t* ids, float* distances) except +
         void save_nodes(uint8_t* out) noexcept
-        cbool restore(const uint8_t* nodes, int64_t n, const float* origin, float longest,
-                      float dimension, int64_t n_at_choice, int64_t n_bypassed) except +
+        cbool restore(const uint8_t* nodes, int64_t n, const GraphState& state) except +
 
 
 cdef class Graph:
@@ -97,28 +103,23 @@ cdef class Graph:
         return self.graph.get().node_bytes()
 
     @property
-    def longest(self):
-        """Norm that vectors are lengthened to under inner product."""
-        return self.graph.get().longest()
+    def is_outgrown(self):
+        """Whether a graph made anew from all vectors would find more."""
+        return self.graph.get().is_outgrown()
 
-    @property
-    def dimension(self):
-        """Intrinsic dimension around the nodes; 0 while it is not known."""
-        return self.graph.get().dimension()
-
-    @property
-    def n_at_choice(self):
-        """Number of nodes among which those where searches begin were chosen."""
-        return self.graph.get().n_at_choice()
-
-    @property
-    def n_bypassed(self):
-        """Number of removed nodes that no search meets any more."""
-        return self.graph.get().n_bypassed()
-
-    def origin(self):
-        """Return what is subtracted from every vector, a list of dim floats; empty before any."""
-        return list(self.graph.get().origin())
+    def state(self):
+        """Return what a graph is beside its nodes: numbers, origin (dim,) and entries as lists."""
+        cdef const GraphState* state = &self.graph.get().state()
+        return {
+            "origin": list(state.origin),
+            "entries": list(state.entries),
+            "longest": state.longest,
+            "dimension": state.dimension,
+            "n_at_origin": state.n_at_origin,
+            "n_at_choice": state.n_at_choice,
+            "n_at_join": state.n_at_join,
+            "n_bypassed": state.n_bypassed,
+        }
 
     def add(self, const float[:, ::1] vectors, int threads):
         """Append nodes for vectors (n, dim)."""
@@ -178,11 +179,18 @@ cdef class Graph:
         if out.shape[0]:
             self.graph.get().save_nodes(&out[0, 0])
 
-    def restore(self, const uint8_t[:, ::1] nodes, const float[::1] origin, float longest,
-                float dimension, int64_t n_at_choice, int64_t n_bypassed):
+    def restore(self, const uint8_t[:, ::1] nodes, dict state):
         """Make this empty graph what was saved; return whether that could be a graph."""
         cdef int64_t n = nodes.shape[0]
+        cdef GraphState kept
         if not n:
             return True
-        return self.graph.get().restore(&nodes[0, 0], n, &origin[0], longest, dimension,
-                                        n_at_choice, n_bypassed)
+        kept.origin = state["origin"]
+        kept.entries = state["entries"]
+        kept.longest = state["longest"]
+        kept.dimension = state["dimension"]
+        kept.n_at_origin = state["n_at_origin"]
+        kept.n_at_choice = state["n_at_choice"]
+        kept.n_at_join = state["n_at_join"]
+        kept.n_bypassed = state["n_bypassed"]
+        return self.graph.get().restore(&nodes[0, 0], n, kept)

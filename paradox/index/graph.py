@@ -89,6 +89,8 @@ class GraphIndex(ApproximateIndex):
 
     def _take_in(self, labels: I64Vector, points: F32Matrix) -> None:
         self._graph.add(np.ascontiguousarray(points), self._threads())
+        if self._graph.is_outgrown:
+            self._build_anew()
 
     def _let_go(self, labels: I64Vector) -> None:
         if self._ready:
@@ -142,18 +144,20 @@ class GraphIndex(ApproximateIndex):
     def _dump(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         nodes = np.empty((len(self._graph), self._graph.node_bytes), np.uint8)
         self._graph.save_nodes(nodes)
-        origin = np.array(self._graph.origin(), np.float32)
-        fields = {
-            "longest": self._graph.longest,
-            "dimension": self._graph.dimension,
-            "n_at_choice": self._graph.n_at_choice,
-            "n_bypassed": self._graph.n_bypassed,
+        state = self._graph.state()
+        sections = {
+            "nodes": nodes,
+            "origin": np.array(state.pop("origin"), np.float32),
+            "entries": np.array(state.pop("entries"), np.uint32),
         }
-        return fields, {"nodes": nodes, "origin": origin}
+        return state, sections
 
     def _restore(self, fields: dict[str, Any], sections: dict[str, memoryview]) -> None:
         nodes = np.frombuffer(sections["nodes"], np.uint8).reshape(-1, self._graph.node_bytes)
-        origin = np.frombuffer(sections["origin"], np.float32)
-        if not self._graph.restore(nodes, origin, **fields):
+        lists = {
+            "origin": np.frombuffer(sections["origin"], np.float32).tolist(),
+            "entries": np.frombuffer(sections["entries"], np.uint32).tolist(),
+        }
+        if not self._graph.restore(nodes, fields | lists):
             raise InvalidArgument("graph: expected the nodes of a graph; got others")
         self._use_rows()

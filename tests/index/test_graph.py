@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,7 @@ def test_every_level_makes_the_same_graph(isa: str, metric: Metric, dim: int) ->
     np.testing.assert_array_equal(
         found_in(got, base, queries, 10, 50), found_in(expected, base, queries, 10, 50)
     )
-    assert got.dimension == expected.dimension
+    assert got.state() == expected.state()
 
 
 @pytest.mark.parametrize("isa", LEVELS)
@@ -227,12 +228,103 @@ def test_a_degree_that_no_kernel_scans_is_refused(degree: int) -> None:
 
 def test_nodes_that_are_no_graph_are_refused() -> None:
     graph = made("scalar", 8, "l2", points(50, 8))
-    raw, origin = nodes_of(graph), np.array(graph.origin(), np.float32)
-    assert made("scalar", 8, "l2").restore(raw, origin, 0.0, 50, 0)
-    assert not made("scalar", 8, "l2").restore(raw[:20], origin, 0.0, 20, 0)
-    assert not made("scalar", 8, "l2").restore(raw, origin, 0.0, 51, 0)
+    raw, state = nodes_of(graph), graph.state()
+    assert made("scalar", 8, "l2").restore(raw, state)
+    assert not made("scalar", 8, "l2").restore(raw[:20], state)
+    assert not made("scalar", 8, "l2").restore(raw, state | {"origin": [0.0] * 7})
+    assert not made("scalar", 8, "l2").restore(raw, state | {"entries": [50]})
+    assert not made("scalar", 8, "l2").restore(raw, state | {"entries": []})
     raw[3, 16:20] = 255
-    assert not made("scalar", 8, "l2").restore(raw, origin, 0.0, 50, 0)
+    assert not made("scalar", 8, "l2").restore(raw, state)
+
+
+def topic(n: int, dim: int, distance: float, seed: int) -> F32Matrix:
+    """Return vectors close together, far from the origin in a direction of their own."""
+    rng = np.random.default_rng(seed)
+    centre = rng.normal(size=dim)
+    centre *= distance / np.linalg.norm(centre)
+    return np.ascontiguousarray(centre + 0.3 * rng.normal(size=(n, dim)), np.float32)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("batch", [1, 300, 2_000])
+def test_a_new_topic_far_from_all_others_is_found(metric: Metric, batch: int) -> None:
+    graph = index.create("graph", dim=32, metric=metric)
+    for seed in range(5):
+        graph.add(np.arange(2_000) + 10_000 * seed, topic(2_000, 32, 12.0, seed))
+    new, ids = topic(batch, 32, 12.0, 99), np.arange(batch) + 90_000
+    for begin in range(0, batch, 700):
+        graph.add(ids[begin : begin + 700], new[begin : begin + 700])
+    nearest = oracle.distances(new[::7], new, metric).argmin(axis=1)
+    found = graph.search(new[::7], 1, effort=40).ids[:, 0]
+    assert np.mean(found == ids[nearest]) > 0.9
+    old = topic(2_000, 32, 12.0, 0)
+    nearest = oracle.distances(old[::50], old, metric).argmin(axis=1)
+    assert np.mean(graph.search(old[::50], 1, effort=40).ids[:, 0] == nearest) > 0.9
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_topics_one_after_the_other_are_found_and_again_after_loading(
+    metric: Metric, tmp_path: Path
+) -> None:
+    graph = index.create("graph", dim=32, metric=metric)
+    topics = [topic(1_000, 32, 12.0, seed) for seed in range(8)]
+    for number, vectors in enumerate(topics):
+        graph.add(np.arange(1_000) + 1_000 * number, vectors)
+        if number % 3 == 2:
+            graph.save(tmp_path / "graph")
+            graph = index.load(tmp_path / "graph")
+        for known, some in enumerate(topics[: number + 1]):
+            nearest = oracle.distances(some[::20], some, metric).argmin(axis=1)
+            found = graph.search(some[::20], 1, effort=40).ids[:, 0]
+            assert np.mean(found == nearest + 1_000 * known) > 0.9
+
+
+@pytest.mark.parametrize("times", [1.2, 1.5, 3.0])
+@pytest.mark.parametrize("batch", [1, 200])
+def test_vectors_longer_than_the_first_are_found_as_if_all_had_come_at_once(
+    times: float, batch: int
+) -> None:
+    base, queries = points(4_200, 48), points(100, 48, 9)
+    base[4_000:] *= np.float32(times)
+    truth = np.argsort(oracle.distances(queries, base, "ip"), axis=1, kind="stable")[:, :10]
+
+    def recall_of(*batches: slice) -> float:
+        graph = index.create("graph", dim=48, metric="ip")
+        for some in batches:
+            graph.add(np.arange(4_200)[some], base[some])
+        found = graph.search(queries, 10, effort=60)
+        assert not found.certified
+        hits = [len(np.intersect1d(a, b)) for a, b in zip(found.ids, truth, strict=True)]
+        return float(np.mean(hits)) / 10
+
+    later = [slice(begin, begin + batch) for begin in range(4_000, 4_200, batch)]
+    assert recall_of(slice(0, 4_000), *later) > recall_of(slice(None)) - 0.03
+
+
+@pytest.mark.parametrize("size", [1e-25, 1e-38])
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+def test_vectors_too_small_for_float32_squares_are_scanned(metric: Metric, size: float) -> None:
+    base = points(5_000, 16) * np.float32(size)
+    graph = index.create("graph", dim=16, metric=metric)
+    graph.add(np.arange(5_000), base)
+    queries = points(20, 16, 9)
+    found = graph.search(queries, 10, effort=20)
+    truth = np.argsort(oracle.distances(queries, base, metric), axis=1, kind="stable")[:, :10]
+    assert found.certified
+    if metric == "ip":
+        np.testing.assert_array_equal(found.ids, truth)
+
+
+def test_queries_however_small_are_answered_under_inner_product() -> None:
+    base = points(5_000, 16)
+    graph = index.create("graph", dim=16, metric="ip")
+    graph.add(np.arange(5_000), base)
+    queries = points(50, 16, 9)
+    expected = graph.search(queries, 10, effort=60).ids
+    np.testing.assert_array_equal(
+        graph.search(queries * np.float32(2.0**-120), 10, effort=60).ids, expected
+    )
 
 
 def test_a_graph_that_ran_out_of_memory_is_scanned_and_then_built_anew() -> None:

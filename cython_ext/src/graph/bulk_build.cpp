@@ -207,7 +207,7 @@ void BulkBuild::look_along(std::uint32_t node) {
 
 void BulkBuild::choose(std::uint32_t node, const std::vector<Neighbour>& near) {
   Nodes kept;
-  n_forward_[node] = static_cast<std::uint8_t>(graph_.prune(near, &kept));
+  n_forward_[node] = static_cast<std::uint8_t>(graph_.prune(node, near, &kept));
   std::copy_n(kept.begin(), n_forward_[node],
               forward_.begin() + std::int64_t{node} * graph_.layout_.degree);
 }
@@ -239,7 +239,7 @@ void BulkBuild::link_both_ways(std::uint32_t node, const Nodes& parents) {
   const std::vector<Neighbour> near = graph_.by_distance(node, others);
   std::sort(others.begin(), others.end());
   Nodes kept;
-  graph_.prune(near, &kept);
+  graph_.prune(node, near, &kept);
   for (const Neighbour& candidate : nearest(node)) {  // scanning 32 edges costs what fewer do
     if (kept.size() == degree) break;
     if (!std::binary_search(others.begin(), others.end(), candidate.node)) {

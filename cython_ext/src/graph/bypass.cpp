@@ -18,13 +18,13 @@ void Bypass::run() {
     const std::vector<Neighbour> near = around(node);
     if (near.empty()) return;
     std::vector<std::uint32_t> kept;
-    graph_.prune(near, &kept);
+    graph_.prune(node, near, &kept);
     graph_.connect(node, kept);
   });
   for (std::uint32_t node = 0; node < graph_.size(); ++node) {
     if (is_removed_[node] == 0) graph_.adopt_if_orphan(node);
   }
-  graph_.choose_entries(graph_.n_at_choice_);
+  graph_.choose_entries(static_cast<std::uint32_t>(graph_.state_.n_at_choice));
   graph_.join_components();
 }
 

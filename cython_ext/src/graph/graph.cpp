@@ -27,6 +27,16 @@ constexpr int kFewestSigns = 128;
 /// Removed nodes that searches may pass over: so many, or a share of the others.
 constexpr std::int64_t kLeastInTheWay = 64, kShareInTheWay = 10;
 
+/// Of a node's edges this part at most leads to wards.
+constexpr int kWardShare = 4;
+
+/// The origin is chosen anew, and with it the graph made, once there are so many times as many
+/// vectors; with more than so many that is left.
+constexpr std::int64_t kGrowth = 8, kMostAnew = 16384;
+
+/// Inner product: room for norms to grow before the graph has to be made anew.
+constexpr double kHeadroom = 1.1;
+
 /// Fewer vectors than this are not worth a bulk build.
 constexpr std::int64_t kBulkVectors = 2048;
 
@@ -97,22 +107,30 @@ float Graph::distance(std::uint32_t a, std::uint32_t b) const {
 
 void Graph::add(const float* vectors, std::int64_t n, int threads) {
   if (n == 0) return;
-  if (origin_.empty()) choose_origin(vectors, n);
+  if (state_.origin.empty()) choose_origin(vectors, n);
   const std::int64_t before = size();
-  const std::uint32_t chosen_before = n_at_choice_;
+  const std::int64_t chosen_before = state_.n_at_choice;
   if (before + n > kMaxNodes) throw std::overflow_error("a graph has at most 2^31 nodes");
   nodes_.grow(n);
+  forget_guardians(static_cast<std::uint32_t>(before));
   for_each(n, 256, threads, [&](std::int64_t i) {
     store(static_cast<std::uint32_t>(before + i), vectors + i * settings_.dim,
           SearchScratch::of_this_thread());
   });
+  if (is_product()) {
+    for (std::int64_t i = before; i < size(); ++i) {
+      const float squares = nodes_[static_cast<std::uint32_t>(i)].header().squares;
+      longest_seen_ = std::max(longest_seen_, std::sqrt(squares));
+    }
+  }
   if (n >= kBulkVectors && n >= before) {
+    forget_guardians(0);
     BulkBuild(*this, threads).run();
   } else {
     Insertion(*this, threads).run(static_cast<std::uint32_t>(before));
   }
   if (n_connected_ == before) n_connected_ = size();
-  if (n_at_choice_ != chosen_before) measure_dimension(threads);
+  if (state_.n_at_choice != chosen_before) measure_dimension(threads);
 }
 
 void Graph::remove(const std::int64_t* nodes, std::int64_t n, int threads) {
@@ -121,10 +139,16 @@ void Graph::remove(const std::int64_t* nodes, std::int64_t n, int threads) {
     n_removed_ += 1 - is_removed;
     is_removed = 1;
   }
-  const std::int64_t n_live = size() - n_removed_, n_in_the_way = n_removed_ - n_bypassed_;
+  const std::int64_t n_live = size() - n_removed_, n_in_the_way = n_removed_ - state_.n_bypassed;
   if (n_in_the_way <= std::max(kLeastInTheWay, n_live / kShareInTheWay)) return;
   if (n_live > 0) Bypass(*this, threads).run();
-  n_bypassed_ = n_removed_;
+  state_.n_bypassed = n_removed_;
+}
+
+bool Graph::is_outgrown() const {
+  constexpr float kTolerance = 1.02f;  // int8 vectors are not as long as theirs to the last bit
+  return longest_seen_ > kTolerance * state_.longest ||
+         (size() <= kMostAnew && size() >= kGrowth * state_.n_at_origin);
 }
 
 double Graph::unit_scale(const float* vector) const {
@@ -136,21 +160,22 @@ double Graph::unit_scale(const float* vector) const {
 /// The mean of the first vectors: int8 steps are then spent on what differs between vectors.
 void Graph::choose_origin(const float* vectors, std::int64_t n) {
   const int dim = settings_.dim;
+  state_.n_at_origin = n;
   std::vector<double> sums(static_cast<std::size_t>(dim));
   for (std::int64_t i = 0; i < n; ++i) {
     const float* vector = vectors + i * dim;
     const double scale = unit_scale(vector);
     for (int j = 0; j < dim; ++j) sums[j] += scale * vector[j];
   }
-  origin_.resize(sums.size());
+  state_.origin.resize(sums.size());
   for (std::size_t j = 0; j < sums.size(); ++j) {
-    origin_[j] = static_cast<float>(sums[j] / static_cast<double>(n));
+    state_.origin[j] = static_cast<float>(sums[j] / static_cast<double>(n));
   }
   if (!is_product()) return;
   for (std::int64_t i = 0; i < n; ++i) {
     const double length =
-        std::sqrt(kernels_.squared_distance(vectors + i * dim, origin_.data(), dim));
-    longest_ = std::max(longest_, static_cast<float>(length));
+        std::sqrt(kernels_.squared_distance(vectors + i * dim, state_.origin.data(), dim));
+    state_.longest = std::max(state_.longest, static_cast<float>(kHeadroom * length));
   }
 }
 
@@ -160,11 +185,11 @@ void Graph::store(std::uint32_t node, const float* vector, SearchScratch& scratc
   const int dim = settings_.dim;
   float* input = at_least(scratch.input, dim + 1);
   const double unit = unit_scale(vector);
-  for (int j = 0; j < dim; ++j) input[j] = static_cast<float>(unit * vector[j] - origin_[j]);
+  for (int j = 0; j < dim; ++j) input[j] = static_cast<float>(unit * vector[j] - state_.origin[j]);
   if (is_product()) {
     const double squares = kernels_.dot_product(input, input, dim);
-    input[dim] =
-        static_cast<float>(std::sqrt(std::max(double{longest_} * longest_ - squares, 0.0)));
+    input[dim] = static_cast<float>(
+        std::sqrt(std::max(double{state_.longest} * state_.longest - squares, 0.0)));
   }
   float* rotated = at_least(scratch.rotated, layout_.dim);
   rotation_.apply(kernels_, input, rotated);
@@ -229,17 +254,26 @@ std::vector<Neighbour> Graph::by_distance(std::uint32_t node,
   return near;
 }
 
-std::size_t Graph::prune(const std::vector<Neighbour>& nearest,
+std::size_t Graph::prune(std::uint32_t node, const std::vector<Neighbour>& nearest,
                          std::vector<std::uint32_t>* kept) const {
   const auto degree = static_cast<std::size_t>(layout_.degree);
   kept->clear();
   std::vector<std::uint32_t> left_out;
+  auto n_wards = static_cast<std::size_t>(
+      std::count_if(nearest.begin(), nearest.end(),
+                    [&](const Neighbour& candidate) { return is_ward(candidate.node, node); }));
   for (const Neighbour& candidate : nearest) {
     if (kept->size() == degree) return degree;
+    if (n_wards > 0 && is_ward(candidate.node, node)) {
+      kept->push_back(candidate.node);
+      --n_wards;
+      continue;
+    }
     const auto is_nearer = [&](std::uint32_t other) {
       return kSlack * distance(other, candidate.node) < candidate.distance;
     };
-    const bool covered = std::any_of(kept->begin(), kept->end(), is_nearer);
+    const bool covered =
+        kept->size() + n_wards == degree || std::any_of(kept->begin(), kept->end(), is_nearer);
     (covered ? &left_out : kept)->push_back(candidate.node);
   }
   const std::size_t n_chosen = kept->size();
@@ -247,6 +281,24 @@ std::size_t Graph::prune(const std::vector<Neighbour>& nearest,
   kept->insert(kept->end(), left_out.begin(),
                left_out.begin() + static_cast<std::ptrdiff_t>(n_more));
   return n_chosen;
+}
+
+bool Graph::has_room(std::uint32_t guardian) const {
+  return nodes_[guardian].header().n_wards < layout_.degree / kWardShare;
+}
+
+bool Graph::guard(std::uint32_t guardian, std::uint32_t ward) {
+  if (!has_room(guardian)) return false;
+  ++nodes_[guardian].header().n_wards;
+  nodes_[ward].header().guardian = guardian;
+  return true;
+}
+
+void Graph::forget_guardians(std::uint32_t begin) {
+  for (std::uint32_t node = begin; node < size(); ++node) {
+    nodes_[node].header().guardian = node;
+    nodes_[node].header().n_wards = 0;
+  }
 }
 
 void Graph::adopt_if_orphan(std::uint32_t node) {
@@ -266,31 +318,40 @@ void Graph::adopt(std::uint32_t parent, std::uint32_t child) {
     children.push_back(child);
   } else {  // one of the farther half, not always the same
     const auto half = static_cast<std::uint32_t>(layout_.degree / 2);
-    children[half + Random(child).below(half)] = child;
+    std::uint32_t at = Random(child).below(half);
+    while (is_ward(children[half + at], parent)) at = (at + 1) % half;  // they are fewer than half
+    children[half + at] = child;
   }
   connect(parent, children);
 }
 
 void Graph::choose_entries(std::uint32_t n) {
-  n_at_choice_ = n;
+  state_.n_at_choice = n;
   const auto wanted = static_cast<std::uint32_t>(4.0 * std::sqrt(static_cast<double>(n)));
   Random random(settings_.seed + 1);
-  entries_ = sample(n, std::min(std::max(wanted, std::uint32_t{kEdgeBlock}), kMostEntries), random);
+  state_.entries =
+      sample(n, std::min(std::max(wanted, std::uint32_t{kEdgeBlock}), kMostEntries), random);
   const auto is_removed = [this](std::uint32_t node) {
     return nodes_[node].header().is_removed != 0;
   };
-  if (!std::all_of(entries_.begin(), entries_.end(), is_removed)) {
-    entries_.erase(std::remove_if(entries_.begin(), entries_.end(), is_removed), entries_.end());
+  if (!std::all_of(state_.entries.begin(), state_.entries.end(), is_removed)) {
+    state_.entries.erase(std::remove_if(state_.entries.begin(), state_.entries.end(), is_removed),
+                         state_.entries.end());
   }
-  const std::size_t n_places = (entries_.size() + kEdgeBlock - 1) / kEdgeBlock * kEdgeBlock;
+  encode_entries();
+}
+
+void Graph::encode_entries() {
+  const auto& entries = state_.entries;
+  const std::size_t n_places = (entries.size() + kEdgeBlock - 1) / kEdgeBlock * kEdgeBlock;
   std::vector<float> offsets(n_places), slopes(n_places);
   std::vector<std::uint8_t> signs(layout_.dim / 8);
   const AlignedVector<std::int8_t> zeros(layout_.dim);
   entry_codes_.assign(n_places / kEdgeBlock * static_cast<std::size_t>(layout_.block_bytes()), 0);
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
-    const NodeHeader& header = nodes_[entries_[i]].header();
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const NodeHeader& header = nodes_[entries[i]].header();
     Residual residual{signs.data(), 0.0f, 0.0f};
-    kernels_.residual({zeros.data(), 0.0f}, vector(entries_[i]), layout_.dim, &residual);
+    kernels_.residual({zeros.data(), 0.0f}, vector(entries[i]), layout_.dim, &residual);
     const auto block = static_cast<std::int64_t>(i) / kEdgeBlock;
     spread(signs.data(), layout_.dim, static_cast<int>(i) % kEdgeBlock,
            entry_codes_.data() + block * layout_.block_bytes());
@@ -309,27 +370,25 @@ void Graph::save_nodes(std::uint8_t* out) const {
   }
 }
 
-bool Graph::restore(const std::uint8_t* nodes, std::int64_t n, const float* origin, float longest,
-                    float dimension, std::int64_t n_at_choice, std::int64_t n_bypassed) {
-  if (n_at_choice < 1 || n_at_choice > n) return false;
+bool Graph::restore(const std::uint8_t* nodes, std::int64_t n, const GraphState& state) {
+  const auto is_node = [n](std::uint32_t node) { return node < n; };
+  if (state.origin.size() != static_cast<std::size_t>(settings_.dim) || state.entries.empty() ||
+      !std::all_of(state.entries.begin(), state.entries.end(), is_node)) {
+    return false;
+  }
   nodes_.grow(n);
   for (std::int64_t i = 0; i < n; ++i) {
     const Node node = nodes_[static_cast<std::uint32_t>(i)];
-    std::memcpy(&node.header(), nodes + i * layout_.stride,
-                static_cast<std::size_t>(layout_.stride));
-    n_removed_ += node.header().is_removed != 0 ? 1 : 0;
-    if (node.header().n_edges < 0 || node.header().n_edges > layout_.degree) return false;
-    for (int edge = 0; edge < layout_.degree; ++edge) {
-      if (node.neighbours()[edge] >= n) return false;
-    }
+    NodeHeader& header = node.header();
+    std::memcpy(&header, nodes + i * layout_.stride, static_cast<std::size_t>(layout_.stride));
+    if (header.n_edges < 0 || header.n_edges > layout_.degree) return false;
+    if (!std::all_of(node.neighbours(), node.neighbours() + layout_.degree, is_node)) return false;
+    n_removed_ += header.is_removed != 0 ? 1 : 0;
+    if (is_product()) longest_seen_ = std::max(longest_seen_, std::sqrt(header.squares));
   }
   n_connected_ = n;
-  n_bypassed_ = n_bypassed;
-  n_at_join_ = n;
-  origin_.assign(origin, origin + settings_.dim);
-  longest_ = longest;
-  dimension_ = dimension;
-  choose_entries(static_cast<std::uint32_t>(n_at_choice));
+  state_ = state;
+  encode_entries();
   return true;
 }
 

@@ -15,10 +15,15 @@ constexpr int kStarts = 4;
 /// The beam is so many times as wide as the effort: the farthest that any query goes.
 constexpr std::int64_t kWidest = 2;
 
-/// The intrinsic dimension is measured at so many nodes, from how much farther their neighbour of
-/// the higher rank is than that of the lower one.
+/// Once a search has found so many nodes it takes the next one before it has scored the edges of
+/// the last: its memory is on the way meanwhile. Before, that would lead it astray.
+constexpr std::size_t kSettled = 10;
+
+/// The intrinsic dimension is measured at so many nodes, from the distance at which they have so
+/// many neighbours on average, in terms of that of the lowest rank. Medians would not do: the mean
+/// is what a search costs, and comes from the few nodes around which there are many.
 constexpr std::uint32_t kProbes = 128;
-constexpr std::size_t kLowRank = 10, kHighRank = 100;
+constexpr std::size_t kLowestRank = 10, kMeanRank = 40, kHighestRank = 100;
 constexpr float kLeastDimension = 2.0f, kMostDimension = 256.0f;
 
 /// Greatest int16 step of a query: its product with an int8 vector must fit 32 bits.
@@ -51,14 +56,14 @@ void Graph::prepare(const float* query, SearchScratch& scratch) const {
   float* input = at_least(scratch.input, dim + 1);
   scratch.norm = settings_.metric == Metric::l2 ? 0.0 : norm(query, dim);
   if (is_product()) {  // lengthened as the nodes are: estimates err by |q - node|
-    auto scale = scratch.norm > 0.0 ? static_cast<float>(longest_ / scratch.norm) : 1.0f;
-    if (!(scale > 0.0f && std::isfinite(scale))) scale = 1.0f;
-    for (int j = 0; j < dim; ++j) input[j] = query[j] * scale;
+    const bool is_long = scratch.norm > 0.0 && state_.longest > 0.0f;
+    const double scale = is_long ? state_.longest / scratch.norm : 1.0;
+    for (int j = 0; j < dim; ++j) input[j] = static_cast<float>(query[j] * scale);
     input[dim] = 0.0f;
   } else {
     const bool is_direction = settings_.metric == Metric::cosine && scratch.norm > 0.0;
     const auto unit = static_cast<float>(is_direction ? 1.0 / scratch.norm : 1.0);
-    for (int j = 0; j < dim; ++j) input[j] = query[j] * unit - origin_[j];
+    for (int j = 0; j < dim; ++j) input[j] = query[j] * unit - state_.origin[j];
   }
   scratch.length = norm(input, dim);
   rotation_.apply(kernels_, input, at_least(scratch.rotated, layout_.dim));
@@ -88,7 +93,7 @@ void Graph::prepare_rotated(SearchScratch& scratch) const {
                       at_least(scratch.sign_entries, std::int64_t{4} * dim));
   scratch.signs = {scratch.sign_entries.data(), 2.0f * widest / top,
                    -static_cast<float>(dim / 4) * widest};
-  const double node_squares = is_product() ? double{longest_} * longest_ : 0.0;
+  const double node_squares = is_product() ? double{state_.longest} * state_.longest : 0.0;
   scratch.key_of_zero = static_cast<float>(-(scratch.length * scratch.length + node_squares));
 }
 
@@ -99,15 +104,15 @@ void Graph::enter(SearchScratch& scratch) const {
   EdgeScan scan{};
   scan.factor_scale = entry_scale_;
   scan.threshold = std::numeric_limits<float>::infinity();
-  for (std::size_t begin = 0; begin < entries_.size(); begin += kEdgeBlock) {
+  for (std::size_t begin = 0; begin < state_.entries.size(); begin += kEdgeBlock) {
     scan.codes = entry_codes_.data() + begin / kEdgeBlock * layout_.block_bytes();
     scan.offsets = entry_offsets_.data() + begin;
     scan.slopes = entry_slopes_.data() + begin;
     std::uint32_t below = kernels_.score_edges(scan, scratch.signs, layout_.dim, keys);
     for (; below != 0; below &= below - 1) {
       const auto i = static_cast<std::size_t>(__builtin_ctz(below));
-      if (begin + i >= entries_.size()) break;
-      const std::uint64_t entry = BeamEntry::of(keys[i], entries_[begin + i]);
+      if (begin + i >= state_.entries.size()) break;
+      const std::uint64_t entry = BeamEntry::of(keys[i], state_.entries[begin + i]);
       if (n_starts == kStarts && entry >= starts[kStarts - 1]) continue;
       int at = n_starts < kStarts ? n_starts++ : kStarts - 1;
       for (; at > 0 && starts[at - 1] > entry; --at) starts[at] = starts[at - 1];
@@ -133,10 +138,10 @@ Reach Graph::reach_of(std::int64_t k, std::int64_t effort, const GraphRows& rows
     return static_cast<int>(
         std::min(static_cast<double>(wanted) / share, static_cast<double>(size())));
   };
-  if (dimension_ == 0.0f || width(effort) == size()) return {width(effort), 0};
+  if (state_.dimension == 0.0f || width(effort) == size()) return {width(effort), 0};
   const double ranks = static_cast<double>(effort) / static_cast<double>(k);
   return {width(kWidest * effort), static_cast<std::size_t>(k),
-          static_cast<float>(std::pow(ranks, 2.0 / dimension_))};
+          static_cast<float>(std::pow(ranks, 2.0 / state_.dimension))};
 }
 
 float Graph::farthest(const SearchScratch& scratch, const Reach& reach) const {
@@ -158,8 +163,11 @@ void Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphRows* fi
   float farthest = std::numeric_limits<float>::infinity();
   float keys[kEdgeBlock];
   std::uint64_t fresh[kEdgeBlock];
-  for (std::uint32_t at = beam.pop(farthest); at != Beam::kNone; at = beam.pop(farthest)) {
-    if (const std::uint32_t next = beam.peek(); next != Beam::kNone) nodes_.prefetch(next);
+  std::uint32_t at = beam.pop(farthest);
+  bool is_whole = false;  // asked for to its end
+  while (at != Beam::kNone) {
+    const bool is_settled = scratch.found.size() >= kSettled;
+    const std::uint32_t upcoming = is_settled ? beam.pop(farthest) : beam.peek();
     const Node node = nodes_[at];
     const NodeHeader& header = node.header();
     const std::int32_t dot = kernels_.dot_i16i8(scratch.values.data(), node.vector(), layout_.dim);
@@ -167,16 +175,20 @@ void Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphRows* fi
     scan.node_key = header.term - 2.0f * (scratch.step * header.scale) * static_cast<float>(dot);
     if (filter == nullptr ? header.is_removed == 0 : filter->allow(at)) {
       scratch.found.push_back(BeamEntry::of(scan.node_key, at));
-      if (keep_least(scratch.nearest, reach.k, scan.node_key))
+      if (keep_least(scratch.nearest, reach.k, scan.node_key)) {
         farthest = this->farthest(scratch, reach);
+      }
     }
     scan.factor_scale = header.factor_scale;
+    if (!is_whole) nodes_.prefetch_rest(at);
+    if (upcoming != Beam::kNone) nodes_.prefetch(upcoming);
     for (int block = 0; block < n_blocks && block * kEdgeBlock < header.n_edges; ++block) {
       scan.codes = node.codes(block);
       scan.offsets = node.offsets() + block * kEdgeBlock;
       scan.slopes = node.slopes() + block * kEdgeBlock;
       scan.threshold = std::min(beam.threshold(), farthest);
       std::uint32_t below = kernels_.score_edges(scan, scratch.signs, layout_.dim, keys);
+      if (block == 0 && upcoming != Beam::kNone) nodes_.prefetch_rest(upcoming);
       const int n_edges = header.n_edges - block * kEdgeBlock;
       if (n_edges < kEdgeBlock) below &= (std::uint32_t{1} << n_edges) - 1;
       int n_fresh = 0;
@@ -187,36 +199,48 @@ void Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphRows* fi
       }
       if (n_fresh > 0) beam.merge(fresh, n_fresh);
     }
-    if (const std::uint32_t next = beam.peek(); next != Beam::kNone) nodes_.prefetch(next);
+    at = is_settled && upcoming != Beam::kNone ? upcoming : beam.pop(farthest);
+    if (at == Beam::kNone) break;
+    is_whole = at == upcoming;
+    if (!is_whole) nodes_.prefetch(at);
   }
 }
 
 void Graph::measure_dimension(int threads) {
   const auto n = static_cast<std::uint32_t>(size());
-  if (n < 2 * kHighRank) return;
+  if (n < 2 * kHighestRank) return;
   Random random(settings_.seed + 3);
   const std::vector<std::uint32_t> probes = sample(n, std::min(n, kProbes), random);
-  std::vector<float> growths(probes.size());
+  std::vector<std::vector<float>> growths_at(probes.size());
   for_each(static_cast<std::int64_t>(probes.size()), 1, threads, [&](std::int64_t i) {
     SearchScratch& scratch = SearchScratch::of_this_thread();
     prepare(probes[static_cast<std::size_t>(i)], scratch);
-    walk(scratch, {static_cast<int>(kHighRank), 0});
+    walk(scratch, {static_cast<int>(kHighestRank), 0});
     auto& found = scratch.found;
-    if (found.size() < kHighRank) return;
+    if (found.size() < kHighestRank) return;
+    std::sort(found.begin(), found.end());
     const auto squared_distance = [&](std::size_t rank) {
-      const auto at = found.begin() + static_cast<std::ptrdiff_t>(rank - 1);
-      std::nth_element(found.begin(), at, found.end());
-      return BeamEntry::key(*at) - scratch.key_of_zero;
+      return BeamEntry::key(found[rank - 1]) - scratch.key_of_zero;
     };
-    const float low = squared_distance(kLowRank), high = squared_distance(kHighRank);
-    if (low > 0.0f) growths[static_cast<std::size_t>(i)] = 0.5f * std::log(high / low);
+    const float lowest = squared_distance(kLowestRank);
+    if (!(lowest > 0.0f)) return;
+    for (std::size_t rank = kLowestRank + 1; rank <= kHighestRank; ++rank) {
+      growths_at[static_cast<std::size_t>(i)].push_back(0.5f *
+                                                        std::log(squared_distance(rank) / lowest));
+    }
   });
-  growths.erase(std::remove(growths.begin(), growths.end(), 0.0f), growths.end());
-  if (growths.empty()) return;
-  const auto middle = growths.begin() + static_cast<std::ptrdiff_t>(growths.size() / 2);
-  std::nth_element(growths.begin(), middle, growths.end());
-  const float rank_growth = std::log(static_cast<float>(kHighRank) / kLowRank);
-  dimension_ = std::clamp(rank_growth / *middle, kLeastDimension, kMostDimension);
+  std::vector<float> growths;
+  std::size_t n_measured = 0;
+  for (const std::vector<float>& some : growths_at) {
+    growths.insert(growths.end(), some.begin(), some.end());
+    n_measured += some.empty() ? 0 : 1;
+  }
+  if (n_measured == 0) return;
+  const auto at_mean =
+      growths.begin() + static_cast<std::ptrdiff_t>(n_measured * (kMeanRank - kLowestRank));
+  std::nth_element(growths.begin(), at_mean, growths.end());
+  const float ranks = std::log(static_cast<float>(kMeanRank) / kLowestRank);
+  state_.dimension = std::clamp(ranks / *at_mean, kLeastDimension, kMostDimension);
 }
 
 std::vector<std::uint32_t> Graph::met_on_the_way_to(std::uint32_t node) const {
@@ -250,6 +274,12 @@ double Graph::true_distance(const float* query, double query_norm, const GraphRo
   return norms == 0.0 ? 1.0 : std::max(1.0 - dot / norms, 0.0);
 }
 
+void Graph::prefetch_row(const GraphRows& rows, std::int64_t slot) const {
+  const auto* row = reinterpret_cast<const std::uint8_t*>(rows.vectors + slot * settings_.dim);
+  const std::int64_t n_bytes = std::min<std::int64_t>(4 * settings_.dim, kPrefetchedBytes);
+  for (std::int64_t at = 0; at < n_bytes; at += 64) __builtin_prefetch(row + at, 0, 3);
+}
+
 void Graph::measure(const float* query, std::int64_t k, const GraphRows& rows,
                     SearchScratch& scratch) const {
   auto& found = scratch.found;
@@ -265,14 +295,11 @@ void Graph::measure(const float* query, std::int64_t k, const GraphRows& rows,
   answers.clear();
   for (const std::uint64_t entry : found) {
     const std::int64_t slot = rows.slots[BeamEntry::node(entry)];
-    answers.push_back({0.0, rows.ids[slot], slot});
-    const auto* row = reinterpret_cast<const char*>(rows.vectors + slot * settings_.dim);
-    for (std::int64_t at = 0; at < settings_.dim * 4; at += 64) {
-      __builtin_prefetch(row + at, 0, 3);
-    }
+    if (slot >= 0) answers.push_back({0.0, rows.ids[slot], slot});
   }
-  for (Answer& answer : answers) {
-    answer.distance = true_distance(query, scratch.norm, rows, answer.slot);
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    if (i + 1 < answers.size()) prefetch_row(rows, answers[i + 1].slot);
+    answers[i].distance = true_distance(query, scratch.norm, rows, answers[i].slot);
   }
 }
 

@@ -20,22 +20,27 @@ void Insertion::run(std::uint32_t begin) {
     const std::uint32_t batch = std::clamp(begin / kBatchShare, kLeastBatch, kMostBatch);
     const std::uint32_t stop = std::min(begin + batch, end);
     take_in(begin, stop);
-    if (stop >= 2 * graph_.n_at_choice_) graph_.choose_entries(stop);
+    if (stop >= 2 * graph_.state_.n_at_choice) graph_.choose_entries(stop);
     begin = stop;
   }
-  // A node that changes its neighbours may give up the only way to others.
-  if (graph_.size() - graph_.n_at_join_ > graph_.n_at_join_ / 4) graph_.join_components();
+  if (graph_.size() - graph_.state_.n_at_join > graph_.state_.n_at_join / 4)
+    graph_.join_components();
 }
 
 void Insertion::take_in(std::uint32_t begin, std::uint32_t end) {
-  std::vector<Nodes> parents(end - begin);
+  std::vector<Place> places(end - begin);
   for_each(end - begin, 1, threads_, [&](std::int64_t i) {
-    parents[static_cast<std::size_t>(i)] =
+    places[static_cast<std::size_t>(i)] =
         connect(begin + static_cast<std::uint32_t>(i), begin, end);
   });
   std::vector<std::pair<std::uint32_t, std::uint32_t>> links;  // parent, child
+  const std::size_t n_entries = graph_.state_.entries.size();
   for (std::uint32_t node = begin; node < end; ++node) {
-    for (const std::uint32_t parent : parents[node - begin]) links.emplace_back(parent, node);
+    const Place& place = places[node - begin];
+    for (const std::uint32_t parent : place.parents) links.emplace_back(parent, node);
+    const std::uint32_t guardian = find_guardian(node, place);
+    if (guardian != node) links.emplace_back(guardian, node);
+    if (place.is_apart && guardian < begin) graph_.state_.entries.push_back(node);
   }
   std::sort(links.begin(), links.end());
   std::vector<std::size_t> begins;
@@ -50,27 +55,50 @@ void Insertion::take_in(std::uint32_t begin, std::uint32_t end) {
     for (std::size_t j = begins[i]; j < begins[i + 1]; ++j) children.push_back(links[j].second);
     adopt(links[begins[i]].first, children);
   });
-  for (std::uint32_t node = begin; node < end; ++node) graph_.adopt_if_orphan(node);
+  if (graph_.state_.entries.size() > n_entries) graph_.encode_entries();
 }
 
-Insertion::Nodes Insertion::connect(std::uint32_t node, std::uint32_t begin, std::uint32_t end) {
+/// One that came before, so that over guardians the first node leads to all: a neighbour, or the
+/// nearest there is with room.
+std::uint32_t Insertion::find_guardian(std::uint32_t node, const Place& place) {
+  for (const Nodes* some : {&place.parents, &place.earlier}) {
+    for (const std::uint32_t other : *some) {
+      if (other < node && graph_.guard(other, node)) return other;
+    }
+  }
+  for (std::uint32_t other = node; other-- > 0;) {
+    if (graph_.guard(other, node)) return other;
+  }
+  return node;
+}
+
+Insertion::Place Insertion::connect(std::uint32_t node, std::uint32_t begin, std::uint32_t end) {
+  constexpr std::size_t kMostEarlier = 8;
   Nodes others = graph_.met_on_the_way_to(node);
   for (std::uint32_t peer = begin; peer < end; ++peer) others.push_back(peer);
   std::vector<Neighbour> near = graph_.by_distance(node, std::move(others));
+  Place place;
+  const std::uint32_t end_of_earlier = begin > 0 ? begin : node;
+  for (const Neighbour& other : near) {
+    if (place.earlier.size() == kMostEarlier) break;
+    if (other.node < end_of_earlier) place.earlier.push_back(other.node);
+  }
   const auto n_looked_at = static_cast<std::size_t>(graph_.settings_.build_effort);
   if (near.size() > n_looked_at) near.resize(n_looked_at);
-  Nodes kept;
-  const std::size_t n_parents = graph_.prune(near, &kept);
-  graph_.connect(node, kept);
-  kept.resize(n_parents);
-  return kept;
+  place.is_apart = begin > 0 && std::none_of(near.begin(), near.end(), [begin](const Neighbour& a) {
+                     return a.node < begin;
+                   });
+  const std::size_t n_parents = graph_.prune(node, near, &place.parents);
+  graph_.connect(node, place.parents);
+  place.parents.resize(n_parents);
+  return place;
 }
 
 void Insertion::adopt(std::uint32_t parent, const Nodes& children) {
   Nodes others = graph_.neighbours_of(parent);
   others.insert(others.end(), children.begin(), children.end());
   Nodes kept;
-  graph_.prune(graph_.by_distance(parent, std::move(others)), &kept);
+  graph_.prune(parent, graph_.by_distance(parent, std::move(others)), &kept);
   graph_.connect(parent, kept);
 }
 

@@ -66,6 +66,17 @@ struct GraphRows {
   }
 };
 
+/// What a graph is, beside its settings and its nodes.
+struct GraphState {
+  std::vector<float> origin;           // subtracted from every vector; empty before the first
+  std::vector<std::uint32_t> entries;  // nodes where searches may begin
+  float longest = 0.0f;                // inner product: the norm that vectors are lengthened to
+  float dimension = 0.0f;              // intrinsic, around the nodes; 0 while it is not known
+  // Numbers of nodes: those the origin and the entries were chosen among, those there were when
+  // components were joined, and those that are bypassed.
+  std::int64_t n_at_origin = 0, n_at_choice = 0, n_at_join = 0, n_bypassed = 0;
+};
+
 /// A row that may be among the nearest.
 struct Answer {
   double distance;
@@ -128,20 +139,17 @@ class Graph {
   bool search(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
               const GraphRows& rows, int threads, std::int64_t* ids, float* distances) const;
 
-  /// What a graph is saved as: its nodes (size(), node_bytes()), its origin (dim,), longest,
-  /// dimension, and the numbers of nodes among which the entries were chosen, and that are
-  /// bypassed.
+  /// Whether what the first vectors decided does not fit those there are: made anew from all of
+  /// them, a graph would find more.
+  bool is_outgrown() const;
+
+  /// What a graph is saved as: its state, and its nodes (size(), node_bytes()).
+  const GraphState& state() const { return state_; }
   std::int64_t node_bytes() const { return layout_.stride; }
   void save_nodes(std::uint8_t* out) const;
-  const std::vector<float>& origin() const { return origin_; }
-  float longest() const { return longest_; }
-  float dimension() const { return dimension_; }
-  std::int64_t n_at_choice() const { return n_at_choice_; }
-  std::int64_t n_bypassed() const { return n_bypassed_; }
 
-  /// Makes an empty graph what was saved. False where the nodes cannot be a graph's.
-  bool restore(const std::uint8_t* nodes, std::int64_t n, const float* origin, float longest,
-               float dimension, std::int64_t n_at_choice, std::int64_t n_bypassed);
+  /// Makes an empty graph what was saved. False where that cannot be a graph.
+  bool restore(const std::uint8_t* nodes, std::int64_t n, const GraphState& state);
 
  private:
   friend class BulkBuild;
@@ -172,20 +180,33 @@ class Graph {
   std::vector<std::uint32_t> met_on_the_way_to(std::uint32_t node) const;
   /// Other nodes by distance from a node, which is left out, each once.
   std::vector<Neighbour> by_distance(std::uint32_t node, std::vector<std::uint32_t> others) const;
-  /// Keeps up to `degree` of a node's neighbours, which come nearest first: those that none kept
-  /// before is much nearer to, and then the nearest of the others. Returns how many the first are.
-  std::size_t prune(const std::vector<Neighbour>& nearest, std::vector<std::uint32_t>* kept) const;
+  /// Keeps up to `degree` of a node's neighbours, which come nearest first: its wards, those that
+  /// none kept before is much nearer to, and then the nearest of the others. Returns how many there
+  /// are of the first two.
+  std::size_t prune(std::uint32_t node, const std::vector<Neighbour>& nearest,
+                    std::vector<std::uint32_t>* kept) const;
   /// Makes a node that none of its neighbours has for a neighbour that of the nearest one.
   void adopt_if_orphan(std::uint32_t node);
-  /// Makes a node a child of another, which gives up a far one where it has too many.
+  /// Makes a node a child of another, which gives up a far one, no ward, where it has too many.
   void adopt(std::uint32_t parent, std::uint32_t child);
-  /// Lets every node that is not removed be reached from the first entry, and it from them.
+  /// Makes a node the guardian of another; false if it has too many wards.
+  bool guard(std::uint32_t guardian, std::uint32_t ward);
+  bool has_room(std::uint32_t guardian) const;
+  bool is_ward(std::uint32_t node, std::uint32_t guardian) const {
+    return node != guardian && nodes_[node].header().guardian == guardian;
+  }
+  void forget_guardians(std::uint32_t begin);
+  /// Gives every node that is not removed a guardian, and so a way from the first entry; and one
+  /// there to those that had no way.
   void join_components();
-  bool join_components_once();  // whether any had to be
-  /// The nearest to a node that greedy steps over reached nodes come to.
-  std::uint32_t nearest_reached(std::uint32_t node, const std::vector<std::uint8_t>& is_reached);
+  bool join_components_once();  // whether any had none
+  /// The nearest to a node, of those with room for a ward, that greedy steps over reached nodes
+  /// come to.
+  std::uint32_t nearest_reached(std::uint32_t node,
+                                const std::vector<std::uint8_t>& is_reached) const;
   /// Chooses among the first n nodes, which must have their edges, those that are not removed.
   void choose_entries(std::uint32_t n);
+  void encode_entries();
 
   void prepare(const float* query, SearchScratch& scratch) const;
   void prepare(std::uint32_t node, SearchScratch& scratch) const;
@@ -196,6 +217,7 @@ class Graph {
   float farthest(const SearchScratch& scratch, const Reach& reach) const;
   Reach reach_of(std::int64_t k, std::int64_t effort, const GraphRows& rows) const;
   /// Measures the nodes that were found and may be among the k nearest.
+  void prefetch_row(const GraphRows& rows, std::int64_t slot) const;
   void measure(const float* query, std::int64_t k, const GraphRows& rows,
                SearchScratch& scratch) const;
   /// Measures how fast the number of nodes grows with the distance.
@@ -211,15 +233,11 @@ class Graph {
   NodeLayout layout_;
   Rotation rotation_;
   NodeStore nodes_;
-  std::vector<float> origin_;  // subtracted from every vector; empty before the first
-  std::int64_t n_connected_ = 0, n_removed_ = 0, n_bypassed_ = 0;
-  std::int64_t n_at_join_ = 0;  // nodes there were when components were joined
-  float longest_ = 0.0f;        // inner product: the norm that vectors are lengthened to
-  float dimension_ = 0.0f;      // intrinsic, around the nodes; 0 while it is not known
+  GraphState state_;
+  std::int64_t n_connected_ = 0, n_removed_ = 0;
+  float longest_seen_ = 0.0f;  // inner product: the greatest norm of a node
 
-  // Some nodes at random, by the signs of their vectors: where searches begin.
-  std::vector<std::uint32_t> entries_;
-  std::uint32_t n_at_choice_ = 0;  // nodes there were
+  // The entries, by the signs of their vectors.
   AlignedVector<std::uint8_t> entry_codes_;
   std::vector<Half> entry_offsets_, entry_slopes_;
   float entry_scale_ = 0.0f;

@@ -21,10 +21,17 @@ class Insertion {
  private:
   using Nodes = std::vector<std::uint32_t>;
 
+  /// Where a node of a batch is.
+  struct Place {
+    Nodes parents;          // nodes that it should be a neighbour of
+    Nodes earlier;          // the nearest of those that were there before the batch
+    bool is_apart = false;  // none of these is among the nodes it looked at
+  };
+
   void take_in(std::uint32_t begin, std::uint32_t end);
-  /// Gives a node of the batch [begin, end) its neighbours, and returns those that it should be
-  /// a neighbour of.
-  Nodes connect(std::uint32_t node, std::uint32_t begin, std::uint32_t end);
+  /// Gives a node of the batch [begin, end) its neighbours.
+  Place connect(std::uint32_t node, std::uint32_t begin, std::uint32_t end);
+  std::uint32_t find_guardian(std::uint32_t node, const Place& place);
   void adopt(std::uint32_t parent, const Nodes& children);
 
   Graph& graph_;

@@ -27,7 +27,8 @@ struct NodeHeader {
   float factor_scale;  // value of 1 among the edge factors
   std::int32_t n_edges;
   std::int32_t is_removed;  // out of all answers, but on the way to others
-  std::int32_t reserved[2];
+  std::uint32_t guardian;   // a node that never gives this one up as a neighbour; itself: none
+  std::int32_t n_wards;     // nodes whose guardian this one is
 };
 static_assert(sizeof(NodeHeader) == 32);
 

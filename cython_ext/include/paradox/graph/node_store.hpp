@@ -1,6 +1,7 @@
 // The memory of the nodes: it grows without moving what is there.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -8,6 +9,9 @@
 #include "paradox/graph/node_layout.hpp"
 
 namespace paradox {
+
+/// A core waits for some twenty cache lines at a time; asked for more than that it does nothing.
+constexpr std::int64_t kPrefetchedBytes = 18 * 64;
 
 /// Nodes numbered from 0, in chunks of equal size that ask for huge pages: a search reads whole
 /// nodes at random, and with 4 KiB pages would miss the TLB at each.
@@ -27,15 +31,20 @@ class NodeStore {
                 chunks_[i >> shift_].get() + static_cast<std::int64_t>(i & mask_) * layout_.stride);
   }
 
-  /// Asks for the whole node, ahead of its use.
+  /// Ask for the first part of a node ahead of its use, and for what is left.
   void prefetch(std::uint32_t i) const {
-    const std::uint8_t* data = (*this)[i].data();
-    for (std::int64_t offset = 0; offset < layout_.stride; offset += 64) {
-      __builtin_prefetch(data + offset, 0, 3);
+    prefetch(i, 0, std::min(kPrefetchedBytes, layout_.stride));
+  }
+  void prefetch_rest(std::uint32_t i) const { prefetch(i, kPrefetchedBytes, layout_.stride); }
+
+ private:
+  void prefetch(std::uint32_t i, std::int64_t begin, std::int64_t end) const {
+    const std::uint8_t* at = (*this)[i].data() + begin;
+    for (const std::uint8_t* stop = at + (end - begin); at < stop; at += 64) {
+      __builtin_prefetch(at, 0, 3);
     }
   }
 
- private:
   struct Unmap {
     std::size_t bytes;
     void operator()(std::uint8_t* chunk) const;
