@@ -13,7 +13,13 @@ from paradox.adapt.encoders import Encoder
 from paradox.cluster.settings import CollectionSettings
 from paradox.core.errors import InvalidArgument
 from paradox.core.types import F32Matrix
-from paradox.core.vectors import as_matrix, check_directions, check_k, check_recall
+from paradox.core.vectors import (
+    as_matrix,
+    check_aim,
+    check_directions,
+    check_k,
+    check_not_blank,
+)
 from paradox.index.options import check_effort
 from paradox.routing import SearchRequest
 
@@ -68,14 +74,16 @@ class Arguments:
             where: what they are, for messages.
 
         Raises:
-            InvalidArgument: neither or both were given, or not as described.
+            InvalidArgument: neither or both were given, or not as described; a text is blank.
         """
         if (vectors is None) == (texts is None):
             got = "neither" if vectors is None else "both"
             raise InvalidArgument(f"{where}: expected vectors or texts; got {got}")
         if texts is not None:
             encoder = self.encoder()
-            vectors = encoder.encode([texts] if isinstance(texts, str) else texts)
+            texts = [texts] if isinstance(texts, str) else list(texts)
+            check_not_blank(texts)
+            vectors = encoder.encode(texts)
         matrix = as_matrix(vectors, self._settings.dim, where=where)
         if self._settings.metric == "cosine":
             check_directions(matrix, where=where)
@@ -94,7 +102,7 @@ class Arguments:
         return SearchRequest(
             queries=queries,
             k=check_k(k),
-            recall=None if recall is None else check_recall(recall),
+            recall=check_aim(recall, effort),
             effort=None if effort is None else check_effort(effort),
             filter=filter,
         )

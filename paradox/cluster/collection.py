@@ -199,11 +199,12 @@ class Collection:
         Args:
             vectors: (n_queries, dim), or (dim,) for one query, whose answer is then
                 one-dimensional.
-            k: 1 to 10,000.
+            k: 1 to 10,000; where there are fewer, -1 pads the ids and +inf the distances, of a
+                `certified` answer too.
             text: a text, or several, instead of vectors, where the collection has an encoder.
             recall: recall@k to reach, in (0, 1]; 0.95 if neither this nor `effort` is given. It
                 decides how many shards are asked, and how much effort each of them makes.
-            effort: the index's own knob instead.
+            effort: the index's own knob instead; not both.
             filter: an SQL expression over payload columns, such as `year >= 2020`, that records
                 must satisfy.
             timeout_s: return after this long with what has come.

@@ -86,7 +86,7 @@ class Neighbors:
     Attributes:
         ids: (n_queries, k) int64, or (k,) for a single vector; -1 pads where fewer were found.
         distances: float32 of the same shape; smaller is closer; +inf beside a -1.
-        certified: True when this is provably the exact answer.
+        certified: True when this is provably the exact answer, padding included.
         effort: the effort spent where the backend has such a knob, else None.
         shards_touched: shards that answered; 1 for an embedded engine.
         shards_missing: shards that should have answered and did not, by number.

@@ -6,6 +6,7 @@ Everything is checked here before anything is changed; the rooms below trust wha
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,28 @@ def check_recall(recall: object) -> float:
         if 0 < value <= 1:
             return value
     raise InvalidArgument(f"recall: expected a number in (0, 1]; got {recall!r}")
+
+
+def check_aim(recall: object, effort: object) -> float | None:
+    """Return `recall` as a float in (0, 1], or None; it may not come with an `effort`.
+
+    Raises:
+        InvalidArgument: it is out of its range, or there are both.
+    """
+    if recall is not None and effort is not None:
+        raise InvalidArgument(f"query: expected recall= or effort=; got {recall!r} and {effort!r}")
+    return None if recall is None else check_recall(recall)
+
+
+def check_not_blank(texts: Sequence[Any]) -> None:
+    """Refuse texts that say nothing, which encoders have vectors for too.
+
+    Raises:
+        InvalidArgument: one is empty, or all spaces; names its row.
+    """
+    for row, text in enumerate(texts):
+        if isinstance(text, str) and not text.strip():
+            raise InvalidArgument(f"texts: expected a text; got {text!r:.40} in row {row}")
 
 
 def as_matrix(vectors: Any, dim: int, *, where: str = "vectors") -> F32Matrix:

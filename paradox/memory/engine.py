@@ -23,7 +23,7 @@ from paradox.core.types import (
     Neighbors,
     Record,
 )
-from paradox.core.vectors import as_ids, as_matrix, check_directions, check_k, check_recall
+from paradox.core.vectors import as_ids, as_matrix, check_aim, check_directions, check_k
 from paradox.memory import settings
 from paradox.memory.checkpoint import Derived
 from paradox.memory.derived import DerivedData
@@ -96,8 +96,8 @@ class LatentMemoryEngine:
             threads: as for `LatentMemoryEngine`.
 
         Raises:
-            InvalidArgument: the engine there has other settings; both values are named.
-            StorageUnavailable: another process holds it.
+            InvalidArgument: the engine there has other settings, both named; or `path` is a file.
+            StorageUnavailable: another process holds it, or the disk refuses.
             CorruptionError: what is stored is damaged beyond what can be made again.
         """
         folder = Path(path).absolute()
@@ -111,6 +111,10 @@ class LatentMemoryEngine:
             store.close()
             raise
         return engine
+
+    def __repr__(self) -> str:
+        made, where = self._settings, f"'{self._folder}'" if self._folder else "in memory"
+        return f"<LatentMemoryEngine {where}: dim {made.dim}, {made.metric}, index {made.index!r}>"
 
     def _start(
         self, kept: EngineSettings, store: RecordStore, folder: Path | None, threads: int
@@ -259,10 +263,11 @@ class LatentMemoryEngine:
         Args:
             vectors: (n_queries, dim), or (dim,) for one query, whose answer is then
                 one-dimensional.
-            k: 1 to 10,000.
+            k: 1 to 10,000; where there are fewer, -1 pads the ids and +inf the distances, of a
+                `certified` answer too.
             recall: recall@k to reach, in (0, 1]; 0.95 if neither this nor `effort` is given. The
                 index is tuned for it on the engine's own data when it is first asked for.
-            effort: the index's own knob instead.
+            effort: the index's own knob instead; not both.
             filter: an SQL expression over payload columns, such as `year >= 2020`, that records
                 must satisfy.
 
@@ -274,7 +279,7 @@ class LatentMemoryEngine:
         queries = as_matrix(vectors, self.dim, where="queries")
         if self.metric == "cosine":
             check_directions(queries, where="queries")
-        recall = DEFAULT_RECALL if recall is None else check_recall(recall)
+        recall = check_aim(recall, effort) or DEFAULT_RECALL
         with self._reading() as derived:
             allow = None if filter is None else derived.filtered(filter, self.schema)
             if effort is None:

@@ -8,11 +8,12 @@ checkpoints/    the index and the payload columns as they were (`checkpoint.py`)
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from paradox.core.errors import CorruptionError, InvalidArgument
+from paradox.core.errors import CorruptionError, InvalidArgument, StorageUnavailable
 from paradox.memory import settings
 from paradox.memory.derived import DerivedData, nothing
 from paradox.memory.settings import FILE_NAME, EngineSettings
@@ -34,14 +35,16 @@ def open_folder(
         schema: as for `LatentMemoryEngine`.
 
     Raises:
-        InvalidArgument: the engine there has other settings, or a new one needs a `dim`.
-        StorageUnavailable: another process holds it.
+        InvalidArgument: the engine there has other settings, a new one needs a `dim`, or the
+            folder cannot be one.
+        StorageUnavailable: another process holds it, or the disk refuses.
         CorruptionError: settings or records are missing or damaged.
     """
-    kept = settings.read(folder)
-    if kept is None:
-        _refuse_lost_settings(folder, asked["dim"])
-        return _make(folder, asked, schema)
+    with _usable(folder):
+        kept = settings.read(folder)
+        if kept is None:
+            _refuse_lost_settings(folder, asked["dim"])
+            return _make(folder, asked, schema)
     made = settings.reconcile(kept, asked, folder)
     if not (folder / _RECORDS).is_dir():
         raise CorruptionError("the records are missing", folder / _RECORDS, None, _REMEDY)
@@ -71,6 +74,19 @@ def snapshot_folder(uri: str, beside: Path | None, stage: Callable[[Path], None]
         copy = Path(staging) / "engine"
         stage(copy)
         take_snapshot(copy, uri)
+
+
+@contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    """Turn what the system says of a path that can be no folder of ours into an error about it."""
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError, FileNotFoundError, PermissionError) as error:
+        raise InvalidArgument(
+            f"engine: expected a folder that can be made and written to; got '{folder}': {error}"
+        ) from error
+    except OSError as error:
+        raise StorageUnavailable(f"engine {folder}: {error}") from error
 
 
 def _make(

@@ -30,6 +30,13 @@ def test_every_input_dtype_becomes_contiguous_float32():
     np.testing.assert_array_equal(v.as_matrix(np.array([[3, -4]], np.int8), 2), [[3, -4]])
 
 
+@pytest.mark.parametrize("texts", [["a", ""], ["a", " \t\n"]])
+def test_a_blank_text_is_refused_with_its_row(texts):
+    with pytest.raises(InvalidArgument, match=r"expected a text; got .* in row 1"):
+        v.check_not_blank(texts)
+    v.check_not_blank(["a", " b "])
+
+
 def test_a_list_of_python_integers_is_a_vector():
     np.testing.assert_array_equal(v.as_matrix([1, 0, 3], 3), [[1, 0, 3]])
 

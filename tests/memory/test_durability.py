@@ -160,6 +160,22 @@ def test_opening_with_other_settings_names_both(folder, other):
         LatentMemoryEngine.open(folder, **other)
 
 
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/x", "/dev/null/x"])
+def test_a_place_that_can_be_no_folder_is_refused(tmp_path, place):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InvalidArgument, match=f"engine: expected a folder .* got '.*{place}'"):
+        LatentMemoryEngine.open(tmp_path / place, dim=DIM)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_an_engine_tells_what_it_is_and_where(folder):
+    engine = LatentMemoryEngine.open(folder, dim=DIM, metric="cosine")
+    engine.close()
+    told = f": dim {DIM}, cosine, index 'auto'>"
+    assert repr(engine) == f"<LatentMemoryEngine '{folder}'{told}"
+    assert repr(LatentMemoryEngine(DIM, metric="cosine")) == f"<LatentMemoryEngine in memory{told}"
+
+
 def test_a_new_folder_needs_a_dimension(folder):
     with pytest.raises(InvalidArgument, match="dim"):
         LatentMemoryEngine.open(folder)

@@ -197,6 +197,11 @@ def test_a_wrong_k_is_refused(make_engine, rng, k):
         make_engine().query(vectors_of(rng, 1), k=k)
 
 
+def test_recall_and_effort_at_once_are_refused(make_engine, rng):
+    with pytest.raises(InvalidArgument, match=r"expected recall= or effort=; got 0\.9 and 50"):
+        make_engine().query(vectors_of(rng, 1), recall=0.9, effort=50)
+
+
 def test_wrong_settings_are_refused(make_engine):
     with pytest.raises(InvalidArgument, match="metric"):
         make_engine(metric="manhattan")
@@ -207,6 +212,16 @@ def test_wrong_settings_are_refused(make_engine):
             make_engine(threads=threads)
     with pytest.raises(UnknownBackend, match="annoy"):
         make_engine(index="annoy")
+
+
+def test_what_is_missing_of_k_is_padded_and_certified_all_the_same(make_engine, rng):
+    engine = make_engine(index="exact")
+    engine.add(vectors_of(rng, 2), ids=[3, 4])
+    hits = engine.query(vectors_of(rng, 1)[0], k=4)
+    assert (hits.ids[2:] == -1).all()
+    assert np.isinf(hits.distances[2:]).all()
+    assert hits.certified
+    assert len(hits.records()) == 2
 
 
 def test_an_empty_engine_answers_with_padding(make_engine, rng):
