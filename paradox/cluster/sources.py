@@ -263,8 +263,9 @@ def _counted(blocks: Any, first: int) -> _Blocks:
 def _require(columns: Sequence[str] | None, present: Sequence[str]) -> None:
     missing = [column for column in columns or () if column not in present]
     if missing:
+        a_column = "a column" if len(missing) == 1 else "the columns"
         raise SourceError(
-            f"expected the columns {', '.join(map(repr, missing))}; "
+            f"expected {a_column} {', '.join(map(repr, missing))}; "
             f"it has {', '.join(map(repr, present))}"
         )
 

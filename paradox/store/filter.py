@@ -108,6 +108,8 @@ class _FilterParser(ValueParser):
         left = self._sum()
         if sign := reader.take_sign(*COMPARISONS):
             self._count_comparison()
+            if sign == "=" and reader.peek().text == "=":
+                raise reader.unexpected("one '=' where values are compared")
             if sign == "=" and reader.take_word("ANY"):
                 return self._any_of(left)
             left, right = self._comparable(left, self._sum())

@@ -86,10 +86,7 @@ class Schema:
         asked = Schema.of(columns).columns
         for name, kind in asked.items():
             if self.closed and name not in self.columns:
-                raise PayloadError(
-                    f"payload: expected declared columns "
-                    f"({', '.join(self.columns) or 'there are none'}); got {name!r:.80}"
-                )
+                raise PayloadError(f"payload: expected {_one_of(self.columns)}; got {name!r:.80}")
             if self.columns.get(name, kind) != kind:
                 raise PayloadError(
                     f"payload: column {name!r}: expected {self.columns[name]}; got {kind}"
@@ -131,8 +128,7 @@ class Schema:
             if expected is None:
                 if self.closed:
                     raise PayloadError(
-                        f"payload: row {number}: expected declared columns "
-                        f"({', '.join(columns) or 'there are none'}); got {name!r:.80}"
+                        f"payload: row {number}: expected {_one_of(columns)}; got {name!r:.80}"
                     )
                 if not _is_name(name):
                     raise PayloadError(
@@ -144,11 +140,25 @@ class Schema:
                 if kind != "int" or expected != "float":
                     raise PayloadError(
                         f"payload: column {name!r}: expected {expected}; got {kind} "
-                        f"({value!r:.80}) in row {number}"
+                        f"({value!r:.80}) in row {number}{remedy(expected, kind)}"
                     )
                 value = _as_float(name, cast(int, value), number)
             admitted[name] = value
         return admitted
+
+
+def remedy(expected: ColumnType, came: ColumnType | None) -> str:
+    """Return what to do about a value that does not fit its column, "" where nothing helps."""
+    if (expected, came) != ("int", "float"):
+        return ""
+    return (
+        "; the first value of a column declares it, and a column of both is float: declare it so "
+        "before, by schema= or declare()"
+    )
+
+
+def _one_of(columns: Mapping[str, ColumnType]) -> str:
+    return f"declared columns ({', '.join(map(repr, columns)) or 'there are none'})"
 
 
 def _restore(columns: dict[str, ColumnType], closed: bool) -> Schema:

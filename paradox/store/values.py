@@ -13,7 +13,14 @@ from typing import TypeVar
 import polars as pl
 
 from paradox.core.errors import FilterError
-from paradox.store.arithmetic import MAX_MAGNITUDE, absolute, as_float, calculated, negated
+from paradox.store.arithmetic import (
+    COMPARISONS,
+    MAX_MAGNITUDE,
+    absolute,
+    as_float,
+    calculated,
+    negated,
+)
 from paradox.store.functions import (
     CAST_TYPES,
     CASTABLE,
@@ -159,11 +166,22 @@ class ValueParser(ABC):
 
     def _column(self, token: Token) -> Node:
         if token.text not in self._columns:
-            declared = ", ".join(sorted(self._columns)) or "there are none"
-            raise self._reader.unexpected(f"a declared column ({declared:.200})", token)
+            raise self._reader.unexpected(self._instead_of(token), token)
         limit = partial(self._magnitude, token.text)
         kind, expression = self._columns[token.text], self._expressions[token.text]
         return Node(kind, expression, token.at, limit=limit)
+
+    def _instead_of(self, token: Token) -> str:
+        """Return what was expected of a word that is no column, which has just been taken."""
+        for name in self._columns:
+            if name.casefold() == token.text.casefold():
+                return f"the column as it is declared, {name!r}"
+        declared = ", ".join(map(repr, sorted(self._columns))) or "there are none"
+        before = self._reader.peek(-2)
+        is_compared = before.kind == "sign" and before.text in COMPARISONS
+        in_quotes = token.text.replace("'", "''")
+        or_text = f", or a text in single quotes ('{in_quotes:.40}')" if is_compared else ""
+        return f"a declared column ({declared:.200}){or_text}"
 
     def _call(self, name: str, token: Token) -> Node:
         if name == "CAST":

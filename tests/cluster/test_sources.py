@@ -82,6 +82,10 @@ def test_only_the_columns_wanted_are_read(table, tmp_path):
     assert set(rows[0]) == {"title"}
     with pytest.raises(SourceError, match=r"a\.parquet.*'year'.*it has 'id', 'vector', 'title'"):
         _all_rows(file, columns=["year"])
+    with pytest.raises(SourceError, match="expected a column 'year'; it has"):
+        _all_rows(file, columns=["year", "id"])
+    with pytest.raises(SourceError, match="expected the columns 'year', 'month'; it has"):
+        _all_rows(file, columns=["year", "id", "month"])
 
 
 def test_pieces_cover_a_file_once_along_its_row_groups(table, tmp_path):

@@ -338,7 +338,7 @@ def test_a_closed_schema_refuses_other_columns(
     make_store: Callable[..., RecordStore], vectors: F32Matrix
 ) -> None:
     store = make_store(schema={"year": int})
-    with pytest.raises(PayloadError, match=r"declared columns \(year\); got 'title'"):
+    with pytest.raises(PayloadError, match=r"declared columns \('year'\); got 'title'"):
         put(store, vectors, [1], payloads=[{"title": "x"}])
     put(store, vectors, [1], payloads=[{"year": 1}])
 

@@ -59,8 +59,11 @@ def test_an_int_that_no_float_is_is_refused_in_a_float_column() -> None:
 
 def test_a_float_in_an_int_column_is_refused() -> None:
     schema, _ = Schema().admit([{"a": 2}])
-    with pytest.raises(PayloadError, match=r"column 'a': expected int; got float \(0.5\) in row 1"):
+    told = r"column 'a': expected int; got float \(0.5\) in row 1; .* by schema= or declare\(\)"
+    with pytest.raises(PayloadError, match=told):
         schema.admit([{"a": 3}, {"a": 0.5}])
+    with pytest.raises(PayloadError, match=r"got str \('x'\) in row 0$"):
+        schema.admit([{"a": "x"}])
 
 
 @pytest.mark.parametrize(
@@ -147,7 +150,7 @@ def test_a_closed_schema_declares_nothing() -> None:
     assert dict(schema.columns) == {
         "year": "int", "tags": "list[str]", "at": "timestamp", "x": "float"
     }  # fmt: skip
-    with pytest.raises(PayloadError, match=r"row 0: expected declared columns \(year, .*got 'y'"):
+    with pytest.raises(PayloadError, match=r"row 0: expected declared columns \('year', .*got 'y'"):
         schema.admit([{"y": None}])
 
 
