@@ -64,7 +64,12 @@ def snapshot_collection(storage: Path, uri: str, stage_shards: Callable[[Path], 
 
 
 def restore_collection(
-    uri: str, storage: Path, *, name: str, shards: int | None
+    uri: str,
+    storage: Path,
+    *,
+    name: str,
+    shards: int | None,
+    check_room: Callable[[int], None] = lambda n_shards: None,
 ) -> CollectionSettings:
     """Make a collection's folder from a snapshot; it appears whole or not at all.
 
@@ -73,14 +78,17 @@ def restore_collection(
         storage: the folder to make; may exist if it is empty.
         name: what the collection is to be called.
         shards: number of shards, or None for the snapshot's.
+        check_room: refuses a number of shards that is too large for the cluster.
 
     Returns:
         The settings of the new collection.
 
     Raises:
         SnapshotCorrupt: a file is missing or altered, or it is no collection's snapshot.
-        InvalidArgument: `storage` is taken.
+        InvalidArgument: `storage` is taken, or the shards are too many.
     """
+    if shards is not None:
+        check_room(check_shards(shards))
     if storage.exists() and (not storage.is_dir() or any(storage.iterdir())):
         raise InvalidArgument(f"storage: expected a new or empty folder; '{storage}' is taken")
     remove_abandoned(storage.parent)
@@ -91,7 +99,8 @@ def restore_collection(
         )
         if kept is None:
             raise SnapshotCorrupt("expected the snapshot of a collection; it has no settings", uri)
-        n_shards = kept.shards if shards is None else check_shards(shards)
+        n_shards = kept.shards if shards is None else shards
+        check_room(n_shards)
         settings = msgspec.structs.replace(
             kept, name=name, shards=n_shards, uid=secrets.token_hex(8)
         )

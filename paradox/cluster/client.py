@@ -124,7 +124,8 @@ class Client:
 
         Raises:
             CollectionExists: it is there with other settings; names each with both values.
-            InvalidArgument: a setting that cannot be, or a storage that is in use.
+            InvalidArgument: a setting that cannot be, a storage that is in use, or more shards than
+                16 for each CPU of the cluster.
             UnknownBackend: there is no such index, or its package is not installed.
             UnknownEncoder: there is no such encoder, or its package is not installed.
         """
@@ -155,7 +156,7 @@ class Client:
         )
         folder = None if storage is None else Path(absolute(str(storage)))
         unasked = ("shards",) if shards is None else ()
-        return self._collection(self._supervisor.ask("create", asked, folder, unasked=unasked))
+        return self._opened(self._supervisor.ask("create", asked, folder, unasked=unasked))
 
     def get(self, name: str) -> Collection:
         """Return a collection, started if it is not running.
@@ -163,7 +164,7 @@ class Client:
         Raises:
             CollectionNotFound: there is none of that name; names those there are.
         """
-        return self._collection(self._supervisor.ask("get", check_collection_name(name)))
+        return self._opened(self._supervisor.ask("get", check_collection_name(name)))
 
     def list(self) -> list[str]:
         """Return the names of all collections, sorted."""
@@ -203,10 +204,10 @@ class Client:
         Raises:
             CollectionExists: there is a collection of that name.
             SnapshotCorrupt: a file of the snapshot is missing or not what was written.
-            InvalidArgument: the storage is in use.
+            InvalidArgument: the storage is in use, or `shards` are too many, as for `create`.
         """
         folder = None if storage is None else Path(absolute(str(storage)))
-        return self._collection(
+        return self._opened(
             self._supervisor.ask(
                 "restore",
                 check_collection_name(name),
@@ -233,5 +234,5 @@ class Client:
     ) -> None:
         self.close()
 
-    def _collection(self, description: Any) -> Collection:
+    def _opened(self, description: Any) -> Collection:
         return Collection(description, self._supervisor)

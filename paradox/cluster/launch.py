@@ -21,6 +21,7 @@ from paradox.cluster.actors import (
     cpus_of_nodes,
     free_cpus,
     gather,
+    logical_cpus,
 )
 from paradox.cluster.catalog import Entry
 from paradox.cluster.failures import ActorGone, translated
@@ -42,6 +43,8 @@ _ANSWER_S = 120.0
 _STAGE_S = 3600.0
 _RETRY_S = 0.1
 _SUPERVISOR_CALLS = 32
+_SHARDS_A_CPU = 16
+"""Far more than serve well, and each is a process."""
 
 
 class RayLauncher:
@@ -71,6 +74,17 @@ class RayLauncher:
                     raise reply
                 _LOG.warning("%s", reply)
         start_router(settings, namespace=self._namespace)
+
+    def check_room(self, n_shards: int) -> None:
+        """Refuse more shards than the cluster's CPUs can run; see `Launcher.check_room`."""
+        if self._shard_cpus * _SHARDS_A_CPU >= 1:
+            return  # Ray keeps count of CPUs that shards take
+        cpus = logical_cpus()
+        if n_shards > _SHARDS_A_CPU * cpus:
+            raise InvalidArgument(
+                f"shards: expected at most {_SHARDS_A_CPU * cpus}, {_SHARDS_A_CPU} for each of the "
+                f"{cpus} CPUs of the cluster; got {n_shards}: ask for fewer, or add nodes"
+            )
 
     def stop(self, name: str) -> None:
         """Close the shards, end all actors, and wait until Ray has buried them."""

@@ -53,6 +53,14 @@ class Launcher(Protocol):
         """
         ...
 
+    def check_room(self, n_shards: int) -> None:
+        """Refuse a new collection of more shards than can run.
+
+        Raises:
+            InvalidArgument: there are too many; says how many there may be.
+        """
+        ...
+
     def stop(self, name: str) -> None:
         """End it, whatever its settings, and return when nothing has its files open any more."""
         ...
@@ -137,9 +145,12 @@ class Supervisor:
 
         Raises:
             CollectionExists: it is there with other settings.
-            InvalidArgument: the storage is not fit for it, or the index options are not.
+            InvalidArgument: the storage is not fit for it, or the index options are not; or it is
+                of more shards than the cluster can run.
         """
         with self._lifecycle(asked.name):
+            if asked.name not in self._catalog.names():
+                self._launcher.check_room(asked.shards)
             entry = self._catalog.create(asked, storage, unasked=unasked)
             try:
                 self._launcher.start(entry)
@@ -193,12 +204,15 @@ class Supervisor:
 
         Raises:
             CollectionExists: there is a collection of that name.
+            InvalidArgument: the shards are more than the cluster can run.
         """
         with self._lifecycle(name):
             if name in self._catalog.names():
                 raise CollectionExists(f"collection {name!r} is there; drop it first")
             folder = storage or self._catalog.default_storage(name)
-            restored = restore_collection(uri, folder, name=name, shards=shards)
+            restored = restore_collection(
+                uri, folder, name=name, shards=shards, check_room=self._launcher.check_room
+            )
             self._launcher.start(self._catalog.create(restored, folder))
             return self._describe(name)
 

@@ -11,7 +11,7 @@ from paradox.cluster.settings import CollectionSettings, make_settings
 from paradox.cluster.shard import Shard, ShardConfig
 from paradox.cluster.supervisor import Supervisor
 from paradox.cluster.writer import Writer
-from paradox.core.errors import ParadoxError
+from paradox.core.errors import InvalidArgument, ParadoxError
 
 DIM = 8
 
@@ -82,6 +82,11 @@ class NoLauncher:
     def __init__(self) -> None:
         self.told: list[str] = []
         self.fails: Exception | None = None
+        self.room = 100
+
+    def check_room(self, n_shards: int) -> None:
+        if n_shards > self.room:
+            raise InvalidArgument(f"shards: expected at most {self.room}; got {n_shards}")
 
     def start(self, entry: Any) -> None:
         self.told.append(f"start {entry.settings.name}")

@@ -8,6 +8,7 @@ from paradox.cluster.supervisor import Supervisor
 from paradox.core.errors import (
     CollectionExists,
     CollectionNotFound,
+    InvalidArgument,
     UnknownBackend,
 )
 from paradox.routing import partitioner_from_bytes
@@ -37,6 +38,21 @@ def test_one_that_cannot_start_leaves_nothing_behind(supervisor, launcher, tmp_p
     assert not (tmp_path / "root" / "collections" / "papers").exists()
     launcher.fails = None
     supervisor.create(settings(), None)
+
+
+def test_more_shards_than_there_is_room_for_are_refused_before_anything_is_made(
+    supervisor, launcher, tmp_path
+):
+    launcher.room = 2
+    with pytest.raises(InvalidArgument, match="at most 2; got 3"):
+        supervisor.create(settings(shards=3), None)
+    assert launcher.told == []
+    assert not (tmp_path / "root" / "collections").exists()
+    with pytest.raises(InvalidArgument, match="at most 2; got 3"):
+        supervisor.restore("papers", str(tmp_path / "none"), None, 3)
+    supervisor.create(settings(shards=2), None)
+    launcher.room = 1  # on a smaller cluster what there is still opens
+    assert supervisor.create(settings(shards=2), None).settings.shards == 2
 
 
 def test_one_that_was_there_stays_when_it_cannot_start(supervisor, launcher):
