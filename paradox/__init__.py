@@ -14,31 +14,94 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from paradox.cluster.client import Client, connect
     from paradox.cluster.collection import Collection
-    from paradox.core.errors import ParadoxError
+    from paradox.core.errors import (
+        CallerError,
+        CollectionExists,
+        CollectionNotFound,
+        CorruptionError,
+        DeadlineExceeded,
+        DimensionMismatch,
+        FilterError,
+        IndexFileCorrupt,
+        InvalidArgument,
+        NonFiniteVector,
+        ParadoxError,
+        PayloadError,
+        RecordCorrupt,
+        RetryableError,
+        ShardUnavailable,
+        SnapshotCorrupt,
+        SourceError,
+        StorageUnavailable,
+        UnknownBackend,
+        UnknownEncoder,
+        ZeroVector,
+    )
     from paradox.core.types import AddReport, Neighbors, Record
     from paradox.memory import LatentMemoryEngine
 
 __all__ = [
     "AddReport",
+    "CallerError",
     "Client",
     "Collection",
+    "CollectionExists",
+    "CollectionNotFound",
+    "CorruptionError",
+    "DeadlineExceeded",
+    "DimensionMismatch",
+    "FilterError",
+    "IndexFileCorrupt",
+    "InvalidArgument",
     "LatentMemoryEngine",
     "Neighbors",
+    "NonFiniteVector",
     "ParadoxError",
+    "PayloadError",
     "Record",
+    "RecordCorrupt",
+    "RetryableError",
+    "ShardUnavailable",
+    "SnapshotCorrupt",
+    "SourceError",
+    "StorageUnavailable",
+    "UnknownBackend",
+    "UnknownEncoder",
+    "ZeroVector",
     "connect",
 ]
 
 __version__ = metadata.version("paradox")
 
+_ERRORS = "paradox.core.errors"
 _HOMES = {
     "AddReport": "paradox.core.types",
+    "CallerError": _ERRORS,
     "Client": "paradox.cluster.client",
     "Collection": "paradox.cluster.collection",
+    "CollectionExists": _ERRORS,
+    "CollectionNotFound": _ERRORS,
+    "CorruptionError": _ERRORS,
+    "DeadlineExceeded": _ERRORS,
+    "DimensionMismatch": _ERRORS,
+    "FilterError": _ERRORS,
+    "IndexFileCorrupt": _ERRORS,
+    "InvalidArgument": _ERRORS,
     "LatentMemoryEngine": "paradox.memory",
     "Neighbors": "paradox.core.types",
-    "ParadoxError": "paradox.core.errors",
+    "NonFiniteVector": _ERRORS,
+    "ParadoxError": _ERRORS,
+    "PayloadError": _ERRORS,
     "Record": "paradox.core.types",
+    "RecordCorrupt": _ERRORS,
+    "RetryableError": _ERRORS,
+    "ShardUnavailable": _ERRORS,
+    "SnapshotCorrupt": _ERRORS,
+    "SourceError": _ERRORS,
+    "StorageUnavailable": _ERRORS,
+    "UnknownBackend": _ERRORS,
+    "UnknownEncoder": _ERRORS,
+    "ZeroVector": _ERRORS,
     "connect": "paradox.cluster.client",
 }
 
