@@ -6,9 +6,6 @@ Navigable Small World graphs", TPAMI 2020. Effort is `ef`, the length of the lis
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import hnswlib
@@ -17,7 +14,9 @@ import numpy.typing as npt
 
 from paradox.core import config
 from paradox.core.metric import Metric
+from paradox.core.shared_lock import SharedLock
 from paradox.core.types import F32Matrix, I64Matrix, I64Vector
+from paradox.core.uninterrupted import uninterrupted
 from paradox.index.approximate import CALL_ROWS
 from paradox.index.options import check_int, check_threads
 from paradox.index.proposing import ProposingIndex
@@ -47,6 +46,8 @@ class HnswIndex(ProposingIndex):
     """
 
     name = "hnsw"
+    _ef: int
+    _ef_lock: SharedLock
     default_effort = 64
 
     def __init__(
@@ -96,12 +97,24 @@ class HnswIndex(ProposingIndex):
         self._use(self._empty_graph())
 
     def _propose(self, points: F32Matrix, n: int, effort: int, threads: int) -> I64Matrix | None:
+        ef = max(effort, n)
         try:
-            with self._efs.at(max(effort, n)):
-                labels, _ = self._graph.knn_query(points, n, num_threads=threads)
+            with self._ef_lock.reading():
+                if self._ef == ef:
+                    return self._nearest(points, n, threads)
+            return uninterrupted(lambda: self._nearest_at(ef, points, n, threads))
         except RuntimeError:  # for one of the queries the graph leads to fewer than n
             return None
-        return np.asarray(labels, np.int64)
+
+    def _nearest_at(self, ef: int, points: F32Matrix, n: int, threads: int) -> I64Matrix:
+        with self._ef_lock.writing():
+            if self._ef != ef:
+                self._graph.set_ef(ef)
+                self._ef = ef
+            return self._nearest(points, n, threads)
+
+    def _nearest(self, points: F32Matrix, n: int, threads: int) -> I64Matrix:
+        return np.asarray(self._graph.knn_query(points, n, num_threads=threads)[0], np.int64)
 
     def _n_candidates(self, k: int, effort: int) -> int:
         return k
@@ -168,7 +181,9 @@ class HnswIndex(ProposingIndex):
 
     def _use(self, graph: Any) -> None:
         self._graph = graph
-        self._efs = _Efs(graph)
+        # hnswlib keeps a single ef: searches of one run side by side, who changes it runs alone.
+        self._ef = 0
+        self._ef_lock = SharedLock()
 
 
 _ARRAYS = {
@@ -177,31 +192,3 @@ _ARRAYS = {
     "element_levels": np.int32,
     "link_lists": np.int8,
 }
-
-
-class _Efs:
-    """Lets searches of one ef run side by side, as hnswlib keeps a single ef for all of them."""
-
-    def __init__(self, graph: Any) -> None:
-        self._graph = graph
-        self._ef = 0
-        self._n_searching = 0
-        self._turnstile = threading.Lock()  # first come, first served, so that none starves
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def at(self, ef: int) -> Iterator[None]:
-        """Hold the graph at this ef."""
-        with self._turnstile, self._changed:
-            while self._n_searching and self._ef != ef:
-                self._changed.wait()
-            if self._ef != ef:
-                self._graph.set_ef(ef)
-                self._ef = ef
-            self._n_searching += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._n_searching -= 1
-                self._changed.notify_all()

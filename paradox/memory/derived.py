@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from readerwriterlock import rwlock
-
 from paradox import index as indexes
 from paradox.core.errors import StorageUnavailable
+from paradox.core.shared_lock import SharedLock
 from paradox.core.types import F32Matrix
 from paradox.memory import checkpoint
 from paradox.memory.checkpoint import Derived
@@ -40,7 +39,7 @@ class DerivedData:
     def __init__(self, made: EngineSettings, store: RecordStore, folder: Path | None) -> None:
         self._store = store
         self._checkpoints = None if folder is None else folder / _FOLDER
-        self._lock = rwlock.RWLockFair()
+        self._lock = SharedLock()
         # Held by whoever writes or keeps what is derived. A writer takes it before the other lock:
         # that one lets no reader pass a writer that waits, as one would while a checkpoint is made.
         self._changing = threading.Lock()
@@ -55,16 +54,19 @@ class DerivedData:
         """The last write that is reflected."""
         return self._now.seq
 
-    @contextmanager
-    def reading(self) -> Iterator[Derived]:
-        """Hold what is derived as it is."""
-        with self._lock.gen_rlock():
-            yield self._now
+    @property
+    def now(self) -> Derived:
+        """What is derived, for who holds it."""
+        return self._now
+
+    def reading(self) -> threading.Lock:
+        """Return what holds `now` as it is, by `with`."""
+        return self._lock.reading()
 
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Hold what is derived alone."""
-        with self._changing, self._lock.gen_wlock():
+        with self._changing, self._lock.writing():
             yield
 
     def check(self, vectors: F32Matrix) -> None:

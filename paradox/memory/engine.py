@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +22,7 @@ from paradox.core.types import (
     Neighbors,
     Record,
 )
+from paradox.core.uninterrupted import uninterrupted
 from paradox.core.vectors import as_ids, as_matrix, check_aim, check_directions, check_k
 from paradox.memory import settings
 from paradox.memory.checkpoint import Derived
@@ -150,13 +150,13 @@ class LatentMemoryEngine:
         return self._store.last_seq
 
     def __len__(self) -> int:
-        with self._reading() as derived:
-            return len(derived.index)
+        with self._derived.reading():
+            return len(self._current().index)
 
     def stats(self) -> EngineStats:
         """Return the engine's figures."""
-        with self._reading() as derived:
-            return EngineStats.of(derived, self._derived.checkpoint_seq, self._store)
+        with self._derived.reading():
+            return EngineStats.of(self._current(), self._derived.checkpoint_seq, self._store)
 
     # ---------------------------------------------------------------- writing
 
@@ -228,7 +228,7 @@ class LatentMemoryEngine:
             PayloadError: one is declared with another type, or the schema is closed.
         """
         self._check_open()
-        self._store.declare(columns)
+        uninterrupted(lambda: self._store.declare(columns))
 
     def assign_homes(self, ids: I64Vector, proposed: I32Vector) -> I32Vector:
         """Return the shard each id lives on for good: the one proposed for it first.
@@ -241,7 +241,7 @@ class LatentMemoryEngine:
             proposed: (n,) int32, the shard for an id that has none yet.
         """
         self._check_open()
-        return self._store.assign_homes(ids, proposed)
+        return uninterrupted(lambda: self._store.assign_homes(ids, proposed))
 
     def homes(self, ids: I64Vector) -> I32Vector:
         """Return the shard each id lives on, -1 where none was assigned."""
@@ -280,14 +280,15 @@ class LatentMemoryEngine:
         if self.metric == "cosine":
             check_directions(queries, where="queries")
         recall = check_aim(recall, effort) or DEFAULT_RECALL
-        with self._reading() as derived:
+        self._efforts.note(queries)
+        with self._derived.reading():
+            derived = self._current()
             allow = None if filter is None else derived.filtered(filter, self.schema)
             if effort is None:
                 effort = self._efforts.effort_for(derived.index, k, recall, self._tuning_sample)
             found = derived.index.search(
                 queries, k, effort=effort, allow=allow, threads=self._threads
             )
-        self._efforts.note(queries)
         found = replace(found, _fetch=self.get)
         return found.first_row() if np.ndim(vectors) == 1 else found
 
@@ -322,7 +323,7 @@ class LatentMemoryEngine:
 
         Does nothing for a volatile engine. Reads go on meanwhile, writes wait.
         """
-        self._derived.checkpoint()
+        uninterrupted(self._derived.checkpoint)
 
     def snapshot(self, uri: str) -> None:
         """Copy the engine, as it is at this moment, to a folder or object store.
@@ -340,7 +341,8 @@ class LatentMemoryEngine:
     def stage(self, folder: Path) -> None:
         """Write a consistent copy of the engine into a new folder, by hard links where possible."""
         self._check_open()
-        stage_folder(folder, self._settings, self._derived, self._store)
+        made, derived, store = self._settings, self._derived, self._store
+        uninterrupted(lambda: stage_folder(folder, made, derived, store))
 
     @classmethod
     def restore(cls, uri: str, path: str | Path, *, threads: int | None = None) -> Self:
@@ -362,15 +364,7 @@ class LatentMemoryEngine:
         Raises:
             StorageUnavailable: the disk refuses the checkpoint; the engine is closed all the same.
         """
-        if self._closed:
-            return
-        try:
-            if checkpoint:
-                self.checkpoint()
-        finally:
-            with self._derived.changing():
-                self._closed = True
-            self._store.close()
+        uninterrupted(lambda: self._close(checkpoint))
 
     def __enter__(self) -> Self:
         return self
@@ -386,19 +380,32 @@ class LatentMemoryEngine:
     # ---------------------------------------------------------------- inside
 
     def _write(self, batch: WriteBatch) -> WriteReport:
-        done = self._store.write(batch)
-        self._derived.catch_up(done.last_seq)
-        self._derived.checkpoint_if_due()
-        return done
+        def write() -> WriteReport:
+            done = self._store.write(batch)
+            self._derived.catch_up(done.last_seq)
+            self._derived.checkpoint_if_due()
+            return done
+
+        return uninterrupted(write)
 
     def _tuning_sample(self) -> F32Matrix:
         return self.sample(_TUNING_SAMPLE)[1]
 
-    @contextmanager
-    def _reading(self) -> Iterator[Derived]:
-        with self._derived.reading() as derived:
-            self._check_open()
-            yield derived
+    def _close(self, checkpoint: bool) -> None:
+        if self._closed:
+            return
+        try:
+            if checkpoint:
+                self._derived.checkpoint()
+        finally:
+            with self._derived.changing():
+                self._closed = True
+            self._store.close()
+
+    def _current(self) -> Derived:
+        """Return what is derived, for a reader."""
+        self._check_open()
+        return self._derived.now
 
     def _check_open(self) -> None:
         if self._closed:
