@@ -158,11 +158,22 @@ class ApproximateIndex(RowIndex):
             found.ids[lacking], found.distances[lacking] = scanned.ids, scanned.distances
         return found
 
+    def tunable(self, k: int) -> bool:
+        """Tell whether effort makes a difference now; see `IndexBackend.tunable`."""
+        return not self._must_scan(np.empty((0, self._dim), np.float32), k, 1)
+
     def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:
         """Set and return the smallest effort that reaches `recall`@k; see `IndexBackend.tune`.
 
-        Every recall is reached: the greatest effort is a scan.
+        Every recall is reached: the greatest effort is a scan. Queries of which every search is one
+        say nothing of efforts, and are left out.
         """
+        if not self.tunable(k):
+            return self._effort
+        if self._metric != "cosine":
+            queries = queries[kernels.row_norms(queries) <= _LARGEST_NORM]
+        if not len(queries):
+            return self._effort
         truth = scan.neighbors(self._rows, *scan.nearest(self._rows, queries, k, self._metric))
         self._effort = smallest_effort(
             lambda effort: self.search(queries, k, effort=effort),

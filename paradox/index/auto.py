@@ -103,6 +103,10 @@ class AutoIndex:
         """Return the nearest `limit` vectors within `radius`; see `IndexBackend.range_search`."""
         return self._inner.range_search(query, radius, limit=limit)
 
+    def tunable(self, k: int) -> bool:
+        """Tell whether effort makes a difference now; see `IndexBackend.tunable`."""
+        return self._inner.tunable(k)
+
     def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:
         """Set and return the smallest effort that reaches `recall`@k; None while exact."""
         return self._inner.tune(queries, k, recall)

@@ -115,12 +115,16 @@ class IndexBackend(Protocol):
         """
         ...
 
+    def tunable(self, k: int) -> bool:
+        """Tell whether effort makes a difference now: not while every search for k is a scan."""
+        ...
+
     def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:
         """Set the smallest effort that reaches `recall`@k on `queries`, and return it.
 
         The truth is an exact scan of the vectors the index holds. A recall is reached when the
-        mean over the queries exceeds it by two standard errors. A backend that is always exact
-        returns None.
+        mean over the queries exceeds it by two standard errors. While the index is not `tunable`
+        nothing is set, and the effort there is, or None, returned.
         """
         ...
 

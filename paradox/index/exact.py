@@ -99,6 +99,10 @@ class ExactIndex(RowIndex):
         found = scan.nearest(self._rows, queries, k, self._metric, allowed=allowed, threads=threads)
         return scan.neighbors(self._rows, *found, certified=True)
 
+    def tunable(self, k: int) -> bool:
+        """Return False: there is no effort to choose."""
+        return False
+
     def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:
         """Return None: there is no effort to choose."""
         return None

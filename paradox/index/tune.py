@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from paradox.core.types import F64Vector, Neighbors
+from paradox.core.types import NO_ID, F64Vector, Neighbors
 
 _CERTAINTY = 2.0
 """Standard errors by which the mean over the tuning queries must exceed the recall, so that other
@@ -51,8 +51,9 @@ def found_shares(found: Neighbors, truth: Neighbors) -> F64Vector:
         found: with true distances, rounded as those of `truth` are.
         truth: the exact answer to the same queries and k.
     """
-    n_true = (truth.ids >= 0).sum(axis=1)
-    farthest = np.where(truth.ids >= 0, truth.distances, -np.inf).max(axis=1)
-    hits = (found.ids >= 0) & (found.distances <= farthest[:, np.newaxis])
+    is_true = truth.ids != NO_ID
+    n_true = is_true.sum(axis=1)
+    farthest = np.where(is_true, truth.distances, -np.inf).max(axis=1)
+    hits = (found.ids != NO_ID) & (found.distances <= farthest[:, np.newaxis])
     shares: F64Vector = hits.sum(axis=1) / np.maximum(n_true, 1)
     return shares

@@ -20,7 +20,7 @@ DEFAULT_RECALL = 0.95
 
 _N_QUERIES = 200
 _MIN_ASKED = 50
-_A_CALL = 16
+_A_CALL = 64
 _NEIGHBOURS = 64
 _SPREAD = 1.2
 _GROWTH = 2.0
@@ -33,19 +33,20 @@ class _Known:
     Attributes:
         effort: what the index chose.
         n: vectors it held then.
-        asked: whether the queries were some that had been asked.
+        n_asked: how many queries of callers that was, 0 where it was stand-ins.
     """
 
     effort: int | None
     n: int
-    asked: bool
+    n_asked: int
 
 
 class EffortBook:
     """Efforts that reached a recall, by backend, k and recall, until the index doubles or halves.
 
-    The queries an index is tuned on are those it was asked lately. Before there are enough of
-    them, stand-ins are made from its own vectors, and once there are, it is tuned again.
+    The queries an index is tuned on are the last 200 it was asked, 64 of a call at most. Before
+    there are 50, stand-ins are made from its own vectors; it is tuned again once there are 50, and
+    once more when there are 200, which no call outweighs.
     """
 
     def __init__(self, *, seed: int = 0) -> None:
@@ -55,14 +56,14 @@ class EffortBook:
         self._seed = seed
 
     def note(self, queries: F32Matrix) -> None:
-        """Remember some of the queries that were asked: a few of each call, of all its parts."""
-        step = -(-len(queries) // _A_CALL)
-        self._asked.extend(queries[::step].copy())
+        """Remember queries that are asked: at most 64 of a call, of all its parts."""
+        n = min(len(queries), _A_CALL)
+        self._asked.extend(queries[np.arange(n) * len(queries) // max(n, 1)])
 
     def effort_for(
         self, index: IndexBackend, k: int, recall: float, sample: Callable[[], F32Matrix]
     ) -> int | None:
-        """Return the effort that reaches `recall`@k on this index, or None where it has no knob.
+        """Return the effort that reaches `recall`@k on this index; None where effort is idle.
 
         While one caller tunes, others go on with the effort known so far.
 
@@ -77,38 +78,38 @@ class EffortBook:
             return None
         if recall == 1:
             return MAX_EFFORT  # a scan: no number of queries can tell that none is ever missed
+        if not index.tunable(k):
+            return None
         key = (index.stats().backend, k, round(recall, 4))
         known = self._known.get(key)
         if known is not None and self._holds(known, n):
             return known.effort
-        if not self._tuning.acquire(blocking=known is None):
-            assert known is not None
+        if known is not None and self._tuning.locked():
             return known.effort
-        try:
+        with self._tuning:
             known = self._known.get(key)
             if known is None or not self._holds(known, n):
                 known = self._learn(index, k, recall, sample)
                 self._known[key] = known
             return known.effort
-        finally:
-            self._tuning.release()
 
     def _holds(self, known: _Known, n: int) -> bool:
         if not known.n / _GROWTH <= n <= known.n * _GROWTH:
             return False
-        return known.asked or known.effort is None or len(self._asked) < _MIN_ASKED
+        wanted = _N_QUERIES if known.n_asked else _MIN_ASKED
+        return known.n_asked == _N_QUERIES or len(self._asked) < wanted
 
     def _learn(
         self, index: IndexBackend, k: int, recall: float, sample: Callable[[], F32Matrix]
     ) -> _Known:
         asked = list(self._asked)
         if len(asked) >= _MIN_ASKED:
-            return _Known(index.tune(np.stack(asked), k, recall), len(index), asked=True)
+            return _Known(index.tune(np.stack(asked), k, recall), len(index), len(asked))
         vectors = sample()
         if not len(vectors):  # all were deleted since the index was looked at
-            return _Known(None, 0, asked=False)
+            return _Known(None, 0, 0)
         queries = stand_ins(vectors, index.metric, seed=self._seed)
-        return _Known(index.tune(queries, k, recall), len(index), asked=False)
+        return _Known(index.tune(queries, k, recall), len(index), 0)
 
 
 def stand_ins(sample: F32Matrix, metric: Metric, *, seed: int) -> F32Matrix:

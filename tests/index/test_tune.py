@@ -56,3 +56,13 @@ def test_ties_count_as_found_and_padding_does_not():
     assert found_shares(short, truth).tolist() == [0.5]
     nothing = Neighbors(np.full((1, 3), -1), np.full((1, 3), np.inf, np.float32))
     assert found_shares(nothing, nothing).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("lowest", [-(2**63), -(10**6), 0])
+def test_every_id_but_that_of_padding_is_an_answer(lowest):
+    ids = np.array([[lowest, lowest + 1, -2]])
+    distances = np.arange(3, dtype=np.float32)[np.newaxis]
+    truth = Neighbors(ids, distances)
+    found = Neighbors(np.array([[lowest, lowest + 1, -1]]), np.array([[0, 1, np.inf]], np.float32))
+    assert found_shares(truth, truth).tolist() == [1.0]
+    assert found_shares(found, truth) == pytest.approx(2 / 3)
