@@ -39,6 +39,12 @@ class RowIndex(ABC):
     def contents(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return what a saved index is made of: fields and sections."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what an equal index is made from, for `pickle` and `copy`."""
+        fields, sections = self.contents()
+        data = {name: section.tobytes() for name, section in sections.items()}
+        return _from_bytes, (type(self), fields, data)
+
     @classmethod
     @abstractmethod
     def from_contents(cls, fields: dict[str, Any], sections: dict[str, memoryview]) -> Self:
@@ -79,3 +85,7 @@ class RowIndex(ABC):
     def load(cls, path: Path, *, mmap: bool = False) -> Self:
         """Read what `save` wrote; `mmap` leaves the vectors in the file until the first `add`."""
         return cls.from_contents(*read_container(path, cls.name, mmap=mmap))
+
+
+def _from_bytes(kind: type[RowIndex], fields: dict[str, Any], data: dict[str, bytes]) -> RowIndex:
+    return kind.from_contents(fields, {name: memoryview(section) for name, section in data.items()})

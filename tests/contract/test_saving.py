@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import random
 from importlib import import_module
 
@@ -66,6 +68,31 @@ def test_small_ones_come_back_too(fresh, metric, tmp_path, n):
     np.testing.assert_array_equal(loaded.search(QUERIES, 3).ids, made.search(QUERIES, 3).ids)
     loaded.add(ids_of()[n:], vectors()[n:])
     assert len(loaded) == N
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))])  # noqa: S301
+def test_a_copy_is_equal_and_apart(changed, again):
+    changed.tune(QUERIES, 10, 0.9)
+    before = changed.search(QUERIES, 10)
+    copied = again(changed)
+    assert type(copied) is type(changed)
+    assert copied.stats().effort == changed.stats().effort
+    changed.remove(ids_of()[2_000:])
+    changed.add(ids_of()[:50], vectors(50, seed=9))
+    after = copied.search(QUERIES, 10)
+    np.testing.assert_array_equal(after.ids, before.ids)
+    np.testing.assert_array_equal(after.distances, before.distances)
+    copied.add(ids_of(), vectors())
+    assert len(copied) == N
+
+
+@pytest.mark.parametrize("n", [0, 50])
+def test_small_ones_can_be_copied_too(fresh, metric, n):
+    made = fresh(metric)
+    if n:
+        made.add(ids_of()[:n], vectors()[:n])
+    copied = copy.deepcopy(made)
+    np.testing.assert_array_equal(copied.search(QUERIES, 3).ids, made.search(QUERIES, 3).ids)
 
 
 @pytest.fixture
