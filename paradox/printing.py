@@ -6,9 +6,9 @@ markup, and cannot move the cursor or colour the terminal.
 
 from __future__ import annotations
 
-import logging
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
@@ -23,15 +23,13 @@ from rich.table import Table
 from rich.text import Text
 
 from paradox.core.errors import CallerError, CorruptionError, ParadoxError
+from paradox.interruption import EXIT_CODE, interruptible
 
 if TYPE_CHECKING:
     from paradox.cluster.collection import CollectionStats
     from paradox.core.types import Neighbors
 
-# `paradox up` tells of the token itself, once; Ray would at every command.
-logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
-
-_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_WHEN_STOPPED = "not waited for; the cluster may still finish what it has begun"
 _MAX_VALUE_CHARACTERS = 300
 
 
@@ -43,18 +41,30 @@ def exit_code(error: ParadoxError) -> int:
 
 
 @contextmanager
-def reporting(as_json: bool) -> Iterator[None]:
-    """Turn our errors, and Ctrl-C, into a message and an exit code."""
+def reporting(as_json: bool, *, when_stopped: str = _WHEN_STOPPED) -> Iterator[None]:
+    """Turn our errors, Ctrl-C and SIGTERM into a message and an exit code; warnings into one.
+
+    Args:
+        as_json: tell errors as the one JSON object.
+        when_stopped: what becomes of the work when a signal ends it.
+    """
+
+    def stopping() -> None:
+        if as_json:
+            complain("Interrupted", when_stopped, as_json)
+        else:
+            _tell(f"stopping: {when_stopped}")
+
     try:
-        yield
+        with warnings.catch_warnings(), interruptible(stopping):
+            warnings.showwarning = _show_warning
+            yield
     except ParadoxError as error:
         complain(type(error).__name__, str(error), as_json)
         raise typer.Exit(exit_code(error)) from error
-    except KeyboardInterrupt as error:
-        complain(
-            "Interrupted", "not waited for; the cluster may still finish what it has begun", as_json
-        )
-        raise typer.Exit(_INTERRUPTED) from error
+    except KeyboardInterrupt as error:  # of no signal
+        stopping()
+        raise typer.Exit(EXIT_CODE) from error
 
 
 def complain(error: str, message: str, as_json: bool) -> None:
@@ -62,8 +72,7 @@ def complain(error: str, message: str, as_json: bool) -> None:
     if as_json:
         print_json({"error": error, "message": message})
     else:
-        text = Text.assemble((error, "red"), f": {printable(message)}")
-        Console(stderr=True).print(text, soft_wrap=True)
+        _tell(f": {message}", red=error)
 
 
 def end_with(failed: Mapping[str, ParadoxError], as_json: bool) -> None:
@@ -88,14 +97,15 @@ def told(failed: Mapping[str, ParadoxError]) -> dict[str, dict[str, str]]:
 def progress(
     doing: str, as_json: bool, *, total: int | None = None
 ) -> Iterator[Callable[[], None]]:
-    """Show a bar on standard error while something takes long; yield what advances it by one."""
+    """Show a bar on a terminal while something takes long; yield what advances it by one."""
+    console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
-        disable=as_json,
+        disable=as_json or not console.is_terminal,
     )
     with bar:
         task = bar.add_task(doing, total=total)
@@ -112,7 +122,8 @@ def say(figures: Mapping[str, Any], sentence: str, as_json: bool) -> None:
 
 def print_json(value: Any, **more: Any) -> None:
     """Print one JSON object, with more members if wanted."""
-    print(msgspec.json.encode({**msgspec.to_builtins(value, enc_hook=_plain), **more}).decode())
+    encoded = msgspec.json.encode({**msgspec.to_builtins(value, enc_hook=_plain), **more})
+    print(encoded.decode(), flush=True)
 
 
 def as_answer(hits: Neighbors) -> dict[str, Any]:
@@ -195,6 +206,16 @@ def program(name: str) -> str:
     if shutil.which(name) == str(ours):
         return name
     return str(ours.relative_to(Path.cwd()) if ours.is_relative_to(Path.cwd()) else ours)
+
+
+def _tell(message: str, *, red: str = "") -> None:
+    text = Text.assemble((red, "red"), printable(message))
+    Console(stderr=True).print(text, soft_wrap=True)
+
+
+def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:
+    """Print a warning without the place in the program that gave it."""
+    _tell(str(message))
 
 
 def _payload(payload: Mapping[str, Any]) -> Table:

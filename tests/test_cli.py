@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -143,6 +145,39 @@ def test_doctor_tells_the_machine_and_what_is_missing(run, home):
     assert "InvalidArgument: PARADOX_ISA: expected a level this machine has" in complaint
 
 
+def test_the_version_is_told(run):
+    assert run(PARADOX, "--version")[:2] == (0, f"paradox {paradox.__version__}\n")
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_connects_is_told_in_one_line(home, source, number):
+    """The address is one where nothing answers, so that it goes on connecting."""
+    with subprocess.Popen(
+        [PARADOX, "ingest", source[0], "-c", "new", "--address", "127.0.0.1:1"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "HOME": str(home), "PARADOX_HOME": str(home / "data")},
+    ) as process:
+        maps = psutil.Process(process.pid).memory_maps
+        while not any(Path(each.path).name == "_raylet.so" for each in maps()):
+            assert process.poll() is None
+        process.send_signal(number)
+        told = "stopping: rows that are in stay in, and the same command goes on from there\n"
+        assert process.stderr.read() == told
+        assert process.wait() == 130
+
+
+@pytest.mark.ray
+def test_only_the_sentence_of_a_warning_is_printed(run, papers, tmp_path):
+    pq.write_table(pa.table({"vector": pa.array([], pa.list_(pa.float32()))}), tmp_path / "no.pq")
+    code, _, complaint = run(PARADOX, "ingest", tmp_path / "no.pq", "-c", papers)
+    assert code == 0
+    assert f"ingest: no rows in {tmp_path / 'no.pq'}" in complaint.splitlines()
+    assert "Warning" not in complaint
+
+
 @pytest.mark.ray
 def test_up_makes_a_token_that_nobody_else_reads(cluster, home):
     token = home / ".ray" / "auth_token"
@@ -193,9 +228,9 @@ def test_status_tells_shards_and_balance(run, papers):
     figures = json.loads(said)["collections"][papers]
     assert figures["n_records"] == 600
     assert sum(shard["n_records"] for shard in figures["shards"].values()) == 600
-    code, said, _ = run(PARADOX, "status")
-    assert code == 0
-    assert "papers: 600 x 12, l2" in said
+    code, said, complaint = run(PARADOX, "status")
+    assert (code, complaint) == (0, "")
+    assert said.startswith("papers: 600 x 12, l2\n")
 
 
 @pytest.mark.ray
@@ -284,11 +319,33 @@ def test_a_submitted_job_asks_the_running_cluster(run, cluster, papers, source):
     [
         (["query"], "InvalidArgument", "a text or --vector"),
         (["query", "--vector", "[1, "], "InvalidArgument", "expected a JSON list"),
-        (["bench", "nothing"], "InvalidArgument", "benchmarks/nothing.py"),
+        (["query", " "], "InvalidArgument", "expected a text; got ' '"),
+        (["query", "x", "-k", 0], "InvalidArgument", "k: expected 1 to"),
+        (["query", "x", "-c", "a/b"], "InvalidArgument", "name: expected 1 to 63"),
+        (["drop", "a/b"], "InvalidArgument", "name: expected 1 to 63"),
+        (["bench", "nothing"], "InvalidArgument", "expected one of exact, index, overhead"),
+        (["ingest", "none[/x].parquet", "-c", "new"], "SourceError", "none[/x].parquet"),
+        (["ingest", "README.md", "-c", "new"], "SourceError", "a file that ends in .parquet"),
+        (["ingest", "SOURCE", "-c", "a/b"], "InvalidArgument", "name: expected 1 to 63"),
+        (["ingest", "SOURCE", "-c", "new", "--encoder", "x"], "UnknownEncoder", "got 'x'"),
+        (["ingest", "SOURCE", "-c", "new", "--metric", "x"], "InvalidArgument", "metric: "),
+        (["ingest", "SOURCE", "-c", "new", "--index", "x"], "UnknownBackend", "got 'x'"),
+        (["ingest", "SOURCE", "-c", "new", "--shards", 0], "InvalidArgument", "shards: "),
+        (
+            ["ingest", "SOURCE", "-c", "new", "--dim", 3, "--vector-column", "embedding"],
+            "SourceError",
+            "row 0: column 'embedding': expected 3 values; got 12",
+        ),
+        (
+            ["ingest", "SOURCE", "-c", "new", "--dim", DIM],
+            "SourceError",
+            "expected a column 'vector'; it has 'embedding', 'key', 'year', 'title'",
+        ),
     ],
 )
-def test_wrong_commands_need_no_cluster_to_be_refused(run, command, error, message):
-    code, said, _ = run(PARADOX, *command, "--json")
+def test_wrong_commands_need_no_cluster_to_be_refused(run, source, command, error, message):
+    given = [source[0] if part == "SOURCE" else part for part in command]
+    code, said, _ = run(PARADOX, *given, "--json", RAY_ADDRESS="127.0.0.1:1")
     assert code == 2
     complaint = json.loads(said)
     assert complaint["error"] == error
@@ -301,17 +358,17 @@ def test_wrong_commands_need_no_cluster_to_be_refused(run, command, error, messa
     [
         (["query", "--vector", "[1, 2]"], "DimensionMismatch", "expected dimension 12; got 2"),
         (["query", "x", "-c", "nothing"], "CollectionNotFound", "'nothing' is not there"),
-        (["ingest", "none[/x].parquet", "-c", "papers"], "SourceError", "none[/x].parquet"),
-        (["ingest", "x.parquet", "-c", "new"], "CollectionNotFound", "--dim or --encoder"),
+        (["ingest", "SOURCE", "-c", "new"], "CollectionNotFound", "--dim or --encoder"),
         (
-            ["ingest", "x.parquet", "-c", "papers", "--metric", "ip"],
+            ["ingest", "SOURCE", "-c", "papers", "--metric", "ip"],
             "CollectionExists",
             "metric: it has 'l2', asked for 'ip'",
         ),
     ],
 )
-def test_wrong_commands_say_what_is_wrong(run, papers, command, error, message):
-    code, _, complaint = run(PARADOX, *command)
+def test_wrong_commands_say_what_is_wrong(run, papers, source, command, error, message):
+    given = [source[0] if part == "SOURCE" else part for part in command]
+    code, _, complaint = run(PARADOX, *given)
     assert code == 2
     assert f"{error}: " in complaint
     assert message in complaint.replace("\n", " ")

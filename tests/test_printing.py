@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -52,7 +53,19 @@ def test_ctrl_c_is_told_in_one_line(capsys):
     with pytest.raises(typer.Exit) as ended, printing.reporting(as_json=False):
         raise KeyboardInterrupt
     assert ended.value.exit_code == 130
-    assert capsys.readouterr().err.startswith("Interrupted: ")
+    assert capsys.readouterr().err.startswith("stopping: ")
+
+
+def test_of_a_warning_the_sentence_is_told(capsys):
+    with warnings.catch_warnings(action="default"), printing.reporting(as_json=False):
+        warnings.warn(f"no rows in {MARKED}", stacklevel=1)
+    assert capsys.readouterr().err == f"no rows in {printing.printable(MARKED)}\n"
+
+
+def test_what_is_no_terminal_gets_no_bar(capsys):
+    with printing.progress("asking", as_json=False):
+        pass
+    assert capsys.readouterr().err == ""
 
 
 def test_the_gravest_of_several_errors_decides(capsys):

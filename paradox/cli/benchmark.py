@@ -13,6 +13,8 @@ from paradox.cli.connection import AsJson
 from paradox.core.errors import InvalidArgument
 from paradox.printing import reporting
 
+NAMES = ("exact", "index", "overhead")
+
 
 def bench(
     name: Annotated[str, typer.Argument(help="exact, index or overhead.")],
@@ -26,9 +28,11 @@ def bench(
     A full run replaces docs/results/NAME.json.
     """
     with reporting(as_json):
+        if name not in NAMES:
+            raise InvalidArgument(f"bench: expected one of {', '.join(NAMES)}; got {name!r}")
         if not Path("benchmarks", f"{name}.py").is_file():
             raise InvalidArgument(
-                f"bench: expected a benchmark of a checkout; got {name!r}, and there is no "
+                f"bench: expected to run in a checkout of the sources; there is no "
                 f"benchmarks/{name}.py here"
             )
         flags = [*(["--quick"] if quick else []), *(["--json"] if as_json else [])]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from paradox.cluster.names import check_collection_name
 from paradox.core.errors import ParadoxError
+from paradox.interruption import catch_signals
 from paradox.printing import progress
 
 if TYPE_CHECKING:
@@ -27,12 +30,24 @@ Address = Annotated[
 
 
 @contextmanager
-def joined(address: str | None) -> Iterator[Client]:
-    """Join the cluster at an address, or the one that `paradox.connect` finds or starts."""
+def joined(address: str | None, name: str | None = None) -> Iterator[Client]:
+    """Join the cluster at an address, or the one that `paradox.connect` finds or starts.
+
+    Args:
+        address: host:port, or None.
+        name: of a collection that is asked for; refused at once if none may have it.
+    """
+    if name is not None:
+        check_collection_name(name)
     from paradox.cluster.client import connect
 
-    with connect(address=address) as client:
+    client = connect(address=address)
+    catch_signals()
+    try:
         yield client
+    finally:
+        if not isinstance(sys.exception(), KeyboardInterrupt):  # which ends all at once
+            client.close()
 
 
 def each(

@@ -9,12 +9,22 @@ import msgspec
 import typer
 
 from paradox.cli.connection import Address, AsJson, joined
-from paradox.core.errors import CallerError, CollectionExists, CollectionNotFound
+from paradox.cluster.names import check_collection_name
+from paradox.core.errors import (
+    CallerError,
+    CollectionExists,
+    CollectionNotFound,
+    UnknownBackend,
+)
+from paradox.core.metric import check_metric
+from paradox.core.vectors import check_dim
 from paradox.printing import print_json, reporting
 
 if TYPE_CHECKING:
     from paradox.cluster.client import Client
     from paradox.cluster.collection import Collection
+
+_WHEN_STOPPED = "rows that are in stay in, and the same command goes on from there"
 
 
 def ingest(
@@ -65,7 +75,8 @@ def ingest(
     index: Annotated[
         str | None,
         typer.Option(
-            help="Index of a new collection: auto, exact, graph, hnsw or ivfpq; auto if not given."
+            help="Index of a new collection: auto, exact, graph, hnsw, ivf or ivfpq; auto if not "
+            "given."
         ),
     ] = None,
     shards: Annotated[
@@ -90,38 +101,73 @@ def ingest(
 
     Settings given for a collection that is there must be those it has.
     """
-    from paradox.cluster.ingest import ingest as run
+    asked = {
+        "encoder": encoder,
+        "dim": dim,
+        "metric": metric,
+        "index": index,
+        "shards": shards,
+        "storage": storage,
+    }
+    payload = payload_columns.split(",") if payload_columns else None
+    with reporting(as_json, when_stopped=_WHEN_STOPPED):
+        check_collection_name(name)
+        _check(source, asked, (id_column, vector_column, text_column, payload))
+        with joined(address) as client:
+            from paradox.cluster.ingest import ingest as run
 
-    with reporting(as_json), joined(address) as client:
-        asked = {
-            "encoder": encoder,
-            "dim": dim,
-            "metric": metric,
-            "index": index,
-            "shards": shards,
-            "storage": storage,
-        }
-        is_new = name not in client.list()
-        collection = (_made if is_new else _with_settings)(client, name, asked)
-        try:
-            report = run(
-                collection,
-                source,
-                text_column=text_column,
-                vector_column=vector_column,
-                id_column=id_column,
-                payload_columns=payload_columns.split(",") if payload_columns else None,
-                resume=resume,
-                progress=not as_json,
-            )
-        except CallerError:
-            if is_new and not len(collection):
-                client.drop(name)  # made for a source that cannot be read
-            raise
-        if as_json:
-            print_json(report)
-        else:
-            print(f"{report}. {name} holds {len(collection):,} records.")
+            is_new = name not in client.list()
+            collection = (_made if is_new else _with_settings)(client, name, asked)
+            try:
+                report = run(
+                    collection,
+                    source,
+                    id_column=id_column,
+                    vector_column=vector_column,
+                    text_column=text_column,
+                    payload_columns=payload,
+                    resume=resume,
+                    progress=not as_json,
+                )
+            except CallerError:
+                if is_new and not len(collection):
+                    client.drop(name)  # made for a source that cannot be read
+                raise
+            if as_json:
+                print_json(report)
+            else:
+                print(f"{report}. {name} holds {len(collection):,} records.")
+
+
+def _check(source: list[str], asked: dict[str, Any], columns: tuple[Any, ...]) -> None:
+    """Refuse what needs no cluster to be refused: options that cannot be, files that are not there.
+
+    Raises:
+        CallerError: the first that is wrong.
+    """
+    from paradox.adapt import encoders
+    from paradox.cluster.columns import SourceColumns, check_first_rows
+    from paradox.cluster.settings import check_shards
+    from paradox.cluster.sources import find_files
+    from paradox.index import backends
+
+    if asked["index"] not in (None, *backends()):
+        raise UnknownBackend(
+            f"index: expected one of {', '.join(backends())}; got {asked['index']!r}"
+        )
+    encoder, dim, metric = asked["encoder"], asked["dim"], asked["metric"]
+    for value, check in (
+        (encoder, encoders.check_name),
+        (dim, check_dim),
+        (metric, check_metric),
+        (asked["shards"], check_shards),
+    ):
+        if value is not None:
+            check(value)
+    files = find_files(source)
+    recipe = SourceColumns(*columns).recipe(dim or 0, metric, with_encoder=encoder is not None)
+    if (encoder if recipe.vector is None else dim) is not None:
+        check_first_rows(files[0], recipe)
 
 
 def _made(client: Client, name: str, asked: dict[str, Any]) -> Collection:

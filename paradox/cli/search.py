@@ -9,6 +9,7 @@ import typer
 
 from paradox.cli.connection import Address, AsJson, joined
 from paradox.core.errors import InvalidArgument
+from paradox.core.vectors import check_aim, check_k, check_not_blank
 from paradox.printing import as_answer, print_hits, print_json, reporting
 
 if TYPE_CHECKING:
@@ -41,8 +42,12 @@ def query(
         if (text is None) == (vector is None):
             got = "neither" if text is None else "both"
             raise InvalidArgument(f"query: expected a text or --vector; got {got}")
+        if text is not None:
+            check_not_blank([text])
+        check_k(k)
+        check_aim(recall, None)
         asked: dict[str, Any] = {"text": text} if vector is None else {"vectors": _parsed(vector)}
-    with reporting(as_json), joined(address) as client:
+    with reporting(as_json), joined(address, name) as client:
         collection = _only(client) if name is None else client.get(name)
         plan: str | None = None
         if explain:

@@ -26,7 +26,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show the collections, their shards and their balance; starts those that do not run."""
-    with reporting(as_json), joined(address) as client:
+    with reporting(as_json), joined(address, name) as client:
         names = client.list() if name is None else [client.get(name).name]
         figures, failed = each(names, lambda n: client.get(n).stats(), "asking", as_json)
         if as_json:
@@ -52,7 +52,7 @@ def snapshot(
     as_json: AsJson = False,
 ) -> None:
     """Copy a collection, as it is, to a folder or object store; writes go on meanwhile."""
-    with reporting(as_json), joined(address) as client:
+    with reporting(as_json), joined(address, name) as client:
         with progress(f"copying {name}", as_json):
             client.get(name).snapshot(uri)
         say({"collection": name, "snapshot": uri}, f"{name} is copied to {uri}", as_json)
@@ -75,7 +75,7 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Make a new collection from a snapshot, on another number of shards too."""
-    with reporting(as_json), joined(address) as client:
+    with reporting(as_json), joined(address, name) as client:
         with progress(f"restoring {name}", as_json):
             collection = client.restore(name, uri, shards=shards, storage=storage)
             n_records = len(collection)
@@ -96,7 +96,7 @@ def drop(
     as_json: AsJson = False,
 ) -> None:
     """End a collection and delete its data; one whose settings are damaged, too."""
-    with reporting(as_json), joined(address) as client:
+    with reporting(as_json), joined(address, name) as client:
         if not yes and not keep_data:
             typer.confirm(f"delete {name} and its {_size(client, name)}?", abort=True, err=True)
         client.drop(name, keep_data=keep_data)

@@ -13,11 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from paradox.cluster.settings import Columns
-from paradox.cluster.sources import Table
+from paradox.cluster.sources import SourceFile, Table, read
 from paradox.core.errors import InvalidArgument, SourceError
 from paradox.core.types import F32Matrix, I64Vector, Payload
 from paradox.core.vectors import as_ids
 from paradox.store import ColumnType
+
+_FIRST_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,54 @@ class Recipe:
         return [name for name in names if name not in used]
 
 
+@dataclass(frozen=True, slots=True)
+class SourceColumns:
+    """Which columns of a source a caller has named; None where none was.
+
+    Attributes:
+        id: column of ids.
+        vector: column of vectors.
+        text: column of texts.
+        payload: columns to keep.
+    """
+
+    id: str | None
+    vector: str | None
+    text: str | None
+    payload: Sequence[str] | None
+
+    def recipe(self, dim: int, metric: str | None, *, with_encoder: bool) -> Recipe:
+        """Return what becomes of the columns in a collection.
+
+        Args:
+            dim: its dimension.
+            metric: its metric, None where that is not known yet.
+            with_encoder: whether it has an encoder.
+        """
+        vector, text = self.vector, self.text
+        if vector is None and text is None:
+            vector, text = (None, "text") if with_encoder else ("vector", None)
+        return Recipe(
+            dim=dim,
+            cosine=metric == "cosine",
+            id=self.id,
+            vector=vector,
+            text=text,
+            payload=None if self.payload is None else tuple(self.payload),
+        )
+
+
+def check_first_rows(file: SourceFile, recipe: Recipe) -> None:
+    """Check the first rows of a file, to find what is wrong with all of them.
+
+    Raises:
+        SourceError: see `records_of`.
+    """
+    for row, table in read(file, columns=recipe.wanted(), batch_size=_FIRST_ROWS):
+        records_of(table, recipe, file=file.path, first_row=row, with_payload=False)
+        break
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Records:
     """Rows of a source, ready to be written.
@@ -97,7 +147,8 @@ def records_of(
     names = table.schema.names
     for column in (recipe.id, recipe.vector, recipe.text, *(recipe.payload or ())):
         if column is not None and column not in names:
-            raise place.error(None, f"expected a column {column!r}; it has {', '.join(names)}")
+            known = ", ".join(map(repr, names))
+            raise place.error(None, f"expected a column {column!r}; it has {known}")
     return Records(
         ids=None if recipe.id is None else _ids(table, recipe.id, place),
         vectors=None if recipe.vector is None else _vectors(table, recipe, place),

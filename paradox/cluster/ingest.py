@@ -32,7 +32,7 @@ from rich.progress import (
 
 from paradox.cluster.actors import logical_cpus
 from paradox.cluster.collection import Collection
-from paradox.cluster.columns import Recipe
+from paradox.cluster.columns import Recipe, SourceColumns
 from paradox.cluster.failures import translated
 from paradox.cluster.pipeline import Piece, Plan, of_dataset, of_pieces, written
 from paradox.cluster.repeats import with_repeats
@@ -122,7 +122,8 @@ def ingest(
         RetryableError: a shard stayed away; running it again goes on from there.
     """
     started = time.monotonic()
-    recipe = _recipe(collection, id_column, vector_column, text_column, payload_columns)
+    columns = SourceColumns(id_column, vector_column, text_column, payload_columns)
+    recipe = _recipe(collection, columns)
     is_dataset = isinstance(source, ray.data.Dataset)
     if is_dataset and id_column is None and resume:
         raise InvalidArgument(
@@ -166,28 +167,14 @@ def ingest(
     return report
 
 
-def _recipe(
-    collection: Collection,
-    id_column: str | None,
-    vector_column: str | None,
-    text_column: str | None,
-    payload_columns: Sequence[str] | None,
-) -> Recipe:
+def _recipe(collection: Collection, columns: SourceColumns) -> Recipe:
     settings = collection.settings
-    if vector_column is None and text_column is None:
-        vector_column, text_column = (
-            ("vector", None) if settings.encoder is None else (None, "text")
-        )
-    if vector_column is None:
-        collection.encoder()  # raises where there is none
-    return Recipe(
-        dim=settings.dim,
-        cosine=settings.metric == "cosine",
-        id=id_column,
-        vector=vector_column,
-        text=text_column,
-        payload=None if payload_columns is None else tuple(payload_columns),
+    recipe = columns.recipe(
+        settings.dim, settings.metric, with_encoder=settings.encoder is not None
     )
+    if recipe.vector is None:
+        collection.encoder()  # raises where there is none
+    return recipe
 
 
 def _executed(done: ray.data.Dataset, n_rows: int | None, progress: bool) -> tuple[int, int, int]:

@@ -4,6 +4,6 @@
 """
 
 from paradox.adapt.encoders.encoder import Encoder
-from paradox.adapt.encoders.registry import load, names
+from paradox.adapt.encoders.registry import check_name, load, names
 
-__all__ = ["Encoder", "load", "names"]
+__all__ = ["Encoder", "check_name", "load", "names"]

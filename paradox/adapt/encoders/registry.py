@@ -21,6 +21,17 @@ def names() -> tuple[str, ...]:
     return tuple(_ENCODERS)
 
 
+def check_name(name: str) -> str:
+    """Return `name`, if an encoder has it.
+
+    Raises:
+        UnknownEncoder: none has.
+    """
+    if name not in _ENCODERS:
+        raise UnknownEncoder(f"encoder: expected one of {', '.join(_ENCODERS)}; got {name!r}")
+    return name
+
+
 def load(name: str, *, threads: int | None = None) -> Encoder:
     """Load an encoder.
 
@@ -32,6 +43,4 @@ def load(name: str, *, threads: int | None = None) -> Encoder:
         UnknownEncoder: there is none of that name, or the package it needs is not installed.
         CorruptionError: the package's files are not the ones known.
     """
-    if name not in _ENCODERS:
-        raise UnknownEncoder(f"encoder: expected one of {', '.join(_ENCODERS)}; got {name!r}")
-    return _ENCODERS[name](threads=config.threads() if threads is None else threads)
+    return _ENCODERS[check_name(name)](threads=config.threads() if threads is None else threads)
