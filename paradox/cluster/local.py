@@ -8,6 +8,7 @@ starts, `ray start` by itself does not (docs/adr/0009).
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import socket
@@ -22,6 +23,11 @@ import psutil
 from paradox.core import config
 from paradox.core.errors import InvalidArgument, RetryableError
 from paradox.core.files import write_atomically
+
+# That a token is asked for is what is wanted here; Ray would tell it at every `connect`.
+logging.getLogger("ray._private.authentication.authentication_token_setup").addFilter(
+    lambda told: not told.getMessage().startswith("Token authentication is enabled")
+)
 
 _RAY_PORT, _DASHBOARD_PORT = 6379, 8265
 _START_TIMEOUT_S = 90.0

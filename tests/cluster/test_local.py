@@ -10,6 +10,7 @@ import psutil
 import pytest
 from ray._common import utils as ray_notes
 from ray._private import utils as ray_paths
+from ray._private.authentication import authentication_token_setup as token_setup
 
 from paradox.cluster import local
 from paradox.core.errors import RetryableError
@@ -65,6 +66,13 @@ def test_another_cluster_that_ray_noted_down_stays_noted(home, ray_note):
     (home / "cluster.json").write_bytes(msgspec.json.encode(GONE))
     assert local.running() is None
     assert ray_note == ["127.0.0.1:2"]
+
+
+def test_that_a_token_is_asked_for_is_not_said_at_every_connect(caplog):
+    token_setup._warn_token_auth_enabled()
+    assert caplog.text == ""
+    token_setup._warn_token_auth_disabled()
+    assert "Token authentication is disabled" in caplog.text
 
 
 def test_a_record_that_cannot_be_read_is_none(home):
