@@ -164,8 +164,10 @@ def test_a_signal_while_it_connects_is_told_in_one_line(home, source, number):
         while not any(Path(each.path).name == "_raylet.so" for each in maps()):
             assert process.poll() is None
         process.send_signal(number)
-        told = "stopping: rows that are in stay in, and the same command goes on from there\n"
-        assert process.stderr.read() == told
+        said = process.stderr.read()  # of an import cut short Python may say more
+        told = "stopping: rows that are in stay in, and the same command goes on from there"
+        assert said.splitlines()[0] == told
+        assert "***" not in said  # as Ray's stack trace has it
         assert process.wait() == 130
 
 
