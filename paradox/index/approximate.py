@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from paradox import kernels
 from paradox.core.metric import Metric
-from paradox.core.types import NO_ID, F32Matrix, I64Vector, Neighbors
+from paradox.core.types import NO_ID, BoolMask, F32Matrix, I64Vector, Neighbors
 from paradox.index import scan
 from paradox.index.allow import Allow, AllowedRows, allowed_rows
 from paradox.index.backend import IndexStats
@@ -27,8 +27,12 @@ from paradox.index.tune import smallest_effort
 
 CALL_ROWS = 1_000
 """Rows scanned in the time that a search spends outside of the structure, some 100 µs."""
+_OUT_OF_ORDER = 3
+"""How many rows in sequence are scanned in the time of one that a filter picks."""
 _LARGEST_NORM = 1e15
 """Where squares, and sums of a million of them, are far from overflowing float32."""
+_LEAST_NORM = 1e-15
+"""Where squares are far from the least that float32 tells from 0."""
 
 
 class ApproximateIndex(RowIndex):
@@ -37,8 +41,9 @@ class ApproximateIndex(RowIndex):
     Where a search would cost more than a scan of the rows it may return, it is a scan, and its
     answer certified. Effort therefore has an upper end, at which every answer is exact.
 
-    Rows so long that float32 may overflow are not shown to the structure (faiss ends the process
-    over them), and while there are any, or a query is that long, a search is a scan too.
+    Rows so long, or so short, that their squares leave float32 are not shown to the structure
+    (faiss ends the process over long ones), and while there are any, or a query is that long, a
+    search is a scan too.
 
     Attributes:
         default_effort: used where neither the caller nor `tune` has set one.
@@ -46,10 +51,12 @@ class ApproximateIndex(RowIndex):
 
     default_effort: ClassVar[int]
 
-    def __init__(self, dim: int, metric: Metric) -> None:
-        super().__init__(dim, metric, Rows(dim))
+    def __init__(self, dim: int, metric: Metric, *, codes: bool = False) -> None:
+        self._coded_for = metric if codes else None
+        super().__init__(dim, metric, Rows(dim, coded_for=self._coded_for))
         self._labels = Labels()
         self._effort: int | None = None
+        self._n_builds = 0
 
     # ---------------------------------------------------------------- what a structure must do
 
@@ -200,7 +207,7 @@ class ApproximateIndex(RowIndex):
         """Return the index that `contents` came from."""
         index = cls(fields["dim"], fields["metric"], **fields["options"])
         index._effort = fields["effort"]
-        index._rows = Rows.from_sections(sections, index._dim)
+        index._rows = Rows.from_sections(sections, index._dim, coded_for=index._coded_for)
         index._labels = Labels.from_section(sections["labels"])
         if fields["structure"]:
             index._restore(fields["structure"], sections)
@@ -216,6 +223,7 @@ class ApproximateIndex(RowIndex):
             resident_bytes=rows.resident_bytes + self._labels.nbytes + self._structure_bytes(),
             mapped_bytes=rows.mapped_bytes,
             effort=self._effort,
+            n_builds=self._n_builds,
         )
 
     # ---------------------------------------------------------------- inside
@@ -228,6 +236,7 @@ class ApproximateIndex(RowIndex):
         if self._rows.n_free > len(self._rows):
             self._rows = self._rows.compacted()
         self._labels = Labels()
+        self._n_builds += 1
         self._rebuild()
         if self._ready:
             self._show(self._rows.live_slots())
@@ -241,7 +250,9 @@ class ApproximateIndex(RowIndex):
         """Return those of the slots whose rows the structure may see."""
         if self._metric == "cosine":
             return slots
-        return slots[self._rows.norms[slots] <= _LARGEST_NORM]
+        norms = self._rows.norms[slots]
+        may_be_seen: BoolMask = (norms <= _LARGEST_NORM) & ((norms >= _LEAST_NORM) | (norms == 0))
+        return slots[may_be_seen]
 
     def _may_overflow(self, queries: F32Matrix) -> bool:
         """Tell whether the structure has not seen all rows, or must not see these queries."""
@@ -261,9 +272,10 @@ class ApproximateIndex(RowIndex):
         return self.default_effort if self._effort is None else self._effort
 
     def _scan_is_cheaper(self, k: int, effort: int, allowed: AllowedRows | None) -> bool:
-        n_rows = len(self._rows)
-        n = n_rows if allowed is None else len(allowed)
-        return not self._ready or n <= self._rows_worth(k, effort) * (n_rows / max(n, 1))
+        if not self._ready or allowed is None:
+            return not self._ready or len(self._rows) <= self._rows_worth(k, effort)
+        excess = len(self._rows) / max(len(allowed), 1)
+        return _OUT_OF_ORDER * len(allowed) <= self._rows_worth(k, effort) * excess
 
     def _scanning_effort(self, k: int) -> int:
         """Return the least power of two that makes an unfiltered search a scan."""

@@ -26,6 +26,7 @@ class IndexStats:
         resident_bytes: memory held.
         mapped_bytes: file bytes mapped, paged in on demand.
         effort: the effort `tune` settled on, None before, or where there is no such knob.
+        n_builds: how many times it was made anew: what was learnt of efforts before is void.
     """
 
     backend: str
@@ -34,6 +35,7 @@ class IndexStats:
     resident_bytes: int
     mapped_bytes: int
     effort: int | None
+    n_builds: int = 0
 
 
 class IndexBackend(Protocol):

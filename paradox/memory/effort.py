@@ -42,7 +42,7 @@ class _Known:
 
 
 class EffortBook:
-    """Efforts that reached a recall, by backend, k and recall, until the index doubles or halves.
+    """Efforts that reached a recall, by k and recall, until an index doubles, halves or is made anew.
 
     The queries an index is tuned on are the last 200 it was asked, 64 of a call at most. Before
     there are 50, stand-ins are made from its own vectors; it is tuned again once there are 50, and
@@ -51,7 +51,7 @@ class EffortBook:
 
     def __init__(self, *, seed: int = 0) -> None:
         self._asked: deque[F32Vector] = deque(maxlen=_N_QUERIES)
-        self._known: dict[tuple[str, int, float], _Known] = {}
+        self._known: dict[tuple[str, int, int, float], _Known] = {}
         self._tuning = threading.Lock()
         self._seed = seed
 
@@ -80,7 +80,8 @@ class EffortBook:
             return MAX_EFFORT  # a scan: no number of queries can tell that none is ever missed
         if not index.tunable(k):
             return None
-        key = (index.stats().backend, k, round(recall, 4))
+        stats = index.stats()
+        key = (stats.backend, stats.n_builds, k, round(recall, 4))
         known = self._known.get(key)
         if known is not None and self._holds(known, n):
             return known.effort

@@ -37,8 +37,9 @@ constexpr std::int64_t kGrowth = 8, kMostAnew = 16384;
 /// Inner product: room for norms to grow before the graph has to be made anew.
 constexpr double kHeadroom = 1.1;
 
-/// Fewer vectors than this are not worth a bulk build.
-constexpr std::int64_t kBulkVectors = 2048;
+/// Fewer vectors than this, or than this share of those there are, are not worth a bulk build: for
+/// each vector it takes some third of the time of an insertion, but of all of them.
+constexpr std::int64_t kBulkVectors = 2048, kBulkShare = 2;
 
 int padded(const GraphSettings& settings) {
   const int dim = settings.dim + (settings.metric == Metric::ip ? 1 : 0);
@@ -123,7 +124,7 @@ void Graph::add(const float* vectors, std::int64_t n, int threads) {
       longest_seen_ = std::max(longest_seen_, std::sqrt(squares));
     }
   }
-  if (n >= kBulkVectors && n >= before) {
+  if (n >= kBulkVectors && kBulkShare * n >= before) {
     forget_guardians(0);
     BulkBuild(*this, threads).run();
   } else {
