@@ -114,10 +114,9 @@ def written(batches: ray.data.Dataset, plan: Plan) -> ray.data.Dataset:
     """
     if plan.recipe.vector is None:
         batches = batches.map_batches(
-            _Embed,
+            partial(_embed, plan=plan),
             batch_size=1,
-            fn_constructor_kwargs={"plan": plan},
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=plan.concurrency),
+            compute=ray.data.TaskPoolStrategy(size=plan.concurrency),
             num_cpus=0.5,
         )
     return batches.map_batches(
@@ -159,19 +158,13 @@ def _wrap(table: pa.Table, plan: Plan) -> Batches:
     return _batch(table, _Origin(ANY_DATASET, "", first_id, 0, table.num_rows))
 
 
-class _Embed:
-    """Encodes the texts of batches; one in each actor of a pool."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._recipe = plan.recipe
-        self._encoder = plan.collection.encoder()
-
-    def __call__(self, batches: Batches) -> Batches:
-        vectors = [
-            self._encoder.encode(_records(batch, self._recipe).texts or []).tobytes()
-            for batch in _rows(batches)
-        ]
-        return {**batches, "vectors": np.array(vectors, object)}
+def _embed(batches: Batches, plan: Plan) -> Batches:
+    encoder = plan.collection.encoder()  # loaded once in each process: see `Collection.__reduce__`
+    vectors = [
+        encoder.encode(_records(batch, plan.recipe).texts or []).tobytes()
+        for batch in _rows(batches)
+    ]
+    return {**batches, "vectors": np.array(vectors, object)}
 
 
 def _write(batches: Batches, plan: Plan) -> Batches:
