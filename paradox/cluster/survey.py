@@ -15,6 +15,7 @@ from paradox.cluster.pipeline import Piece, Plan
 from paradox.cluster.settings import Columns
 from paradox.cluster.sources import SourceFile, fingerprint, numbered, pieces, read
 from paradox.core.errors import PayloadError
+from paradox.store.schema import remedy
 
 PIECE_BATCHES = 8
 """Batches that a piece of a file holds at least, where the file can be cut at all."""
@@ -119,7 +120,7 @@ def _declare(columns_by_file: dict[str, Columns], plan: Plan) -> None:
             if kind != expected and (kind, expected) != ("int", "float"):
                 raise PayloadError(
                     f"{path}: column {column!r}: expected {expected or 'a declared column'}; "
-                    f"got {kind}"
+                    f"got {kind}{remedy(expected, kind)}"
                 )
 
 

@@ -147,7 +147,7 @@ class Schema:
         return admitted
 
 
-def remedy(expected: ColumnType, came: ColumnType | None) -> str:
+def remedy(expected: ColumnType | None, came: ColumnType | None) -> str:
     """Return what to do about a value that does not fit its column, "" where nothing helps."""
     if (expected, came) != ("int", "float"):
         return ""
