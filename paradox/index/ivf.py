@@ -232,8 +232,7 @@ class IvfIndex(ApproximateIndex):
 
     def stats(self) -> IndexStats:
         """Return the index's figures."""
-        rows = self._rows
-        resident, mapped = self._lent_bytes
+        rows, (resident, mapped) = self._rows, self._lent_bytes
         return IndexStats(
             backend=self.name,
             n_live=len(rows),
@@ -311,17 +310,15 @@ class IvfIndex(ApproximateIndex):
         return self._build_threads or config.threads()
 
     def _may_overflow(self, queries: F32Matrix) -> bool:
-        if self._metric == "cosine":
-            return False
         has_hidden = len(self._lists) < len(self._rows)
-        return has_hidden or bool(kernels.row_norms(queries).max(initial=0) > LONGEST)
+        is_long = has_hidden or kernels.row_norms(queries).max(initial=0) > LONGEST
+        return self._metric != "cosine" and bool(is_long)
 
     def _must_scan(
         self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None = None
     ) -> bool:
-        if self._keep == "none":  # there is nothing to scan
-            return not self._ready
-        return super()._must_scan(queries, k, effort, allowed)
+        none_kept = self._keep == "none"
+        return not self._ready if none_kept else super()._must_scan(queries, k, effort, allowed)
 
     def _must_rebuild(self) -> bool:
         n = len(self._rows)
@@ -339,10 +336,8 @@ class IvfIndex(ApproximateIndex):
     def _rebuild(self) -> None:
         self._clear()
         slots = self._showable(self._rows.live_slots())
-        n = len(slots)
-        if n < _LEAST_ROWS:
-            return
-        self._learn(self._rows.matrix[slots[self._chosen(n, n)]], n)
+        if (n := len(slots)) >= _LEAST_ROWS:
+            self._learn(self._rows.matrix[slots[self._chosen(n, n)]], n)
 
     def _chosen(self, n_sample: int, n: int) -> I64Vector:
         """Return which vectors of a sample to learn lists for n from, ascending."""
@@ -381,6 +376,12 @@ class IvfIndex(ApproximateIndex):
         n_lists = max(self._lists.n_lists, 1)
         codes = len(self._rows) * effort / n_lists
         return CALL_ROWS + codes / _CODES_A_ROW + k
+
+    def _scan_is_cheaper(self, k: int, effort: int, allowed: AllowedRows | None) -> bool:
+        if not self._ready or allowed is None:
+            return super()._scan_is_cheaper(k, effort, allowed)
+        share = max(len(allowed), 1) / max(len(self._rows), 1)
+        return len(allowed) <= self._rows_worth(k, int(effort / math.sqrt(share)))
 
     def _structure_bytes(self) -> int:
         return self._lists.nbytes

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from paradox import kernels
 from paradox._native.ivf import Ivf
 from paradox.core.errors import InvalidArgument
 from paradox.core.types import F32Matrix, I64Vector
@@ -53,7 +54,7 @@ class FileBuild:
         self._closing = ExitStack()
         folder = TemporaryDirectory(dir=self._path.parent, prefix=f".{self._path.name}-")
         self._folder = Path(self._closing.enter_context(folder))
-        names = ["rows", "ids", *(f"supplements-{i}" for i in range(_N_FILES))]
+        names = ["rows", "ids", "norms", *(f"supplements-{i}" for i in range(_N_FILES))]
         self._files: dict[str, BinaryIO] = {
             name: self._closing.enter_context((self._folder / name).open("w+b")) for name in names
         }
@@ -77,6 +78,7 @@ class FileBuild:
             self._files[f"supplements-{i}"].write(records[ends[i] : ends[i + 1]].tobytes())
         self._files["rows"].write(np.ascontiguousarray(kept).data)
         self._files["ids"].write(np.ascontiguousarray(ids, np.int64).data)
+        self._files["norms"].write(kernels.row_norms(kept).data)
         self._n += len(ids)
         self._width = kept.shape[1]
 
@@ -103,7 +105,8 @@ class FileBuild:
         sections["supplements"] = np.memmap(self._folder / "supplements", np.uint8, "r")
         rows = self._mapped("rows", self._dtype).reshape(-1, self._width)
         fields["lists"] = {**fields["lists"], **shape}
-        write_container(self._path, kind, fields, {"rows": rows, "ids": ids, **ordered, **sections})
+        kept = {"rows": rows, "ids": ids, "norms": self._mapped("norms", np.float64)}
+        write_container(self._path, kind, fields, {**kept, **ordered, **sections})
 
     def _file_of(self, lists: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
         return lists.astype(np.int64) * _N_FILES // self._lists.n_lists

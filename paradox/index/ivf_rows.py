@@ -22,13 +22,8 @@ LONGEST = 1e15  # where sums of squares are far from overflowing float32
 class IvfRows(Rows):
     """What `Rows` are, but that mapped ones are found by a mapped, sorted copy of their ids.
 
-    The first `remove` takes ids into memory, 8 bytes a row; the first `put` all there is.
+    The first `remove` takes ids and norms into memory, 16 bytes a row; the first `put` all of it.
     """
-
-    @property
-    def norms(self) -> npt.NDArray[np.float64]:
-        """(n_slots,) the Euclidean norm of each row; 0 where it is free."""
-        return self._measured() if self._mapped else super().norms
 
     @property
     def resident_bytes(self) -> int:
@@ -36,19 +31,20 @@ class IvfRows(Rows):
         if not self._mapped:
             return super().resident_bytes
         held = self._live.nbytes + self._slot_of.nbytes
-        return held + (self._ids.nbytes if self._ids.flags.writeable else 0)
+        return held + sum(a.nbytes for a in (self._ids, self._norms) if a.flags.writeable)
 
     @property
     def mapped_bytes(self) -> int:
-        """Bytes of vectors and ids where they are mapped from a file."""
+        """Bytes of vectors, ids and norms where they are mapped from a file."""
         if not self._mapped:
             return 0
-        return self._matrix.nbytes + (0 if self._ids.flags.writeable else self._ids.nbytes)
+        arrays = (self._matrix, self._ids, self._norms)
+        return sum(a.nbytes for a in arrays if not a.flags.writeable)
 
     def remove(self, ids: I64Vector) -> I64Vector:
         """Remove vectors by id, ignoring unknown ids; return the slots they had."""
         if not self._ids.flags.writeable:
-            self._ids = self._ids.copy()
+            self._ids, self._norms = self._ids.copy(), self._norms.copy()
         return super().remove(ids)
 
     def compacted(self) -> Self:
@@ -60,7 +56,7 @@ class IvfRows(Rows):
 
     def sections(self) -> dict[str, npt.NDArray[Any]]:
         """Return what a saved index keeps of its rows."""
-        return {**super().sections(), **in_order(self.ids)}
+        return {**super().sections(), "norms": self.norms, **in_order(self.ids)}
 
     @classmethod
     def from_sections(  # type: ignore[override]
@@ -74,23 +70,13 @@ class IvfRows(Rows):
         rows.n_slots = len(rows._ids)
         rows._live = rows._ids != NO_ID
         rows._free = np.flatnonzero(~rows._live).tolist()
-        rows._norms = np.zeros(rows.n_slots)  # not touched, so not in memory, while mapped
+        rows._norms = np.frombuffer(sections["norms"], np.float64)
         if rows._mapped:
             rows._slot_of = SortedIds(rows._ids, sections)
         else:
-            rows._norms = rows._measured()
             live = rows.live_slots()
             rows._slot_of.set(rows._ids[live], live)
         return rows
-
-    def _reserve(self, n_slots: int) -> None:
-        was_mapped = self._mapped
-        super()._reserve(n_slots)
-        if was_mapped:
-            self._norms[: self.n_slots] = self._measured()
-
-    def _measured(self) -> npt.NDArray[np.float64]:
-        return np.where(self.live, kernels.row_norms(self.matrix), 0.0)
 
 
 class SortedIds(IdMap):

@@ -39,7 +39,7 @@ std::int64_t Coarse::bytes() const {
   return n_lists() * (row + 12) + n_cells() * row;
 }
 
-void Coarse::train(const Points& sample, std::int64_t n, std::uint64_t seed, int threads) {
+double Coarse::train(const Points& sample, std::int64_t n, std::uint64_t seed, int threads) {
   const std::vector<std::uint32_t> all = all_of(sample.size());
   const std::int64_t n_cells = cells_for(n);
   std::vector<std::uint32_t> some;
@@ -71,11 +71,15 @@ void Coarse::train(const Points& sample, std::int64_t n, std::uint64_t seed, int
     }
   }
   group(centres, cells);
+  double squares = 0.0;
   for (int round = 0; round < kLastRounds; ++round) {
     std::vector<Nearest> nearest = assign(sample, threads);
+    squares = 0.0;
+    for (const Nearest& near : nearest) squares += near.distance;
     move_to_means(level_, sample, all, nearest, centres, threads);
     group(centres, cells);
   }
+  return squares / static_cast<double>(sample.size());
 }
 
 void Coarse::group(const Points& centres, const std::vector<Nearest>& cells) {
@@ -132,19 +136,20 @@ std::vector<Nearest> Coarse::assign(const Points& points, int threads) const {
 void Coarse::probe(const Points& points, std::int64_t i, std::int64_t n,
                    std::vector<Nearest>& found) const {
   thread_local std::vector<std::int32_t> dots;
+  thread_local std::vector<float> distances;
   thread_local std::vector<Nearest> cells;
-  const auto measure = [&](const Points& centres, const auto& name) {
-    const std::int64_t m = centres.size();
-    if (static_cast<std::int64_t>(dots.size()) < m) dots.resize(static_cast<std::size_t>(m));
-    level_.own.dots_1xn(points.row(i), centres.row(0), m, dim_, dots.data());
-    for (std::int64_t j = 0; j < m; ++j) {
-      name(j, squared_distance(points, i, centres, j, dots[static_cast<std::size_t>(j)]));
+  const auto offer = [&](const Points& centres, std::vector<Nearest>& out, const auto& name) {
+    const auto m = static_cast<std::size_t>(centres.size());
+    if (dots.size() < m) {
+      dots.resize(m);
+      distances.resize(m);
     }
+    level_.own.dots_1xn(points.row(i), centres.row(0), centres.size(), dim_, dots.data());
+    measure(points, i, centres, dots.data(), distances.data());
+    for (std::size_t j = 0; j < m; ++j) out.push_back({distances[j], name(j)});
   };
   cells.clear();
-  measure(cell_centres_, [](std::int64_t j, float distance) {
-    cells.push_back({distance, static_cast<std::uint32_t>(j)});
-  });
+  offer(cell_centres_, cells, [](std::size_t j) { return static_cast<std::uint32_t>(j); });
   std::sort(cells.begin(), cells.end());
   found.clear();
   std::int64_t n_cells = 0;
@@ -155,9 +160,7 @@ void Coarse::probe(const Points& points, std::int64_t i, std::int64_t n,
       break;
     }
     if (cell.lists.empty()) continue;
-    measure(cell.centres, [&](std::int64_t j, float distance) {
-      found.push_back({distance, cell.lists[static_cast<std::size_t>(j)]});
-    });
+    offer(cell.centres, found, [&cell](std::size_t j) { return cell.lists[j]; });
   }
   const auto kept = static_cast<std::ptrdiff_t>(
       std::min<std::int64_t>(n, static_cast<std::int64_t>(found.size())));

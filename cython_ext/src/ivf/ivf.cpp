@@ -115,13 +115,10 @@ void Ivf::train(const float* sample, std::int64_t n_sample, std::int64_t n, std:
       points.set(level_, i, scratch.rotated.data());
     }
   });
-  coarse_.train(points, n_lists, settings_.seed, threads);
+  const double mean = coarse_.train(points, n_lists, settings_.seed, threads);
   split_size_ =
       std::max(kLeastSplit, kSplitFactor * n / std::max<std::int64_t>(coarse_.n_lists(), 1));
   lists_.assign(index(coarse_.n_lists()), {});
-  double squares = 0.0;
-  for (const Nearest& near : coarse_.assign(points, threads)) squares += near.distance;
-  const double mean = squares / static_cast<double>(n_sample);
   unit_ = mean > 1e-30 && mean < 1e30 ? std::exp2(std::floor(std::log2(static_cast<float>(mean))))
                                       : 1.0f;
 }

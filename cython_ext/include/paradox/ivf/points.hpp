@@ -71,12 +71,18 @@ struct Points {
   std::vector<float> scales, squares;
 };
 
-/// The squared distance of two rows, from their dot product.
-inline float squared_distance(const Points& a, std::int64_t i, const Points& b, std::int64_t j,
-                              std::int32_t dot) {
-  const auto at = static_cast<std::size_t>(i), to = static_cast<std::size_t>(j);
-  const float both = a.scales[at] * b.scales[to];
-  return std::max(a.squares[at] + b.squares[to] - 2.0f * both * static_cast<float>(dot), 0.0f);
+/// The squared distances of row i to all centres, from their dot products.
+inline void measure(const Points& points, std::int64_t i, const Points& centres,
+                    const std::int32_t* __restrict dots, float* __restrict out) {
+  const float square = points.squares[static_cast<std::size_t>(i)];
+  const float scale = points.scales[static_cast<std::size_t>(i)];
+  const float *scales = centres.scales.data(), *squares = centres.squares.data();
+  const std::int64_t n = centres.size();
+  for (std::int64_t j = 0; j < n; ++j) {
+    const float product = 2.0f * (scale * scales[j]) * static_cast<float>(dots[j]);
+    const float distance = square + squares[j] - product;
+    out[j] = distance < 0.0f ? 0.0f : distance;
+  }
 }
 
 /// Which centre is nearest to a point, and how near.
@@ -110,10 +116,7 @@ void for_each_point_of(const IvfLevel& level, const Points& points,
     level.shared.dots_4xn(rows.data(), centres.row(0), n, points.dim, dots.data(), n);
     for (std::size_t at = begin; at < end; ++at) {
       const std::int32_t* dot = dots.data() + (at - begin) * static_cast<std::size_t>(n);
-      for (std::int64_t j = 0; j < n; ++j) {
-        distances[static_cast<std::size_t>(j)] =
-            squared_distance(points, some[at], centres, j, dot[j]);
-      }
+      measure(points, some[at], centres, dot, distances.data());
       visit(at, distances.data());
     }
   }
