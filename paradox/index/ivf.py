@@ -310,9 +310,9 @@ class IvfIndex(ApproximateIndex):
         return self._build_threads or config.threads()
 
     def _may_overflow(self, queries: F32Matrix) -> bool:
-        has_hidden = len(self._lists) < len(self._rows)
-        is_long = has_hidden or kernels.row_norms(queries).max(initial=0) > LONGEST
-        return self._metric != "cosine" and bool(is_long)
+        if len(self._lists) < len(self._rows):
+            return True
+        return self._metric != "cosine" and bool((kernels.row_norms(queries) > LONGEST).any())
 
     def _must_scan(
         self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None = None

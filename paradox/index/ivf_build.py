@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from paradox import kernels
-from paradox._native.ivf import Ivf
+from paradox._native import ivf as native
 from paradox.core.errors import InvalidArgument
 from paradox.core.types import F32Matrix, I64Vector
 from paradox.index.container import write_container
@@ -41,7 +41,9 @@ class FileBuild:
         threads: threads that add.
     """
 
-    def __init__(self, lists: Ivf, path: Path, dtype: npt.DTypeLike, *, threads: int) -> None:
+    def __init__(
+        self, lists: native.Ivf, path: Path, dtype: npt.DTypeLike, *, threads: int
+    ) -> None:
         self._lists = lists
         self._path = path
         self._threads = threads

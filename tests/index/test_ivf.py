@@ -66,7 +66,16 @@ def recall(found: Any, queries: F32Matrix, rows: F32Matrix, metric: Metric) -> f
 @pytest.mark.parametrize("dim", [1, 3, 31, 97, 384])
 def test_every_level_makes_the_same_lists(isa: str, metric: Metric, dim: int) -> None:
     n = 1_500 if dim < 100 else 300
-    assert_equal(lists(isa, metric, dim, n), lists("scalar", metric, dim, n))
+    expected, got = lists("scalar", metric, dim, n), lists(isa, metric, dim, n)
+    assert_equal(got, expected)
+    rows, queries = np.concatenate([points(n, dim), points(n // 4, dim, 1)]), points(20, dim, 2)
+    for matrix in (rows, rows.astype(np.float16), None):
+        found = [np.empty((2, 20, 10), np.int64), np.empty((2, 20, 10), np.float32)]
+        for i, some in enumerate((expected, got)):
+            some.use_rows(matrix, np.arange(len(rows)))
+            some.search(queries, 10, 5, None, len(some), 1, found[0][i], found[1][i])
+        for one, other in found:
+            np.testing.assert_array_equal(other, one)
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -18,7 +18,7 @@ constexpr std::int64_t kPointsACell = 256;
 constexpr std::size_t kCellsOfAPoint = 8;
 
 /// A search compares a query with so many times the lists it looks into, and cells at least.
-constexpr std::int64_t kListsAProbe = 8, kCellsOfAQuery = 16;
+constexpr std::int64_t kListsAProbe = 24, kCellsOfAQuery = 16;
 
 constexpr std::int64_t kPointsATask = 1024;
 
