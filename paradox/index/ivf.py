@@ -14,8 +14,8 @@ from paradox import kernels
 from paradox.core import config
 from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
-from paradox.core.types import F32Matrix, F32Vector, I64Vector, Neighbors
-from paradox.core.vectors import as_ids, as_matrix, check_directions
+from paradox.core.types import NO_ID, F32Matrix, F32Vector, I64Vector, Neighbors
+from paradox.core.vectors import check_directions
 from paradox.index import scan
 from paradox.index.allow import Allow, AllowedRows, allowed_rows
 from paradox.index.approximate import CALL_ROWS, ApproximateIndex
@@ -24,7 +24,7 @@ from paradox.index.exact import ExactIndex
 from paradox.index.ivf_build import FileBuild, bar
 from paradox.index.ivf_file import dump, restore
 from paradox.index.ivf_rows import LONGEST, IvfRows, refuse_long
-from paradox.index.ivf_source import Source, open_stream
+from paradox.index.ivf_source import Source, chosen, open_stream
 from paradox.index.options import MAX_EFFORT, check_choice, check_effort, check_int, check_threads
 from paradox.index.tune import smallest_effort
 from paradox.kernels.ivf import empty_lists
@@ -36,6 +36,8 @@ _SAMPLE_A_LIST = 48
 """Vectors that a list is learnt from, at most."""
 _REGROWTH = 8
 _MIN_STALE = 1_000
+_OUT_OF_ORDER = 6
+"""Rows scanned in sequence in the time of one that a filter picks from a mapped file."""
 _CODES_A_ROW = 16
 """Codes scanned, and a share of them measured, in the time of a row of a scan."""
 _DTYPES: dict[str, type[np.generic]] = {
@@ -117,20 +119,9 @@ class IvfIndex(ApproximateIndex):
         index = cls(stream.sample.shape[1], metric, **options)
         dtype, threads = _DTYPES[index._keep], index._threads()
         with bar(stream.n if stream.is_sized else None, quiet=quiet) as show:
-            chosen = index._chosen(len(stream.sample), stream.n)
-            index._learn(stream.sample[chosen], stream.n)
+            index._learn(stream.sample, np.arange(len(stream.sample)), stream.n)
             with FileBuild(index._lists, path, dtype, threads=threads) as file:
-                n_in = 0
-                for ids, block in stream.blocks:
-                    vectors = as_matrix(block, index.dim)
-                    if metric == "cosine":
-                        check_directions(vectors)
-                    index.check(vectors)
-                    refuse_long(vectors, metric)
-                    file.add(as_ids(ids, len(vectors)), vectors, index._as_kept(vectors))
-                    n_in += len(vectors)
-                    show(n_in)
-                show(n_in, "writing the file")
+                file.take(stream.blocks, index.dim, index._accepted, show)
                 file.write(cls.name, index._fields({"trained_for": index._n_trained_for}))
         return cls.load(path, mmap=True)
 
@@ -179,8 +170,14 @@ class IvfIndex(ApproximateIndex):
         allowed = None if allow is None else allowed_rows(allow, self._rows)
         if not self._ready:
             return scan.neighbors(self._rows, *scan.padding(len(queries), k), effort=effort)
+        n_possible = len(self) if allowed is None else len(allowed)
         found, has_gaps = self._lead(queries, k, effort, allowed, threads)
-        return self._lead(queries, k, MAX_EFFORT, allowed, threads)[0] if has_gaps else found
+        while has_gaps and effort < self._lists.n_lists:
+            effort *= 4
+            lacking = np.flatnonzero(found.ids[:, min(k, n_possible) - 1] == NO_ID)
+            more, has_gaps = self._lead(queries[lacking], k, effort, allowed, threads)
+            found.ids[lacking], found.distances[lacking] = more.ids, more.distances
+        return found
 
     def range_search(self, query: F32Vector, radius: float, *, limit: int) -> Neighbors:
         """Return the nearest `limit` vectors within `radius`; see `IndexBackend.range_search`."""
@@ -194,13 +191,13 @@ class IvfIndex(ApproximateIndex):
 
         Under keep="none" the truth is what a search of all lists finds.
         """
-        if self._keep != "none":
+        if self._keep != "none" or not self._ready:
             return super().tune(queries, k, recall)
         self._effort = smallest_effort(
             lambda effort: self.search(queries, k, effort=effort),
             self.search(queries, k, effort=MAX_EFFORT),
             recall,
-            greatest=max(self._lists.n_lists, 1),
+            greatest=self._lists.n_lists,
         )
         return self._effort
 
@@ -240,6 +237,7 @@ class IvfIndex(ApproximateIndex):
             resident_bytes=rows.resident_bytes + self._structure_bytes() + resident,
             mapped_bytes=rows.mapped_bytes + mapped,
             effort=self._effort,
+            n_builds=self._n_builds,
         )
 
     # ---------------------------------------------------------------- inside
@@ -252,6 +250,13 @@ class IvfIndex(ApproximateIndex):
     @property
     def _kept_dim(self) -> int:
         return 1 if self._keep == "none" else self._dim  # a byte a row then stands for a vector
+
+    def _accepted(self, vectors: F32Matrix) -> npt.NDArray[Any]:
+        if self._metric == "cosine":
+            check_directions(vectors)
+        self.check(vectors)
+        refuse_long(vectors, self._metric)
+        return self._as_kept(vectors)
 
     def _as_kept(self, vectors: F32Matrix) -> npt.NDArray[Any]:
         if self._keep == "none":
@@ -283,7 +288,7 @@ class IvfIndex(ApproximateIndex):
         """Show the lists vectors they have not seen, or build them anew."""
         if self._keep == "none":
             if not self._ready and len(slots):
-                self._learn(vectors[self._chosen(len(vectors), len(vectors))], len(vectors))
+                self._learn(vectors, np.arange(len(vectors)), len(vectors))
             self._take_in(slots, vectors)
         elif self._must_rebuild():
             self._build_anew()
@@ -329,6 +334,7 @@ class IvfIndex(ApproximateIndex):
     def _build_anew(self) -> None:
         if self._rows.n_free > len(self._rows):
             self._rows = self._rows.compacted()
+        self._n_builds += 1
         self._rebuild()
         if self._ready:
             self._show(self._rows.live_slots())
@@ -337,23 +343,15 @@ class IvfIndex(ApproximateIndex):
         self._clear()
         slots = self._showable(self._rows.live_slots())
         if (n := len(slots)) >= _LEAST_ROWS:
-            self._learn(self._rows.matrix[slots[self._chosen(n, n)]], n)
+            self._learn(self._rows.matrix, slots, n)
 
-    def _chosen(self, n_sample: int, n: int) -> I64Vector:
-        """Return which vectors of a sample to learn lists for n from, ascending."""
-        wanted = _SAMPLE_A_LIST * self._lists_for(n)
-        if n_sample <= wanted:
-            return np.arange(n_sample)
-        return np.sort(np.random.default_rng(self._seed).choice(n_sample, wanted, replace=False))
-
-    def _learn(self, sample: npt.NDArray[Any], n: int) -> None:
-        """Learn lists for n vectors from a sample of them."""
+    def _learn(self, matrix: npt.NDArray[Any], among: I64Vector, n: int) -> None:
+        """Learn lists for n vectors from some of these rows of a matrix."""
+        n_lists = self._n_lists or max(int(min(_LISTS_A_ROOT * n**0.5, n / _ROWS_A_LIST)), 1)
+        sample = matrix[among[chosen(len(among), _SAMPLE_A_LIST * n_lists, self._seed)]]
         points = np.ascontiguousarray(sample, np.float32)
-        self._lists.train(points, n, self._lists_for(n), self._threads())
+        self._lists.train(points, n, n_lists, self._threads())
         self._n_trained_for = n
-
-    def _lists_for(self, n: int) -> int:
-        return self._n_lists or max(int(min(_LISTS_A_ROOT * math.sqrt(n), n / _ROWS_A_LIST)), 1)
 
     def _lead(
         self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None, threads: int
@@ -380,8 +378,8 @@ class IvfIndex(ApproximateIndex):
     def _scan_is_cheaper(self, k: int, effort: int, allowed: AllowedRows | None) -> bool:
         if not self._ready or allowed is None:
             return super()._scan_is_cheaper(k, effort, allowed)
-        share = max(len(allowed), 1) / max(len(self._rows), 1)
-        return len(allowed) <= self._rows_worth(k, int(effort / math.sqrt(share)))
+        wider = int(effort * math.sqrt(len(self._rows) / max(len(allowed), 1)))
+        return _OUT_OF_ORDER * len(allowed) <= self._rows_worth(k, wider)
 
     def _structure_bytes(self) -> int:
         return self._lists.nbytes

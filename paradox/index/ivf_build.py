@@ -9,7 +9,7 @@ bytes a vector, twice while the file is written.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,9 +24,11 @@ from paradox import kernels
 from paradox._native import ivf as native
 from paradox.core.errors import InvalidArgument
 from paradox.core.types import F32Matrix, I64Vector
+from paradox.core.vectors import as_ids, as_matrix
 from paradox.index.container import write_container
 from paradox.index.ivf_file import dump
 from paradox.index.ivf_rows import in_order
+from paradox.index.ivf_source import Block
 
 _N_FILES = 64
 
@@ -64,6 +66,20 @@ class FileBuild:
 
     def __exit__(self, *error: object) -> None:
         self._closing.close()
+
+    def take(
+        self,
+        blocks: Iterable[Block],
+        dim: int,
+        accept: Callable[[F32Matrix], npt.NDArray[Any]],
+        show: Callable[..., None],
+    ) -> None:
+        """Append blocks: `accept` refuses vectors or returns what is kept, `show` takes counts."""
+        for ids, block in blocks:
+            vectors = as_matrix(block, dim)
+            self.add(as_ids(ids, len(vectors)), vectors, accept(vectors))
+            show(self._n)
+        show(self._n, "writing the file")
 
     def add(self, ids: I64Vector, vectors: F32Matrix, kept: npt.NDArray[Any]) -> None:
         """Append vectors (n, dim), and what is kept of them (n, width)."""

@@ -65,6 +65,13 @@ def open_stream(source: Source, n: int | None = None, *, seed: int = 0) -> Strea
     raise InvalidArgument(f"source: expected blocks, a .npy or a .parquet file; got {path}")
 
 
+def chosen(n: int, wanted: int, seed: int) -> I64Vector:
+    """Return up to so many different numbers below n, ascending."""
+    if n <= wanted:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, wanted, replace=False))
+
+
 def _of_blocks(blocks: Iterator[Block], n: int | None) -> Stream:
     first: list[Block] = []
     n_sampled = 0
@@ -84,14 +91,14 @@ def _of_matrix(matrix: npt.NDArray[Any], seed: int) -> Stream:
     if matrix.ndim != 2 or not len(matrix):
         raise InvalidArgument(f"source: expected an array (n, dim), n > 0; got {matrix.shape}")
     n, dim = matrix.shape
-    picked = np.random.default_rng(seed).choice(n, min(n, SAMPLE_ROWS), replace=False)
+    picked = chosen(n, SAMPLE_ROWS, seed)
 
     def blocks() -> Iterator[Block]:
         for begin in range(0, n, BLOCK_ROWS):
             rows = as_matrix(np.asarray(matrix[begin : begin + BLOCK_ROWS]), dim)
             yield np.arange(begin, begin + len(rows)), rows
 
-    return Stream(n, as_matrix(matrix[np.sort(picked)], dim), blocks(), True)
+    return Stream(n, as_matrix(matrix[picked], dim), blocks(), True)
 
 
 def _of_parquet(file: parquet.ParquetFile, name: str) -> Stream:
