@@ -368,6 +368,7 @@ bool Ivf::restore(const std::int64_t* sizes, const std::uint8_t* blocks, std::in
     blocks += m * layout_.block_bytes();
     supplements += n * layout_.row_bytes();
   }
+  list_of_.shrink_to_fit();
   origin_.assign(origin, origin + settings_.dim);
   longest_ = longest;
   unit_ = unit;
