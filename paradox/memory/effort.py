@@ -42,7 +42,7 @@ class _Known:
 
 
 class EffortBook:
-    """Efforts that reached a recall, by k and recall, until the index doubles, halves or is rebuilt.
+    """Efforts that reached a recall, by k and recall, until an index doubles, halves or is remade.
 
     The queries an index is tuned on are the last 200 it was asked, 64 of a call at most. Before
     there are 50, stand-ins are made from its own vectors; it is tuned again once there are 50, and
