@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import stat
 import time
 
@@ -68,7 +69,8 @@ def test_another_cluster_that_ray_noted_down_stays_noted(home, ray_note):
     assert ray_note == ["127.0.0.1:2"]
 
 
-def test_that_a_token_is_asked_for_is_not_said_at_every_connect(caplog):
+def test_that_a_token_is_asked_for_is_not_said_at_every_connect(caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("ray"), "propagate", True)  # Ray's start may end it
     token_setup._warn_token_auth_enabled()
     assert caplog.text == ""
     token_setup._warn_token_auth_disabled()

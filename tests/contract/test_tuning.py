@@ -33,10 +33,10 @@ def test_what_is_always_exact_has_nothing_to_tune(make, full):
 @pytest.mark.parametrize("name", APPROXIMATE)
 def test_nothing_is_learnt_while_every_search_is_a_scan(name):
     made = MAKES[name]()
-    made.add(ids_of()[:500], vectors()[:500])
+    made.add(ids_of()[:150], vectors()[:150])
     assert not made.tunable(10)
     assert made.tune(QUERIES, 10, 0.9) is None
-    made.add(ids_of()[500:], vectors()[500:])
+    made.add(ids_of()[150:], vectors()[150:])
     assert made.tunable(10)
     learnt = made.tune(QUERIES, 10, 0.9)
     made.add(np.array([10**9]), LONG)

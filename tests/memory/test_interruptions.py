@@ -12,6 +12,9 @@ import pytest
 from paradox.core.errors import InvalidArgument
 from paradox.memory import LatentMemoryEngine, checkpoint
 
+# Raised within a callback of the garbage collector, such as Hypothesis has, it is only told of.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 DIM = 16
 
 
