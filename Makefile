@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CPP := $(shell find cython_ext/src cython_ext/include -name '*.[ch]pp')
 NATIVE := setup.py pyproject.toml $(wildcard cython_ext/*.pyx) $(CPP)
 # Two processes: one has all tests that start a Ray (tests/conftest.py).
-PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 PIP := HNSWLIB_NO_NATIVE=1 $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help

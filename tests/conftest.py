@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+RAY = ("tests/cluster/on_ray/", "tests/examples/test_demo.py", "tests/test_cli.py")
+"""Where tests start a Ray; a process of its own runs them all.
 
-@pytest.hookimpl(tryfirst=True)  # before that of xdist, which reads the marks
+Two Rays at once on two cores answer too late for tests about deadlines, and find each other.
+"""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put all tests that start a Ray into one process, and those of a file into one.
-
-    Two Rays at once on two cores answer too late for tests about deadlines.
-    """
+    """Refuse a test that starts a Ray elsewhere."""
     for item in items:
-        group = "ray" if item.get_closest_marker("ray") else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+        if item.get_closest_marker("ray") and not item.nodeid.startswith(RAY):
+            raise pytest.UsageError(f"{item.nodeid} starts a Ray: name it in {__file__}")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give out tests file by file, and those that start a Ray together."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "ray" if nodeid.startswith(RAY) else super()._split_scope(nodeid)
+
+    return ByFile(config, log)
