@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 OPENING = """
-import contextlib, os, subprocess, sys, threading, time
+import os, signal, subprocess, sys, threading, time
 from paradox import interruption
 from paradox.interruption import interruptible
 
@@ -66,10 +66,10 @@ with interruptible(tell):
 STUBBORN = """
 interruption.GRACE_S = {grace_s}
 with interruptible(tell):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     print("ready", flush=True)
-    while True:
-        with contextlib.suppress(KeyboardInterrupt):
-            time.sleep(600)
+    time.sleep(600)
 """
 
 
