@@ -8,6 +8,7 @@ of answers are the same whatever it can do, and an answer never holds a distance
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Hashable
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -29,7 +30,7 @@ CALL_ROWS = 1_000
 """Rows scanned in the time that a search spends outside of the structure, some 100 µs."""
 _OUT_OF_ORDER = 3
 """How many rows in sequence are scanned in the time of one that a filter picks."""
-_LARGEST_NORM = 1e15
+LARGEST_NORM = 1e15
 """Where squares, and sums of a million of them, are far from overflowing float32."""
 _LEAST_NORM = 1e-15
 """Where squares are far from the least that float32 tells from 0."""
@@ -165,9 +166,14 @@ class ApproximateIndex(RowIndex):
             found.ids[lacking], found.distances[lacking] = scanned.ids, scanned.distances
         return found
 
+    @property
+    def effort_key(self) -> Hashable:
+        """Which build of which index it is; see `IndexBackend.effort_key`."""
+        return self.name, self._n_builds
+
     def tunable(self, k: int) -> bool:
         """Tell whether effort makes a difference now; see `IndexBackend.tunable`."""
-        return not self._must_scan(np.empty((0, self._dim), np.float32), k, 1)
+        return not self._scan_is_cheaper(k, 1, None) and self._n_shown == len(self._rows)
 
     def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:
         """Set and return the smallest effort that reaches `recall`@k; see `IndexBackend.tune`.
@@ -178,7 +184,7 @@ class ApproximateIndex(RowIndex):
         if not self.tunable(k):
             return self._effort
         if self._metric != "cosine":
-            queries = queries[kernels.row_norms(queries) <= _LARGEST_NORM]
+            queries = queries[kernels.row_norms(queries) <= LARGEST_NORM]
         if not len(queries):
             return self._effort
         truth = scan.neighbors(self._rows, *scan.nearest(self._rows, queries, k, self._metric))
@@ -223,7 +229,6 @@ class ApproximateIndex(RowIndex):
             resident_bytes=rows.resident_bytes + self._labels.nbytes + self._structure_bytes(),
             mapped_bytes=rows.mapped_bytes,
             effort=self._effort,
-            n_builds=self._n_builds,
         )
 
     # ---------------------------------------------------------------- inside
@@ -241,6 +246,11 @@ class ApproximateIndex(RowIndex):
         if self._ready:
             self._show(self._rows.live_slots())
 
+    @property
+    def _n_shown(self) -> int:
+        """Number of rows that the structure has seen."""
+        return self._labels.n_live
+
     def _show(self, slots: I64Vector) -> None:
         slots = self._showable(slots)
         if len(slots):
@@ -251,16 +261,16 @@ class ApproximateIndex(RowIndex):
         if self._metric == "cosine":
             return slots
         norms = self._rows.norms[slots]
-        may_be_seen: BoolMask = (norms <= _LARGEST_NORM) & ((norms >= _LEAST_NORM) | (norms == 0))
+        may_be_seen: BoolMask = (norms <= LARGEST_NORM) & ((norms >= _LEAST_NORM) | (norms == 0))
         return slots[may_be_seen]
 
     def _may_overflow(self, queries: F32Matrix) -> bool:
         """Tell whether the structure has not seen all rows, or must not see these queries."""
+        if self._n_shown < len(self._rows):
+            return True
         if self._metric == "cosine":
             return False
-        if self._labels.n_live < len(self._rows):
-            return True
-        return bool(kernels.row_norms(queries).max(initial=0) > _LARGEST_NORM)
+        return bool(kernels.row_norms(queries).max(initial=0) > LARGEST_NORM)
 
     def _must_scan(
         self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None = None

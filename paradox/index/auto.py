@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -102,6 +103,11 @@ class AutoIndex:
     def range_search(self, query: F32Vector, radius: float, *, limit: int) -> Neighbors:
         """Return the nearest `limit` vectors within `radius`; see `IndexBackend.range_search`."""
         return self._inner.range_search(query, radius, limit=limit)
+
+    @property
+    def effort_key(self) -> Hashable:
+        """Return that of the index in use; see `IndexBackend.effort_key`."""
+        return self._inner.effort_key
 
     def tunable(self, k: int) -> bool:
         """Tell whether effort makes a difference now; see `IndexBackend.tunable`."""

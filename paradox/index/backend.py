@@ -6,6 +6,7 @@ There are no default methods, so a new backend cannot skip one by accident; the 
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -26,7 +27,6 @@ class IndexStats:
         resident_bytes: memory held.
         mapped_bytes: file bytes mapped, paged in on demand.
         effort: the effort `tune` settled on, None before, or where there is no such knob.
-        n_builds: how many times it was made anew: what was learnt of efforts before is void.
     """
 
     backend: str
@@ -35,7 +35,6 @@ class IndexStats:
     resident_bytes: int
     mapped_bytes: int
     effort: int | None
-    n_builds: int = 0
 
 
 class IndexBackend(Protocol):
@@ -115,6 +114,11 @@ class IndexBackend(Protocol):
         Returns:
             One-dimensional and unpadded; `certified` tells whether none was missed.
         """
+        ...
+
+    @property
+    def effort_key(self) -> Hashable:
+        """What efforts are learnt for: another one, and what was learnt before is void."""
         ...
 
     def tunable(self, k: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, Self
 
 import numpy as np
@@ -98,6 +99,11 @@ class ExactIndex(RowIndex):
         allowed = None if allow is None else allowed_rows(allow, self._rows)
         found = scan.nearest(self._rows, queries, k, self._metric, allowed=allowed, threads=threads)
         return scan.neighbors(self._rows, *found, certified=True)
+
+    @property
+    def effort_key(self) -> Hashable:
+        """Return its name; see `IndexBackend.effort_key`."""
+        return self.name
 
     def tunable(self, k: int) -> bool:
         """Return False: there is no effort to choose."""

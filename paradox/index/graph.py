@@ -13,6 +13,7 @@ from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, I64Vector, Neighbors
 from paradox.index.allow import AllowedRows
 from paradox.index.approximate import ApproximateIndex
+from paradox.index.native_search import nearest_rows
 from paradox.index.options import check_int, check_threads
 from paradox.kernels.graph import BLOCK_EDGES, empty_graph
 
@@ -127,19 +128,7 @@ class GraphIndex(ApproximateIndex):
     def _lead(
         self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None, threads: int
     ) -> tuple[Neighbors, bool]:
-        ids = np.empty((len(queries), k), np.int64)
-        distances = np.empty((len(queries), k), np.float32)
-        has_gaps = self._graph.search(
-            np.ascontiguousarray(queries),
-            k,
-            effort,
-            None if allowed is None else allowed.mask.view(np.uint8),
-            len(self._rows) if allowed is None else len(allowed),
-            threads,
-            ids,
-            distances,
-        )
-        return Neighbors(ids, distances, effort=effort), has_gaps
+        return nearest_rows(self._graph, self._rows, queries, k, effort, allowed, threads)
 
     def _rows_worth(self, k: int, effort: int) -> float:
         return _CALL_ROWS + _ROWS_AN_EXPANSION * max(k, effort)

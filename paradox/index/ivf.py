@@ -10,7 +10,6 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from paradox import kernels
 from paradox.core import config
 from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
@@ -23,8 +22,9 @@ from paradox.index.backend import IndexStats
 from paradox.index.exact import ExactIndex
 from paradox.index.ivf_build import FileBuild, bar
 from paradox.index.ivf_file import dump, restore
-from paradox.index.ivf_rows import LONGEST, IvfRows, refuse_long
+from paradox.index.ivf_rows import IvfRows, refuse_long
 from paradox.index.ivf_source import Source, chosen, open_stream
+from paradox.index.native_search import nearest_rows
 from paradox.index.options import MAX_EFFORT, check_choice, check_effort, check_int, check_threads
 from paradox.index.tune import smallest_effort
 from paradox.kernels.ivf import empty_lists
@@ -237,7 +237,6 @@ class IvfIndex(ApproximateIndex):
             resident_bytes=rows.resident_bytes + self._structure_bytes() + resident,
             mapped_bytes=rows.mapped_bytes + mapped,
             effort=self._effort,
-            n_builds=self._n_builds,
         )
 
     # ---------------------------------------------------------------- inside
@@ -314,10 +313,9 @@ class IvfIndex(ApproximateIndex):
     def _threads(self) -> int:
         return self._build_threads or config.threads()
 
-    def _may_overflow(self, queries: F32Matrix) -> bool:
-        if len(self._lists) < len(self._rows):
-            return True
-        return self._metric != "cosine" and bool((kernels.row_norms(queries) > LONGEST).any())
+    @property
+    def _n_shown(self) -> int:
+        return len(self._lists)
 
     def _must_scan(
         self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None = None
@@ -330,14 +328,6 @@ class IvfIndex(ApproximateIndex):
         if not self._ready:
             return n >= _LEAST_ROWS
         return n >= _REGROWTH * self._n_trained_for or self._rows.n_free > max(_MIN_STALE, n)
-
-    def _build_anew(self) -> None:
-        if self._rows.n_free > len(self._rows):
-            self._rows = self._rows.compacted()
-        self._n_builds += 1
-        self._rebuild()
-        if self._ready:
-            self._show(self._rows.live_slots())
 
     def _rebuild(self) -> None:
         self._clear()
@@ -356,19 +346,7 @@ class IvfIndex(ApproximateIndex):
     def _lead(
         self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None, threads: int
     ) -> tuple[Neighbors, bool]:
-        ids = np.empty((len(queries), k), np.int64)
-        distances = np.empty((len(queries), k), np.float32)
-        has_gaps = self._lists.search(
-            np.ascontiguousarray(queries),
-            k,
-            effort,
-            None if allowed is None else allowed.mask.view(np.uint8),
-            len(self._rows) if allowed is None else len(allowed),
-            threads,
-            ids,
-            distances,
-        )
-        return Neighbors(ids, distances, effort=effort), has_gaps
+        return nearest_rows(self._lists, self._rows, queries, k, effort, allowed, threads)
 
     def _rows_worth(self, k: int, effort: int) -> float:
         n_lists = max(self._lists.n_lists, 1)

@@ -21,7 +21,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from paradox import kernels
-from paradox._native import ivf as native
 from paradox.core.errors import InvalidArgument
 from paradox.core.types import F32Matrix, I64Vector
 from paradox.core.vectors import as_ids, as_matrix
@@ -29,6 +28,7 @@ from paradox.index.container import write_container
 from paradox.index.ivf_file import dump
 from paradox.index.ivf_rows import in_order
 from paradox.index.ivf_source import Block
+from paradox.kernels.ivf import Ivf
 
 _N_FILES = 64
 
@@ -43,9 +43,7 @@ class FileBuild:
         threads: threads that add.
     """
 
-    def __init__(
-        self, lists: native.Ivf, path: Path, dtype: npt.DTypeLike, *, threads: int
-    ) -> None:
+    def __init__(self, lists: Ivf, path: Path, dtype: npt.DTypeLike, *, threads: int) -> None:
         self._lists = lists
         self._path = path
         self._threads = threads

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from paradox._native import ivf as native
 from paradox.core.errors import InvalidArgument
+from paradox.kernels.ivf import Ivf
 
 _CENTRES = ("centres", "scales", "cells", "cell_centres", "cell_scales")
 
 
 def dump(
-    lists: native.Ivf, *, with_supplements: bool = True
+    lists: Ivf, *, with_supplements: bool = True
 ) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     """Return fields and sections from which `restore` makes the lists again.
 
@@ -42,7 +42,7 @@ def dump(
     return lists.shape(), sections
 
 
-def restore(lists: native.Ivf, fields: dict[str, Any], sections: dict[str, memoryview]) -> None:
+def restore(lists: Ivf, fields: dict[str, Any], sections: dict[str, memoryview]) -> None:
     """Make empty lists what was dumped; blocks and supplements are read where they are.
 
     Raises:

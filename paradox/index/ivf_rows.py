@@ -12,11 +12,11 @@ from paradox import kernels
 from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
 from paradox.core.types import NO_ID, F32Matrix, I64Vector
+from paradox.index.approximate import LARGEST_NORM
 from paradox.index.id_map import IdMap
 from paradox.index.rows import Rows
 
 _IN_PLACE = 0
-LONGEST = 1e15  # where sums of squares are far from overflowing float32
 
 
 class IvfRows(Rows):
@@ -46,13 +46,6 @@ class IvfRows(Rows):
         if not self._ids.flags.writeable:
             self._ids, self._norms = self._ids.copy(), self._norms.copy()
         return super().remove(ids)
-
-    def compacted(self) -> Self:
-        """Return the live rows in as many slots, in the order of their slots."""
-        compact = type(self)(self._matrix.shape[1], self._matrix.dtype)
-        live = self.live_slots()
-        compact.put(self._ids[live], self._matrix[live])
-        return compact
 
     def sections(self) -> dict[str, npt.NDArray[Any]]:
         """Return what a saved index keeps of its rows."""
@@ -139,8 +132,8 @@ def refuse_long(vectors: F32Matrix, metric: Metric) -> None:
     if metric == "cosine":
         return
     norms = kernels.row_norms(vectors)
-    if norms.max(initial=0) > LONGEST:
+    if norms.max(initial=0) > LARGEST_NORM:
         row = int(norms.argmax())
         raise InvalidArgument(
-            f"vectors: expected norms up to {LONGEST:g}; got {norms[row]:g} in row {row}"
+            f"vectors: expected norms up to {LARGEST_NORM:g}; got {norms[row]:g} in row {row}"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -145,9 +145,9 @@ class Rows:
             self._clear(self._matrix.shape[1], self._matrix.dtype)
         return slots
 
-    def compacted(self) -> Rows:
+    def compacted(self) -> Self:
         """Return the live rows in as many slots, in the order of their slots."""
-        compact = Rows(self._matrix.shape[1], self._matrix.dtype, coded_for=self._coded_for)
+        compact = type(self)(self._matrix.shape[1], self._matrix.dtype, coded_for=self._coded_for)
         live = self.live_slots()
         compact.put(self._ids[live], self._matrix[live])
         return compact

@@ -6,13 +6,13 @@ from paradox._native import graph as native
 from paradox.core.metric import METRICS, Metric
 from paradox.kernels.level import isa
 
+Graph = native.Graph
+
 BLOCK_EDGES = 32
 """A node's edges are a multiple of this."""
 
 
-def empty_graph(
-    dim: int, metric: Metric, *, degree: int, build_effort: int, seed: int
-) -> native.Graph:
+def empty_graph(dim: int, metric: Metric, *, degree: int, build_effort: int, seed: int) -> Graph:
     """Return a graph without nodes.
 
     Args:
@@ -22,4 +22,4 @@ def empty_graph(
         build_effort: width of the searches that look for a node's neighbours.
         seed: of the rotation and of all choices at random.
     """
-    return native.Graph(isa(), dim, METRICS.index(metric), degree, build_effort, seed)
+    return Graph(isa(), dim, METRICS.index(metric), degree, build_effort, seed)

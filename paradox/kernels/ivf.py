@@ -6,8 +6,10 @@ from paradox._native import ivf as native
 from paradox.core.metric import METRICS, Metric
 from paradox.kernels.level import isa
 
+Ivf = native.Ivf
 
-def empty_lists(dim: int, metric: Metric, *, seed: int) -> native.Ivf:
+
+def empty_lists(dim: int, metric: Metric, *, seed: int) -> Ivf:
     """Return inverted lists without rows, to be trained first.
 
     Args:
@@ -15,4 +17,4 @@ def empty_lists(dim: int, metric: Metric, *, seed: int) -> native.Ivf:
         metric: what nearest means; no vector may be zero under cosine.
         seed: of the rotation and of all choices at random.
     """
-    return native.Ivf(isa(), dim, METRICS.index(metric), seed)
+    return Ivf(isa(), dim, METRICS.index(metric), seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +51,7 @@ class EffortBook:
 
     def __init__(self, *, seed: int = 0) -> None:
         self._asked: deque[F32Vector] = deque(maxlen=_N_QUERIES)
-        self._known: dict[tuple[str, int, int, float], _Known] = {}
+        self._known: dict[tuple[Hashable, int, float], _Known] = {}
         self._tuning = threading.Lock()
         self._seed = seed
 
@@ -80,8 +80,7 @@ class EffortBook:
             return MAX_EFFORT  # a scan: no number of queries can tell that none is ever missed
         if not index.tunable(k):
             return None
-        stats = index.stats()
-        key = (stats.backend, stats.n_builds, k, round(recall, 4))
+        key = (index.effort_key, k, round(recall, 4))
         known = self._known.get(key)
         if known is not None and self._holds(known, n):
             return known.effort

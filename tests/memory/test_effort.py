@@ -7,7 +7,6 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from paradox.index import IndexStats
 from paradox.kernels import oracle
 from paradox.memory import LatentMemoryEngine
 from paradox.memory.effort import EffortBook
@@ -18,7 +17,7 @@ DIM, SAMPLE = 8, np.full((300, 8), 9, np.float32)
 class Index:
     """An index that only writes down what it is tuned on."""
 
-    metric = "l2"
+    metric, effort_key = "l2", "graph"
 
     def __init__(self):
         self.n, self.is_tunable, self.tuned_on = 10_000, True, []
@@ -28,9 +27,6 @@ class Index:
 
     def tunable(self, k):
         return self.is_tunable
-
-    def stats(self):
-        return IndexStats("graph", self.n, 0, 0, 0, None)
 
     def tune(self, queries, k, recall):
         self.tuned_on.append(queries)
@@ -106,6 +102,12 @@ def test_nothing_is_asked_of_an_index_with_nothing_to_tune(index, ask):
     assert ask(1) == 1
 
 
+def test_what_was_learnt_is_void_once_the_index_is_another(index, ask):
+    assert (ask(60), ask(1)) == (1, 1)
+    index.effort_key = "graph, made anew"
+    assert ask(1) == 2
+
+
 def test_an_effort_is_learnt_once_a_long_record_is_gone():
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((5_000, 32), np.float32)
@@ -118,3 +120,18 @@ def test_an_effort_is_learnt_once_a_long_record_is_gone():
     hits = engine.query(queries)
     farthest = oracle.top_k(queries, vectors, 10, "l2")[1][:, -1:]
     assert (hits.distances <= farthest * (1 + 1e-6)).mean() >= 0.93
+
+
+def test_the_recall_asked_is_reached_after_longer_vectors_came_under_inner_product():
+    rng = np.random.default_rng(0)
+    base = rng.normal(size=(8_200, 32)).astype(np.float32)
+    base[8_000:] *= 3
+    queries = rng.normal(size=(100, 32)).astype(np.float32)
+    with LatentMemoryEngine(dim=32, metric="ip", index="graph") as engine:
+        engine.add(base[:8_000])
+        engine.query(queries, k=10)
+        engine.add(base[8_000:])
+        found = engine.query(queries, k=10)
+    truth = np.argsort(oracle.distances(queries, base, "ip"), axis=1, kind="stable")[:, :10]
+    hits = [len(np.intersect1d(a, b)) for a, b in zip(found.ids, truth, strict=True)]
+    assert np.mean(hits) / 10 > 0.93
