@@ -46,7 +46,7 @@ class Derived:
         known = self._filtered.get(filter)
         if known is None:
             known = AllowList(self.payload.select(filter, schema))
-            if len(self._filtered) == _KEPT_FILTERS:
+            if len(self._filtered) >= _KEPT_FILTERS:  # readers side by side may have passed it
                 self._filtered.clear()
             self._filtered[filter] = known
         return known
