@@ -10,12 +10,7 @@ import typer
 
 from paradox.cli.connection import Address, AsJson, joined
 from paradox.cluster.names import check_collection_name
-from paradox.core.errors import (
-    CallerError,
-    CollectionExists,
-    CollectionNotFound,
-    UnknownBackend,
-)
+from paradox.core.errors import CallerError, CollectionExists, CollectionNotFound
 from paradox.core.metric import check_metric
 from paradox.core.vectors import check_dim
 from paradox.printing import print_json, reporting
@@ -149,14 +144,11 @@ def _check(source: list[str], asked: dict[str, Any], columns: tuple[Any, ...]) -
     from paradox.cluster.columns import SourceColumns, check_first_rows
     from paradox.cluster.settings import check_shards
     from paradox.cluster.sources import find_files
-    from paradox.index import backends
+    from paradox.index import check_name
 
-    if asked["index"] not in (None, *backends()):
-        raise UnknownBackend(
-            f"index: expected one of {', '.join(backends())}; got {asked['index']!r}"
-        )
     encoder, dim, metric = asked["encoder"], asked["dim"], asked["metric"]
     for value, check in (
+        (asked["index"], check_name),
         (encoder, encoders.check_name),
         (dim, check_dim),
         (metric, check_metric),

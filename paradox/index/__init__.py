@@ -5,6 +5,6 @@ All pass one contract suite. A saved index is one verified file, loaded whatever
 
 from paradox.index.allow import AllowList
 from paradox.index.backend import IndexBackend, IndexStats
-from paradox.index.registry import backends, create, load
+from paradox.index.registry import backends, check_name, create, load
 
-__all__ = ["AllowList", "IndexBackend", "IndexStats", "backends", "create", "load"]
+__all__ = ["AllowList", "IndexBackend", "IndexStats", "backends", "check_name", "create", "load"]

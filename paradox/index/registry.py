@@ -29,6 +29,17 @@ def backends() -> tuple[str, ...]:
     return tuple(_CLASSES)
 
 
+def check_name(name: str) -> str:
+    """Return `name`, if a backend has it.
+
+    Raises:
+        UnknownBackend: none has.
+    """
+    if name not in _CLASSES:
+        raise UnknownBackend(f"index: expected one of {', '.join(_CLASSES)}; got {name!r}")
+    return name
+
+
 def create(name: str, *, dim: int, metric: str, **options: Any) -> IndexBackend:
     """Make an empty index.
 
@@ -73,9 +84,7 @@ def load(path: str | Path, *, mmap: bool = False) -> IndexBackend:
 
 
 def _backend(name: str) -> Any:
-    if name not in _CLASSES:
-        raise UnknownBackend(f"index: expected one of {', '.join(_CLASSES)}; got {name!r}")
-    module, class_name = _CLASSES[name]
+    module, class_name = _CLASSES[check_name(name)]
     try:
         return getattr(import_module(module), class_name)
     except ModuleNotFoundError as error:
