@@ -73,43 +73,22 @@ __all__ = [
 
 __version__ = metadata.version("paradox")
 
-_ERRORS = "paradox.core.errors"
 _HOMES = {
     "AddReport": "paradox.core.types",
-    "CallerError": _ERRORS,
     "Client": "paradox.cluster.client",
     "Collection": "paradox.cluster.collection",
-    "CollectionExists": _ERRORS,
-    "CollectionNotFound": _ERRORS,
-    "CorruptionError": _ERRORS,
-    "DeadlineExceeded": _ERRORS,
-    "DimensionMismatch": _ERRORS,
-    "FilterError": _ERRORS,
-    "IndexFileCorrupt": _ERRORS,
-    "InvalidArgument": _ERRORS,
     "LatentMemoryEngine": "paradox.memory",
     "Neighbors": "paradox.core.types",
-    "NonFiniteVector": _ERRORS,
-    "ParadoxError": _ERRORS,
-    "PayloadError": _ERRORS,
     "Record": "paradox.core.types",
-    "RecordCorrupt": _ERRORS,
-    "RetryableError": _ERRORS,
-    "ShardUnavailable": _ERRORS,
-    "SnapshotCorrupt": _ERRORS,
-    "SourceError": _ERRORS,
-    "StorageUnavailable": _ERRORS,
-    "UnknownBackend": _ERRORS,
-    "UnknownEncoder": _ERRORS,
-    "ZeroVector": _ERRORS,
     "connect": "paradox.cluster.client",
 }
+"""Where the names are from; all others are errors."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module 'paradox' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
+    value = getattr(import_module(_HOMES.get(name, "paradox.core.errors")), name)
     globals()[name] = value
     return value
 
