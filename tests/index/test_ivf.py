@@ -185,3 +185,9 @@ def test_vectors_that_cannot_be_kept() -> None:
         codes.check(np.array([[1, 0], [1e16, 0]], np.float32))
     with pytest.raises(InvalidArgument, match="keep='none'"):
         codes.get(np.arange(3))
+
+
+def test_queries_however_small_are_answered_under_inner_product() -> None:
+    built, queries = made("ip"), points(30, seed=5)
+    expected = built.search(queries, 10).ids
+    np.testing.assert_array_equal(built.search(queries * np.float32(2.0**-120), 10).ids, expected)

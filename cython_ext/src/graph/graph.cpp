@@ -9,6 +9,7 @@
 #include "paradox/graph/bypass.hpp"
 #include "paradox/graph/insertion.hpp"
 #include "paradox/graph/random.hpp"
+#include "paradox/half.hpp"
 
 namespace paradox {
 namespace {
@@ -19,10 +20,6 @@ namespace {
 constexpr float kSlack = 1.15f;
 
 constexpr std::uint32_t kMostEntries = 1024;
-
-/// Vectors of few dimensions are rotated into more, up to four times as many: an estimate errs by
-/// the inverse root of the number of signs.
-constexpr int kFewestSigns = 128;
 
 /// Removed nodes that searches may pass over: so many, or a share of the others.
 constexpr std::int64_t kLeastInTheWay = 64, kShareInTheWay = 10;
@@ -40,29 +37,6 @@ constexpr double kHeadroom = 1.1;
 /// Fewer vectors than this, or than this share of those there are, are not worth a bulk build: for
 /// each vector it takes some third of the time of an insertion, but of all of them.
 constexpr std::int64_t kBulkVectors = 2048, kBulkShare = 2;
-
-int padded(const GraphSettings& settings) {
-  const int dim = settings.dim + (settings.metric == Metric::ip ? 1 : 0);
-  const int wide = std::max(dim, std::min(kFewestSigns, 4 * dim));
-  return (wide + kDimStep - 1) / kDimStep * kDimStep;
-}
-
-/// Rounds a value from -1 to 1 to the nearest binary16.
-Half to_half(float value) {
-  std::uint32_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  const std::uint32_t sign = bits >> 16 & 0x8000u;
-  const float magnitude = std::fabs(value);
-  std::uint32_t half;
-  if (magnitude < 0x1p-14f) {
-    half = static_cast<std::uint32_t>(std::lrint(magnitude * 0x1p24f));
-  } else {
-    bits &= 0x7fffffffu;
-    bits += 0xfffu + (bits >> 13 & 1u);  // to nearest, ties to even
-    half = (bits >> 13) - ((127u - 15u) << 10);
-  }
-  return {static_cast<std::uint16_t>(sign | half)};
-}
 
 /// Puts the signs of an edge where a scan wants them.
 void spread(const std::uint8_t* signs, int dim, int edge, std::uint8_t* codes) {
@@ -94,8 +68,8 @@ float scaled(const std::vector<float>& offsets, const std::vector<float>& slopes
 Graph::Graph(const GraphSettings& settings, const GraphKernels& kernels)
     : settings_(settings),
       kernels_(kernels),
-      layout_(padded(settings), settings.degree),
-      rotation_(settings.dim + n_extra_dims(), layout_.dim, settings.seed),
+      layout_(rotated_dim(lengthened_dim(settings.dim, settings.metric)), settings.degree),
+      rotation_(lengthened_dim(settings.dim, settings.metric), layout_.dim, settings.seed),
       nodes_(layout_) {}
 
 float Graph::distance(std::uint32_t a, std::uint32_t b) const {

@@ -5,6 +5,7 @@
 
 #include "paradox/graph/graph.hpp"
 #include "paradox/graph/random.hpp"
+#include "paradox/graph/sign_table.hpp"
 
 namespace paradox {
 namespace {
@@ -28,9 +29,6 @@ constexpr float kLeastDimension = 2.0f, kMostDimension = 256.0f;
 
 /// Greatest int16 step of a query: its product with an int8 vector must fit 32 bits.
 float greatest_step(int dim) { return std::min(8191.0f, 2147483000.0f / (127.0f * dim)); }
-
-/// Greatest byte of a sign table: four must fit a byte, and one of every four dimensions 16 bits.
-float greatest_entry(int dim) { return std::min(63.0f, std::floor(65535.0f / (dim / 4))); }
 
 /// Takes a key into a heap of the k least; whether these are k and have changed.
 bool keep_least(std::vector<float>& heap, std::size_t k, float key) {
@@ -85,14 +83,9 @@ void Graph::prepare_rotated(SearchScratch& scratch) const {
   const Extremes extremes = kernels_.extremes(rotated, dim);
   const float most = greatest_step(dim);
   scratch.step = extremes.value / most;
-  const float to_step = extremes.value > 0.0f ? most / extremes.value : 0.0f;
+  const float to_step = extremes.value > kLeastValue ? most / extremes.value : 0.0f;
   kernels_.to_int16(rotated, dim, to_step, at_least(scratch.values, dim));
-  const float top = greatest_entry(dim), widest = extremes.sum_of_four;
-  const float to_entry = widest > 0.0f ? top / (2.0f * widest) : 0.0f;
-  kernels_.sign_table(rotated, dim, to_entry, widest * to_entry + 0.5f,
-                      at_least(scratch.sign_entries, std::int64_t{4} * dim));
-  scratch.signs = {scratch.sign_entries.data(), 2.0f * widest / top,
-                   -static_cast<float>(dim / 4) * widest};
+  scratch.signs = sign_table_of(kernels_, rotated, dim, extremes.sum_of_four, scratch.sign_entries);
   const double node_squares = is_product() ? double{state_.longest} * state_.longest : 0.0;
   scratch.key_of_zero = static_cast<float>(-(scratch.length * scratch.length + node_squares));
 }
@@ -274,12 +267,6 @@ double Graph::true_distance(const float* query, double query_norm, const GraphRo
   return norms == 0.0 ? 1.0 : std::max(1.0 - dot / norms, 0.0);
 }
 
-void Graph::prefetch_row(const GraphRows& rows, std::int64_t slot) const {
-  const auto* row = reinterpret_cast<const std::uint8_t*>(rows.vectors + slot * settings_.dim);
-  const std::int64_t n_bytes = std::min<std::int64_t>(4 * settings_.dim, kPrefetchedBytes);
-  for (std::int64_t at = 0; at < n_bytes; at += 64) __builtin_prefetch(row + at, 0, 3);
-}
-
 void Graph::measure(const float* query, std::int64_t k, const GraphRows& rows,
                     SearchScratch& scratch) const {
   auto& found = scratch.found;
@@ -297,8 +284,11 @@ void Graph::measure(const float* query, std::int64_t k, const GraphRows& rows,
     const std::int64_t slot = rows.slots[BeamEntry::node(entry)];
     if (slot >= 0) answers.push_back({0.0, rows.ids[slot], slot});
   }
+  const std::int64_t n_bytes = std::min<std::int64_t>(4 * settings_.dim, kPrefetchedBytes);
   for (std::size_t i = 0; i < answers.size(); ++i) {
-    if (i + 1 < answers.size()) prefetch_row(rows, answers[i + 1].slot);
+    if (i + 1 < answers.size()) {
+      prefetch(rows.vectors + answers[i + 1].slot * settings_.dim, n_bytes);
+    }
     answers[i].distance = true_distance(query, scratch.norm, rows, answers[i].slot);
   }
 }
@@ -314,16 +304,7 @@ bool Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::in
     prepare(query, scratch);
     walk(scratch, reach, rows.allowed == nullptr ? nullptr : &rows);
     measure(query, k, rows, scratch);
-    auto& answers = scratch.answers;
-    const auto n_found = std::min(static_cast<std::int64_t>(answers.size()), k);
-    std::partial_sort(answers.begin(), answers.begin() + n_found, answers.end());
-    for (std::int64_t j = 0; j < n_found; ++j) {
-      ids[i * k + j] = answers[static_cast<std::size_t>(j)].id;
-      distances[i * k + j] = static_cast<float>(answers[static_cast<std::size_t>(j)].distance);
-    }
-    std::fill(ids + i * k + n_found, ids + (i + 1) * k, -1);
-    std::fill(distances + i * k + n_found, distances + (i + 1) * k,
-              std::numeric_limits<float>::infinity());
+    const std::int64_t n_found = write_nearest(scratch.answers, k, ids + i * k, distances + i * k);
     if (n_found < n_wanted) has_gaps = true;
   });
   return has_gaps;

@@ -23,8 +23,8 @@ void Insertion::run(std::uint32_t begin) {
     if (stop >= 2 * graph_.state_.n_at_choice) graph_.choose_entries(stop);
     begin = stop;
   }
-  if (graph_.size() - graph_.state_.n_at_join > graph_.state_.n_at_join / 4)
-    graph_.join_components();
+  const std::int64_t n_at_join = graph_.state_.n_at_join;
+  if (graph_.size() - n_at_join > n_at_join / 4) graph_.join_components();
 }
 
 void Insertion::take_in(std::uint32_t begin, std::uint32_t end) {

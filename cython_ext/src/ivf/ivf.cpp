@@ -4,15 +4,12 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "paradox/ivf/factor.hpp"
+#include "paradox/half.hpp"
 #include "paradox/ivf/kmeans.hpp"
 #include "paradox/thread_pool.hpp"
 
 namespace paradox {
 namespace {
-
-/// Few dimensions are rotated into more, as an estimate errs by the inverse root of their number.
-constexpr int kFewestSigns = 128;
 
 /// Rows that are rotated, and then put into their lists, at a time.
 constexpr std::int64_t kSlab = 1 << 16;
@@ -25,12 +22,6 @@ constexpr std::int64_t kShareRemoved = 3;
 
 constexpr int kSplitRounds = 6;
 
-int padded(const IvfSettings& settings) {
-  const int dim = settings.dim + (settings.metric == Metric::ip ? 1 : 0);
-  const int wide = std::max(dim, std::min(kFewestSigns, 4 * dim));
-  return (wide + kDimStep - 1) / kDimStep * kDimStep;
-}
-
 std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
@@ -38,8 +29,8 @@ std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 Ivf::Ivf(const IvfSettings& settings, const IvfLevel& level)
     : settings_(settings),
       level_(level),
-      layout_(padded(settings)),
-      rotation_(settings.dim + (settings.metric == Metric::ip ? 1 : 0), layout_.dim, settings.seed),
+      layout_(rotated_dim(lengthened_dim(settings.dim, settings.metric))),
+      rotation_(lengthened_dim(settings.dim, settings.metric), layout_.dim, settings.seed),
       coarse_(layout_.dim, level_) {}
 
 IvfScratch& IvfScratch::of_this_thread() {
@@ -73,10 +64,8 @@ void Ivf::rotate(const float* vector, bool is_query, IvfScratch& scratch) const 
     }
   } else if (is_query) {
     const double length = std::sqrt(level_.shared.dot_product(vector, vector, dim));
-    auto scale = length > 0.0 ? static_cast<float>(longest_ / length) : 1.0f;
-    if (!(scale > 0.0f && std::isfinite(scale))) scale = 1.0f;
-    scratch.scale = scale;
-    for (int j = 0; j < dim; ++j) input[j] = vector[j] * scale;
+    scratch.scale = length > 0.0 && longest_ > 0.0f ? longest_ / length : 1.0;
+    for (int j = 0; j < dim; ++j) input[j] = static_cast<float>(vector[j] * scratch.scale);
     input[dim] = 0.0f;
   } else {
     for (int j = 0; j < dim; ++j) input[j] = vector[j] - origin_[index(j)];
@@ -142,7 +131,7 @@ void Ivf::encode(const float* rotated, std::uint32_t number, std::uint32_t list,
   const float offset = sums.squares + slope * sums.centre_by_sign - excess;
   *row = {to_half(offset / unit_), to_half(slope / unit_), number, signs};
 
-  const bool is_zero = !(sums.greatest > 1e-30f);
+  const bool is_zero = !(sums.greatest > kLeastValue);
   const float scale = is_zero ? 0.0f : sums.greatest / 127.0f;
   auto* codes = reinterpret_cast<std::int8_t*>(supplement + 8);
   level_.own.to_int8(residual, dim, is_zero ? 0.0f : 127.0f / sums.greatest, codes);

@@ -3,8 +3,10 @@
 #include <cmath>
 #include <limits>
 
+#include "paradox/graph/sign_table.hpp"
 #include "paradox/half.hpp"
 #include "paradox/ivf/ivf.hpp"
+#include "paradox/prefetch.hpp"
 #include "paradox/thread_pool.hpp"
 
 namespace paradox {
@@ -22,15 +24,8 @@ constexpr std::size_t kWaiting = 32;
 /// Candidates beyond k that are measured truly: a quarter of k, and this many.
 constexpr std::int64_t kMoreCandidates = 8;
 
-/// Greatest byte of a sign table: four must fit a byte, and one of every four dimensions 16 bits.
-float greatest_entry(int dim) { return std::min(63.0f, std::floor(65535.0f / (dim / 4))); }
-
 /// Blocks that are fetched ahead of the one that is scanned.
 constexpr std::int64_t kBlocksAhead = 2;
-
-void prefetch(const std::uint8_t* begin, std::int64_t n_bytes) {
-  for (std::int64_t at = 0; at < n_bytes; at += 64) __builtin_prefetch(begin + at, 0, 3);
-}
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
@@ -47,12 +42,7 @@ void Ivf::prepare(const float* query, IvfScratch& scratch) const {
   scratch.point.resize(1);
   scratch.point.set(level_, 0, rotated);
   const float widest = level_.shared.extremes(rotated, dim).sum_of_four;
-  const float top = greatest_entry(dim);
-  const float to_entry = widest > 1e-30f ? top / (2.0f * widest) : 0.0f;
-  level_.shared.sign_table(rotated, dim, to_entry, widest * to_entry + 0.5f,
-                           at_least(scratch.sign_entries, std::int64_t{4} * dim));
-  scratch.signs = {scratch.sign_entries.data(), 2.0f * widest / top,
-                   -static_cast<float>(dim / 4) * widest};
+  scratch.signs = sign_table_of(level_.shared, rotated, dim, widest, scratch.sign_entries);
   scratch.table_error =
       static_cast<float>(dim / 4) * scratch.signs.step * scratch.signs.step / 12.0f;
 }
@@ -151,13 +141,12 @@ double Ivf::kept_distance(const float* query, const IvfCandidate& candidate,
   return settings_.metric == Metric::cosine ? squared / 2.0 : squared;
 }
 
-void Ivf::answer(const float* query, const IvfRows& rows, std::int64_t k,
-                 IvfScratch& scratch) const {
+void Ivf::answer(const float* query, const IvfRows& rows, IvfScratch& scratch) const {
   auto& answers = scratch.answers;
   answers.clear();
   const std::int64_t bytes = settings_.dim * (rows.dtype == DType::f32 ? 4 : 2);
   for (const IvfCandidate& candidate : scratch.nearest) {
-    answers.push_back({0.0, rows.ids[candidate.number]});
+    answers.push_back({0.0, rows.ids[candidate.number], candidate.number});
     if (rows.vectors == nullptr) continue;
     prefetch(static_cast<const std::uint8_t*>(rows.vectors) + candidate.number * bytes, bytes);
   }
@@ -167,8 +156,6 @@ void Ivf::answer(const float* query, const IvfRows& rows, std::int64_t k,
                               ? kept_distance(query, candidate, scratch)
                               : true_distance(query, rows, candidate.number, scratch);
   }
-  const auto n = std::min(static_cast<std::int64_t>(answers.size()), k);
-  std::partial_sort(answers.begin(), answers.begin() + n, answers.end());
 }
 
 bool Ivf::search(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
@@ -202,15 +189,8 @@ bool Ivf::search(const float* queries, std::int64_t n, std::int64_t k, std::int6
       }
       scan(scratch.probes[p], rows, scratch);
     }
-    answer(query, rows, k, scratch);
-    const auto& answers = scratch.answers;
-    const auto n_found = std::min(static_cast<std::int64_t>(answers.size()), k);
-    for (std::int64_t j = 0; j < n_found; ++j) {
-      ids[i * k + j] = answers[static_cast<std::size_t>(j)].id;
-      distances[i * k + j] = static_cast<float>(answers[static_cast<std::size_t>(j)].distance);
-    }
-    std::fill(ids + i * k + n_found, ids + (i + 1) * k, -1);
-    std::fill(distances + i * k + n_found, distances + (i + 1) * k, kInfinity);
+    answer(query, rows, scratch);
+    const std::int64_t n_found = write_nearest(scratch.answers, k, ids + i * k, distances + i * k);
     if (n_found < n_wanted) has_gaps = true;
   });
   return has_gaps;

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "paradox/aligned.hpp"
+#include "paradox/graph/answers.hpp"
 #include "paradox/graph/beam.hpp"
 #include "paradox/graph/graph_kernels.hpp"
 #include "paradox/graph/node_store.hpp"
@@ -75,15 +76,6 @@ struct GraphState {
   // Numbers of nodes: those the origin and the entries were chosen among, those there were when
   // components were joined, and those that are bypassed.
   std::int64_t n_at_origin = 0, n_at_choice = 0, n_at_join = 0, n_bypassed = 0;
-};
-
-/// A row that may be among the nearest.
-struct Answer {
-  double distance;
-  std::int64_t id, slot;
-  bool operator<(const Answer& other) const {
-    return distance < other.distance || (distance == other.distance && id < other.id);
-  }
 };
 
 /// How far a search goes. It ends once the nearest node that it knows of and has not expanded is
@@ -162,8 +154,6 @@ class Graph {
   float distance(std::uint32_t a, std::uint32_t b) const;
 
   bool is_product() const { return settings_.metric == Metric::ip; }
-  /// Rows have this many more dimensions than vectors.
-  int n_extra_dims() const { return is_product() ? 1 : 0; }
   /// What a vector is multiplied by.
   double unit_scale(const float* vector) const;
   /// Euclidean norm of (n,) values.
@@ -217,7 +207,6 @@ class Graph {
   float farthest(const SearchScratch& scratch, const Reach& reach) const;
   Reach reach_of(std::int64_t k, std::int64_t effort, const GraphRows& rows) const;
   /// Measures the nodes that were found and may be among the k nearest.
-  void prefetch_row(const GraphRows& rows, std::int64_t slot) const;
   void measure(const float* query, std::int64_t k, const GraphRows& rows,
                SearchScratch& scratch) const;
   /// Measures how fast the number of nodes grows with the distance.

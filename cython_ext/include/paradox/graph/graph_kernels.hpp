@@ -11,6 +11,9 @@
 
 namespace paradox {
 
+/// A vector of no greater values is taken for 0: what it would be multiplied by leaves float32.
+constexpr float kLeastValue = 1e-30f;
+
 /// Sums of four signed query values, for each pattern of four signs, as bytes.
 struct SignTable {
   const std::uint8_t* entries;  // (dim / 4, 16)

@@ -7,11 +7,9 @@
 #include <vector>
 
 #include "paradox/graph/node_layout.hpp"
+#include "paradox/prefetch.hpp"
 
 namespace paradox {
-
-/// A core waits for some twenty cache lines at a time; asked for more than that it does nothing.
-constexpr std::int64_t kPrefetchedBytes = 18 * 64;
 
 /// Nodes numbered from 0, in chunks of equal size that ask for huge pages: a search reads whole
 /// nodes at random, and with 4 KiB pages would miss the TLB at each.
@@ -33,18 +31,13 @@ class NodeStore {
 
   /// Ask for the first part of a node ahead of its use, and for what is left.
   void prefetch(std::uint32_t i) const {
-    prefetch(i, 0, std::min(kPrefetchedBytes, layout_.stride));
+    paradox::prefetch((*this)[i].data(), std::min(kPrefetchedBytes, layout_.stride));
   }
-  void prefetch_rest(std::uint32_t i) const { prefetch(i, kPrefetchedBytes, layout_.stride); }
+  void prefetch_rest(std::uint32_t i) const {
+    paradox::prefetch((*this)[i].data() + kPrefetchedBytes, layout_.stride - kPrefetchedBytes);
+  }
 
  private:
-  void prefetch(std::uint32_t i, std::int64_t begin, std::int64_t end) const {
-    const std::uint8_t* at = (*this)[i].data() + begin;
-    for (const std::uint8_t* stop = at + (end - begin); at < stop; at += 64) {
-      __builtin_prefetch(at, 0, 3);
-    }
-  }
-
   struct Unmap {
     std::size_t bytes;
     void operator()(std::uint8_t* chunk) const;

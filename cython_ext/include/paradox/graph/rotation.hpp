@@ -2,12 +2,26 @@
 // int8 steps say as much in one dimension as in another.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
 #include "paradox/graph/graph_kernels.hpp"
 
 namespace paradox {
+
+/// The dimensions of vectors of one length: inner product lengthens them in one of its own.
+constexpr int lengthened_dim(int dim, Metric metric) {
+  return dim + (metric == Metric::ip ? 1 : 0);
+}
+
+/// The dimensions that vectors are rotated into: few into up to four times as many, as an estimate
+/// from signs errs by the inverse root of their number.
+constexpr int rotated_dim(int dim) {
+  constexpr int kFewestSigns = 128;
+  const int wide = std::max(dim, std::min(kFewestSigns, 4 * dim));
+  return (wide + kDimStep - 1) / kDimStep * kDimStep;
+}
 
 /// Random signs and Hadamard transforms, in turn over the first and the last 2^m dimensions (the
 /// greatest 2^m that fits), as RaBitQ's authors do for dimensions that are no power of two.

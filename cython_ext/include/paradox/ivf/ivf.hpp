@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "paradox/graph/answers.hpp"
 #include "paradox/graph/rotation.hpp"
 #include "paradox/ivf/coarse.hpp"
 #include "paradox/ivf/inverted_list.hpp"
@@ -45,14 +46,6 @@ struct IvfCandidate {
   }
 };
 
-struct IvfAnswer {
-  double distance;
-  std::int64_t id;
-  bool operator<(const IvfAnswer& other) const {
-    return distance < other.distance || (distance == other.distance && id < other.id);
-  }
-};
-
 /// What a search needs, and keeps, of a query.
 struct IvfScratch {
   AlignedVector<float> input, rotated, residual;
@@ -66,7 +59,7 @@ struct IvfScratch {
   std::vector<IvfCandidate> waiting;  // passed by their signs; by the bound on their distance
   std::vector<IvfCandidate> nearest;  // a heap, the farthest first
   std::size_t n_kept = 0;
-  std::vector<IvfAnswer> answers;
+  std::vector<Answer> answers;
 
   static IvfScratch& of_this_thread();
 };
@@ -136,7 +129,7 @@ class Ivf {
   void prepare(const float* query, IvfScratch& scratch) const;
   void scan(const Nearest& list, const IvfRows& rows, IvfScratch& scratch) const;
   void measure_waiting(const Nearest& list, IvfScratch& scratch) const;
-  void answer(const float* query, const IvfRows& rows, std::int64_t k, IvfScratch& scratch) const;
+  void answer(const float* query, const IvfRows& rows, IvfScratch& scratch) const;
   double true_distance(const float* query, const IvfRows& rows, std::int64_t number,
                        IvfScratch& scratch) const;
   double kept_distance(const float* query, const IvfCandidate& candidate,

@@ -41,7 +41,7 @@ struct Points {
   void set(const IvfLevel& level, std::int64_t i, const float* vector) {
     const float most = greatest_ivf_step(dim);
     const float greatest = level.shared.extremes(vector, dim).value;
-    const bool is_zero = !(greatest > 1e-30f);
+    const bool is_zero = !(greatest > kLeastValue);
     level.shared.to_int16(vector, dim, is_zero ? 0.0f : most / greatest, row(i));
     scales[static_cast<std::size_t>(i)] = is_zero ? 0.0f : greatest / most;
     measure(level, i);

@@ -1,0 +1,16 @@
+// Memory asked for ahead of its use.
+#pragma once
+
+#include <cstdint>
+
+namespace paradox {
+
+/// A core waits for some twenty cache lines at a time; asked for more than that it does nothing.
+constexpr std::int64_t kPrefetchedBytes = 18 * 64;
+
+inline void prefetch(const void* begin, std::int64_t n_bytes) {
+  const auto* at = static_cast<const std::uint8_t*>(begin);
+  for (const std::uint8_t* end = at + n_bytes; at < end; at += 64) __builtin_prefetch(at, 0, 3);
+}
+
+}  // namespace paradox
