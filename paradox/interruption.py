@@ -10,12 +10,16 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 import psutil
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 EXIT_CODE = 130  # 128 + SIGINT, as shells have it
 GRACE_S = 2.0
@@ -37,6 +41,8 @@ def interruptible(tell: Callable[[], None]) -> Iterator[None]:
         return
     ending = _Ending(tell)
     before = {number: signal.getsignal(number) for number in _SIGNALS}
+    complain = sys.unraisablehook
+    sys.unraisablehook = _complain_of_others
     catch_signals()
     try:
         yield
@@ -48,6 +54,7 @@ def interruptible(tell: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        sys.unraisablehook = complain
         ending.close()
 
 
@@ -55,11 +62,26 @@ def catch_signals() -> None:
     """Have signals raise KeyboardInterrupt, again where `ray.init` took them for itself."""
     if threading.current_thread() is threading.main_thread():
         for number in _SIGNALS:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Raise KeyboardInterrupt once it was told, before what is cut short complains."""
+    for ending in _Ending.at_work:
+        ending.wait()
+    raise KeyboardInterrupt
+
+
+def _complain_of_others(ignored: sys.UnraisableHookArgs) -> None:
+    """Say nothing of the KeyboardInterrupt that a destructor loses: `_Ending` acts on it."""
+    if not issubclass(ignored.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(ignored)
 
 
 class _Ending:
     """The thread that learns of signals."""
+
+    at_work: ClassVar[list[_Ending]] = []
 
     def __init__(self, tell: Callable[[], None]) -> None:
         self._tell = tell
@@ -69,15 +91,21 @@ class _Ending:
         os.set_blocking(self._writing, False)
         self._before = signal.set_wakeup_fd(self._writing)
         threading.Thread(target=self._watch, daemon=True).start()
+        self.at_work.append(self)
 
     def close(self) -> None:
         """Let signals be."""
+        self.at_work.remove(self)
         signal.set_wakeup_fd(self._before)
         os.close(self._writing)
 
+    def wait(self) -> bool:
+        """Wait until a signal was told; False if none was."""
+        return self._told.wait(_TELL_S)
+
     def end_if_told(self) -> None:
         """End the process, if a signal has come."""
-        if self._told.wait(_TELL_S):
+        if self.wait():
             self._end()
 
     def _watch(self) -> None:

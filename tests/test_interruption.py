@@ -79,6 +79,41 @@ def test_what_does_not_end_itself_is_ended():
         assert process.wait(60) == 130
 
 
+def test_python_says_nothing_of_a_signal_that_a_destructor_loses():
+    script = """
+interruption.GRACE_S = 0.1
+
+class Slow:
+    def __del__(self):
+        print("ready", flush=True)
+        time.sleep(600)
+
+with interruptible(tell):
+    Slow()
+    time.sleep(600)
+"""
+    with command(script) as (process, _):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert process.stderr.read() == "stopping\n"
+
+
+def test_it_is_told_before_what_is_cut_short_complains():
+    script = """
+with interruptible(tell):
+    try:
+        print("ready", flush=True)
+        time.sleep(600)
+    except KeyboardInterrupt:
+        os.write(2, b"cut short\\n")
+        raise
+"""
+    with command(script) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 130
+        assert process.stderr.read() == "stopping\ncut short\n"
+
+
 def test_a_second_signal_does_not_wait():
     with command(STUBBORN.format(grace_s=600)) as (process, _):
         process.send_signal(signal.SIGINT)
@@ -91,10 +126,9 @@ def test_a_second_signal_does_not_wait():
 
 def test_afterwards_signals_are_as_they_were():
     script = """
-import signal
 before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
 with interruptible(tell):
-    assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) is not before[0]
 assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 print(threading.active_count() <= 2, flush=True)
 time.sleep(600)
