@@ -10,6 +10,8 @@ from paradox.index.rows import Rows
 from paradox.kernels.graph import Graph
 from paradox.kernels.ivf import Ivf
 
+_ID, _DISTANCE = np.dtype(np.int64), np.dtype(np.float32)
+
 
 def nearest_rows(
     structure: Graph | Ivf,
@@ -21,8 +23,8 @@ def nearest_rows(
     threads: int,
 ) -> tuple[Neighbors, bool]:
     """Return the k nearest rows it leads to, and whether there are fewer than there could be."""
-    ids = np.empty((len(queries), k), np.int64)
-    distances = np.empty((len(queries), k), np.float32)
+    ids = np.empty((len(queries), k), _ID)
+    distances = np.empty((len(queries), k), _DISTANCE)
     has_gaps = structure.search(
         np.ascontiguousarray(queries),
         k,

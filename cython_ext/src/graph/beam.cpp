@@ -4,29 +4,60 @@
 #include <limits>
 
 namespace paradox {
+namespace {
+
+/// Fewer entries are sorted by insertion as fast.
+constexpr int kMany = 10;
+
+/// Puts entries where the ranks of their keys are: all pairs are compared, but without a branch.
+/// Does nothing if keys are equal.
+void sort_by_rank(std::uint64_t* entries, int n) {
+  std::int32_t keys[kEdgeBlock];
+  for (int i = 0; i < kEdgeBlock; ++i) {
+    const std::uint64_t key = i < n ? entries[i] >> 32 : 0xffffffffu;
+    keys[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(key) ^ 0x80000000u);
+  }
+  int ranks[kEdgeBlock], sum = 0;
+  for (int i = 0; i < n; ++i) {
+    int rank = 0;
+    for (int j = 0; j < kEdgeBlock; ++j) rank += keys[j] < keys[i] ? 1 : 0;
+    sum += ranks[i] = rank;
+  }
+  if (sum != n * (n - 1) / 2) return;
+  std::uint64_t sorted[kEdgeBlock];
+  for (int i = 0; i < n; ++i) sorted[ranks[i]] = entries[i];
+  std::copy(sorted, sorted + n, entries);
+}
+
+/// Of up to a block of entries.
+void sort(std::uint64_t* entries, int n) {
+  if (n > kMany) sort_by_rank(entries, n);
+  for (int i = 1; i < n; ++i) {
+    const std::uint64_t entry = entries[i];
+    int at = i;
+    for (; at > 0 && entries[at - 1] > entry; --at) entries[at] = entries[at - 1];
+    entries[at] = entry;
+  }
+}
+
+}  // namespace
 
 float Beam::threshold() const {
   return full() ? BeamEntry::key(entries_[size_ - 1]) : std::numeric_limits<float>::infinity();
 }
 
 void Beam::merge(std::uint64_t* entries, int n) {
-  for (int i = 1; i < n; ++i) {  // a node brings a handful: insertion sort
-    const std::uint64_t entry = entries[i];
-    int at = i;
-    for (; at > 0 && entries[at - 1] > entry; --at) entries[at] = entries[at - 1];
-    entries[at] = entry;
-  }
+  sort(entries, n);
   int ours = size_ - 1, theirs = n - 1;
-  const int total = size_ + n;
-  for (int excess = total - width_; excess > 0; --excess) {
-    const bool drop_ours = ours >= 0 && (theirs < 0 || entries_[ours] > entries[theirs]);
-    drop_ours ? --ours : --theirs;
+  for (int to = size_ + n - 1; theirs >= 0; --to) {  // without a branch, foreseen half of the time
+    const std::uint64_t our_last = ours >= 0 ? entries_[ours] : 0;
+    const std::uint64_t their_last = entries[theirs];
+    const int take_ours = our_last > their_last ? 1 : 0;
+    entries_[to] = std::max(our_last, their_last);
+    ours -= take_ours;
+    theirs -= 1 - take_ours;
   }
-  size_ = std::min(total, width_);
-  for (int to = size_ - 1; theirs >= 0; --to) {
-    const bool take_ours = ours >= 0 && entries_[ours] > entries[theirs];
-    entries_[to] = take_ours ? entries_[ours--] : entries[theirs--];
-  }
+  size_ = std::min(size_ + n, width_);
   first_ = std::min(first_, ours + 1);
 }
 
@@ -36,14 +67,14 @@ void NodeSet::clear() {
 }
 
 bool NodeSet::insert(std::uint32_t node) {
+  const std::uint64_t wanted = std::uint64_t{epoch_} << 32 | node;
   std::uint32_t cell = static_cast<std::uint32_t>((node * 0x9e3779b97f4a7c15u) >> 40) & mask_;
-  while (static_cast<std::uint32_t>(cells_[cell] >> 32) == epoch_) {
-    if (static_cast<std::uint32_t>(cells_[cell]) == node) return false;
-    cell = (cell + 1) & mask_;
-  }
-  cells_[cell] = std::uint64_t{epoch_} << 32 | node;
-  if (2 * ++size_ > mask_) rebuild(2 * cells_.size());
-  return true;
+  while ((cells_[cell] >> 32 == epoch_) & (cells_[cell] != wanted)) cell = (cell + 1) & mask_;
+  const bool is_new = cells_[cell] != wanted;
+  cells_[cell] = wanted;  // again, if it is there: a branch would be foreseen half of the time
+  size_ += is_new ? 1 : 0;
+  if (2 * size_ > mask_) rebuild(2 * cells_.size());
+  return is_new;
 }
 
 void NodeSet::rebuild(std::size_t n_cells) {

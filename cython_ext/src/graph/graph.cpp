@@ -320,16 +320,15 @@ void Graph::encode_entries() {
   const auto& entries = state_.entries;
   const std::size_t n_places = (entries.size() + kEdgeBlock - 1) / kEdgeBlock * kEdgeBlock;
   std::vector<float> offsets(n_places), slopes(n_places);
-  std::vector<std::uint8_t> signs(layout_.dim / 8);
-  const AlignedVector<std::int8_t> zeros(layout_.dim);
-  entry_codes_.assign(n_places / kEdgeBlock * static_cast<std::size_t>(layout_.block_bytes()), 0);
+  std::vector<std::uint8_t> signs(entry_dim() / 8);
+  const AlignedVector<std::int8_t> zeros(entry_dim());
+  entry_codes_.assign(n_places / 8 * static_cast<std::size_t>(entry_dim()), 0);
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const NodeHeader& header = nodes_[entries[i]].header();
     Residual residual{signs.data(), 0.0f, 0.0f};
-    kernels_.residual({zeros.data(), 0.0f}, vector(entries[i]), layout_.dim, &residual);
-    const auto block = static_cast<std::int64_t>(i) / kEdgeBlock;
-    spread(signs.data(), layout_.dim, static_cast<int>(i) % kEdgeBlock,
-           entry_codes_.data() + block * layout_.block_bytes());
+    kernels_.residual({zeros.data(), 0.0f}, vector(entries[i]), entry_dim(), &residual);
+    spread(signs.data(), entry_dim(), static_cast<int>(i % kEdgeBlock),
+           entry_codes_.data() + i / kEdgeBlock * kEdgeBlock / 8 * entry_dim());
     slopes[i] = residual.absolute > 0.0f ? 2.0f * header.squares / residual.absolute : 0.0f;
     offsets[i] = header.term;
   }

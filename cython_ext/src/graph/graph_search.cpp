@@ -97,11 +97,13 @@ void Graph::enter(SearchScratch& scratch) const {
   EdgeScan scan{};
   scan.factor_scale = entry_scale_;
   scan.threshold = std::numeric_limits<float>::infinity();
+  SignTable signs = scratch.signs;
+  signs.base *= static_cast<float>(entry_dim()) / static_cast<float>(layout_.dim);
   for (std::size_t begin = 0; begin < state_.entries.size(); begin += kEdgeBlock) {
-    scan.codes = entry_codes_.data() + begin / kEdgeBlock * layout_.block_bytes();
+    scan.codes = entry_codes_.data() + begin / 8 * entry_dim();
     scan.offsets = entry_offsets_.data() + begin;
     scan.slopes = entry_slopes_.data() + begin;
-    std::uint32_t below = kernels_.score_edges(scan, scratch.signs, layout_.dim, keys);
+    std::uint32_t below = kernels_.score_edges(scan, signs, entry_dim(), keys);
     for (; below != 0; below &= below - 1) {
       const auto i = static_cast<std::size_t>(__builtin_ctz(below));
       if (begin + i >= state_.entries.size()) break;
@@ -188,7 +190,8 @@ void Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphRows* fi
       for (; below != 0; below &= below - 1) {
         const int i = __builtin_ctz(below);
         const std::uint32_t neighbour = node.neighbours()[block * kEdgeBlock + i];
-        if (scratch.met.insert(neighbour)) fresh[n_fresh++] = BeamEntry::of(keys[i], neighbour);
+        fresh[n_fresh] = BeamEntry::of(keys[i], neighbour);
+        n_fresh += scratch.met.insert(neighbour) ? 1 : 0;
       }
       if (n_fresh > 0) beam.merge(fresh, n_fresh);
     }

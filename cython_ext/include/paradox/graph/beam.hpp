@@ -5,6 +5,8 @@
 #include <cstring>
 #include <vector>
 
+#include "paradox/graph/node_layout.hpp"
+
 namespace paradox {
 
 /// A key and the node it belongs to in one word, ordered as the keys are: the key's bits so that
@@ -38,7 +40,8 @@ class Beam {
   void reset(int width) {
     width_ = width;
     size_ = first_ = 0;
-    if (entries_.size() < static_cast<std::size_t>(width)) entries_.resize(width);
+    const auto n_places = static_cast<std::size_t>(width) + kEdgeBlock;  // before some are dropped
+    if (entries_.size() < n_places) entries_.resize(n_places);
   }
 
   bool full() const { return size_ == width_; }
@@ -59,7 +62,7 @@ class Beam {
     return first_ == size_ ? kNone : BeamEntry::node(entries_[first_]);
   }
 
-  /// Merges entries, sorting them in place; of too many the farthest are dropped.
+  /// Merges up to a block of entries, sorting them in place; of too many the farthest are dropped.
   void merge(std::uint64_t* entries, int n);
 
  private:

@@ -29,6 +29,10 @@
 
 namespace paradox {
 
+/// So many dimensions of the rotated entries tell where a search begins: on 200,000 MiniLM texts
+/// 64 led to 2.9 expansions more than all 384 did, 192 to 0.5, in half of the time.
+constexpr int kEntryDim = 192;
+
 struct GraphSettings {
   int dim = 0;
   Metric metric = Metric::l2;  // cosine: Euclidean, of the vectors' directions
@@ -226,7 +230,8 @@ class Graph {
   std::int64_t n_connected_ = 0, n_removed_ = 0;
   float longest_seen_ = 0.0f;  // inner product: the greatest norm of a node
 
-  // The entries, by the signs of their vectors.
+  // The entries, by the signs of the first dimensions of their rotated vectors.
+  int entry_dim() const { return std::min(layout_.dim, kEntryDim); }
   AlignedVector<std::uint8_t> entry_codes_;
   std::vector<Half> entry_offsets_, entry_slopes_;
   float entry_scale_ = 0.0f;
