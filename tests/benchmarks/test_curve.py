@@ -15,6 +15,7 @@ from benchmarks.curve import (
     Point,
     at_recall,
     combined,
+    fastest,
     front,
     spread,
 )
@@ -122,6 +123,12 @@ def test_what_came_of_asking_is_combined_too() -> None:
     [kept] = combined(runs).kept
     assert (kept.asked, kept.effort, kept.figures) == (0.9, 7, {QPS: 20})
     assert kept.reached == pytest.approx(0.93)
+
+
+def test_of_a_point_measured_twice_each_figure_is_the_better() -> None:
+    slow = Point(10, 1, 0.9, {QPS: 100, P50: 4, P99: 8})
+    fast = Point(10, 1, 0.9, {QPS: 200, P50: 2, P99: 9})
+    assert fastest([slow, fast]) == Point(10, 1, 0.9, {QPS: 200, P50: 2, P99: 8})
 
 
 def test_the_spread_of_runs_is_a_share_of_their_median() -> None:

@@ -39,6 +39,7 @@ def _case(by: str) -> index.Case:
         n_queries=100,
         threads=2,
         budget_s=0.002,
+        climbs=2,
         stride=4,
     )
 
