@@ -31,7 +31,7 @@ import numpy as np
 from paradox.core.errors import IndexFileCorrupt
 from paradox.core.files import write_atomically
 
-FORMAT = 1
+FORMAT = 2
 
 _MAGIC = b"PDXINDEX"
 _KEY = b"paradox index container"
@@ -96,7 +96,7 @@ def read_container(
         fields as they were written; section name to its bytes, writable unless mapped.
 
     Raises:
-        IndexFileCorrupt: truncated, altered, extended, of another kind or of a newer version.
+        IndexFileCorrupt: truncated, altered, extended, of another kind or of another version.
     """
     with path.open("rb") as file:
         header, begin = _read_header(file, path)
@@ -121,7 +121,7 @@ def read_kind(path: Path) -> str:
     """Return the kind of a container, its header verified.
 
     Raises:
-        IndexFileCorrupt: the header is truncated, altered, or of a newer version.
+        IndexFileCorrupt: the header is truncated, altered, or of another version.
     """
     with path.open("rb") as file:
         return _read_header(file, path)[0].kind
@@ -144,7 +144,7 @@ def _read_header(file: BinaryIO, path: Path) -> tuple[_Header, int]:
             f"expected format version {FORMAT}; got {version}",
             path,
             len(_MAGIC),
-            "a newer Paradox wrote it, or it is damaged",
+            "another version of Paradox wrote it, or it is damaged",
         )
     if length > os.fstat(file.fileno()).st_size - _HEADER_AT:
         raise _damage(f"expected a header of {length} bytes; the file ends before", path, 12)

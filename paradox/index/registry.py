@@ -68,7 +68,7 @@ def load(path: str | Path, *, mmap: bool = False) -> IndexBackend:
         mmap: map the vectors instead of reading them; the file must not be written to in place.
 
     Raises:
-        IndexFileCorrupt: truncated, altered, of a newer version, or of a backend unknown here.
+        IndexFileCorrupt: truncated, altered, of another version, or of a backend unknown here.
         UnknownBackend: the package its backend needs is not installed.
     """
     path = Path(path)

@@ -58,8 +58,8 @@ def nodes_of(graph: native.Graph) -> Any:
 
 
 def fields_of(raw: Any, dim: int, degree: int = 32) -> dict[str, Any]:
-    at = 32
-    header = np.frombuffer(raw[:, :at].tobytes(), "<f4").reshape(len(raw), 8)
+    at = 48
+    header = np.frombuffer(raw[:, :at].tobytes(), "<f4").reshape(len(raw), 12)
     vectors = raw[:, at : at + dim].view(np.int8)
     codes_at = at + dim
     offsets_at = codes_at + degree * dim // 8
@@ -75,6 +75,8 @@ def fields_of(raw: Any, dim: int, degree: int = 32) -> dict[str, Any]:
         "term": header[:, 2],
         "factor_scale": header[:, 3],
         "n_edges": np.frombuffer(raw[:, 16:20].tobytes(), "<i4"),
+        "guardian": np.frombuffer(raw[:, 24:28].tobytes(), "<u4"),
+        "chosen": np.unpackbits(raw[:, 32:48], axis=1, bitorder="little")[:, :degree] != 0,
         "vectors": vectors,
         "codes": raw[:, codes_at:offsets_at],
         "offsets": column(offsets_at, 2 * degree, "<f2").astype(np.float64),
@@ -129,6 +131,25 @@ def test_a_graph_does_not_depend_on_the_threads(metric: Metric) -> None:
     isa = available()[0]
     alone, together = made(isa, 24, metric, *parts), made(isa, 24, metric, *parts, threads=3)
     np.testing.assert_array_equal(nodes_of(together), nodes_of(alone))
+
+
+def test_an_insertion_chooses_edges_as_pruning_does() -> None:
+    """Of the edges that are chosen hardly any covers a farther one: wards, and what joins parts."""
+    dim = 16
+    graph = made("scalar", dim, "l2", points(1_000, dim), points(800, dim, 1))
+    node = fields_of(nodes_of(graph), kept_dim(dim, "l2"))
+    vectors = node["scale"][:, np.newaxis] * node["vectors"].astype(np.float64)
+    n_chosen = n_covered = 0
+    for i, edges in enumerate(node["neighbours"]):
+        is_chosen = node["chosen"][i] & (node["guardian"][edges] != i)
+        chosen = vectors[edges[is_chosen]]
+        away = ((chosen - vectors[i]) ** 2).sum(axis=1)
+        between = ((chosen[:, np.newaxis] - chosen) ** 2).sum(axis=2)
+        covers = (1.15 * between < away) & (away[:, np.newaxis] < away)
+        n_chosen += len(chosen)
+        n_covered += int(covers.any(axis=0).sum())
+    assert n_chosen > 5 * len(vectors)
+    assert n_covered < 0.03 * n_chosen
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -239,14 +239,14 @@ void BulkBuild::link_both_ways(std::uint32_t node, const Nodes& parents) {
   const std::vector<Neighbour> near = graph_.by_distance(node, others);
   std::sort(others.begin(), others.end());
   Nodes kept;
-  graph_.prune(node, near, &kept);
+  const std::size_t n_chosen = graph_.prune(node, near, &kept);
   for (const Neighbour& candidate : nearest(node)) {  // scanning 32 edges costs what fewer do
     if (kept.size() == degree) break;
     if (!std::binary_search(others.begin(), others.end(), candidate.node)) {
       kept.push_back(candidate.node);
     }
   }
-  graph_.connect(node, kept);
+  graph_.connect(node, kept, n_chosen);
 }
 
 }  // namespace paradox

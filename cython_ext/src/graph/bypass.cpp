@@ -18,8 +18,8 @@ void Bypass::run() {
     const std::vector<Neighbour> near = around(node);
     if (near.empty()) return;
     std::vector<std::uint32_t> kept;
-    graph_.prune(node, near, &kept);
-    graph_.connect(node, kept);
+    const std::size_t n_chosen = graph_.prune(node, near, &kept);
+    graph_.connect(node, kept, n_chosen);
   });
   for (std::uint32_t node = 0; node < graph_.size(); ++node) {
     if (is_removed_[node] == 0) graph_.adopt_if_orphan(node);

@@ -27,6 +27,9 @@ constexpr std::int64_t kLeastInTheWay = 64, kShareInTheWay = 10;
 /// Of a node's edges this part at most leads to wards.
 constexpr int kWardShare = 4;
 
+/// So many vectors ahead are asked for when distances to many are computed.
+constexpr int kAhead = 3;
+
 /// The origin is chosen anew, and with it the graph made, once there are so many times as many
 /// vectors; with more than so many that is left.
 constexpr std::int64_t kGrowth = 8, kMostAnew = 16384;
@@ -184,31 +187,98 @@ void Graph::store(std::uint32_t node, const float* vector, SearchScratch& scratc
   header.term = is_product() ? 0.0f : header.squares;
 }
 
-void Graph::connect(std::uint32_t node, const std::vector<std::uint32_t>& neighbours) {
+Graph::EdgeFactors Graph::encode_edge(std::uint32_t node, std::uint32_t neighbour, int edge) const {
+  std::uint8_t* signs = at_least(SearchScratch::of_this_thread().residual_signs, layout_.dim / 8);
+  const Node target = nodes_[node], other = nodes_[neighbour];
+  const NodeHeader &header = target.header(), &theirs = other.header();
+  Residual residual{signs, 0.0f, 0.0f};
+  kernels_.residual(vector(node), vector(neighbour), layout_.dim, &residual);
+  spread(signs, layout_.dim, edge % kEdgeBlock, target.codes(edge / kEdgeBlock));
+  const float dot =
+      header.scale * theirs.scale *
+      static_cast<float>(kernels_.dot_i8i8(target.vector(), other.vector(), layout_.dim));
+  const float squares = std::max(header.squares + theirs.squares - 2.0f * dot, 0.0f);
+  const float factor = residual.absolute > 0.0f ? squares / residual.absolute : 0.0f;
+  return {theirs.term - header.term - 2.0f * (dot - header.squares) +
+              2.0f * factor * residual.node_by_sign,
+          2.0f * factor};
+}
+
+void Graph::connect(std::uint32_t node, const std::vector<std::uint32_t>& neighbours,
+                    std::size_t n_chosen) {
   const auto n = static_cast<int>(neighbours.size());
   std::vector<float> offsets(layout_.degree), slopes(layout_.degree);
-  std::vector<std::uint8_t> signs(layout_.dim / 8);
   const Node target = nodes_[node];
   NodeHeader& header = target.header();
   header.n_edges = n;
+  for (int edge = 0; edge < layout_.degree; ++edge) {
+    header.set_chosen(edge, edge < static_cast<int>(n_chosen));
+  }
   std::copy_n(neighbours.data(), n, target.neighbours());
   std::fill(target.neighbours() + n, target.neighbours() + layout_.degree, node);
   for (int edge = 0; edge < n; ++edge) {
-    const Node other = nodes_[neighbours[edge]];
-    const NodeHeader& theirs = other.header();
-    Residual residual{signs.data(), 0.0f, 0.0f};
-    kernels_.residual(vector(node), vector(neighbours[edge]), layout_.dim, &residual);
-    spread(signs.data(), layout_.dim, edge % kEdgeBlock, target.codes(edge / kEdgeBlock));
-    const float dot =
-        header.scale * theirs.scale *
-        static_cast<float>(kernels_.dot_i8i8(target.vector(), other.vector(), layout_.dim));
-    const float squares = std::max(header.squares + theirs.squares - 2.0f * dot, 0.0f);
-    const float factor = residual.absolute > 0.0f ? squares / residual.absolute : 0.0f;
-    slopes[edge] = 2.0f * factor;
-    offsets[edge] = theirs.term - header.term - 2.0f * (dot - header.squares) +
-                    2.0f * factor * residual.node_by_sign;
+    const EdgeFactors factors = encode_edge(node, neighbours[edge], edge);
+    offsets[edge] = factors.offset;
+    slopes[edge] = factors.slope;
   }
   header.factor_scale = scaled(offsets, slopes, target.offsets(), target.slopes());
+}
+
+void Graph::set_edge(std::uint32_t node, int edge, std::uint32_t neighbour, bool is_chosen) {
+  const Node target = nodes_[node];
+  NodeHeader& header = target.header();
+  header.n_edges = std::max(header.n_edges, edge + 1);
+  header.set_chosen(edge, is_chosen);
+  target.neighbours()[edge] = neighbour;
+  const EdgeFactors factors = encode_edge(node, neighbour, edge);
+  const float greatest = std::max(std::fabs(factors.offset), std::fabs(factors.slope));
+  if (greatest > header.factor_scale) {  // all have to be scaled anew
+    const std::uint64_t chosen[] = {header.chosen[0], header.chosen[1]};
+    connect(node, neighbours_of(node), 0);
+    std::copy_n(chosen, 2, header.chosen);
+    return;
+  }
+  const float inverse = greatest > 0.0f ? 1.0f / header.factor_scale : 0.0f;
+  target.offsets()[edge] = to_half(factors.offset * inverse);
+  target.slopes()[edge] = to_half(factors.slope * inverse);
+}
+
+/// What `prune` would do with one candidate more, except that an edge left out stays so when the
+/// new edge covers the one it was left out for: so one distance to each edge is enough.
+void Graph::offer_edge(std::uint32_t node, std::uint32_t neighbour) {
+  const Node target = nodes_[node];
+  NodeHeader& header = target.header();
+  const int n_edges = header.n_edges;
+  const std::uint32_t* edges = target.neighbours();
+  const float away = distance(node, neighbour);
+  const bool is_kept = is_ward(neighbour, node);
+  bool is_covered = false;
+  float theirs[kMostEdges], between[kMostEdges];
+  for (int edge = 0; edge < std::min(kAhead, n_edges); ++edge) nodes_.prefetch_vector(edges[edge]);
+  for (int edge = 0; edge < n_edges; ++edge) {
+    if (edges[edge] == neighbour) return;
+    if (edge + kAhead < n_edges) nodes_.prefetch_vector(edges[edge + kAhead]);
+    theirs[edge] = distance(node, edges[edge]);
+    if (!header.is_chosen(edge)) continue;
+    between[edge] = kSlack * distance(neighbour, edges[edge]);
+    is_covered = is_covered || (theirs[edge] < away && between[edge] < away);
+  }
+  const bool is_chosen = is_kept || !is_covered;
+  int spare = -1, last = -1;  // the farthest edges whose place it may take: of the others, of all
+  for (int edge = 0; edge < n_edges; ++edge) {
+    if (is_ward(edges[edge], node)) continue;
+    if (is_chosen && header.is_chosen(edge) && away <= theirs[edge] && between[edge] < theirs[edge])
+      header.set_chosen(edge, false);
+    int& farthest = header.is_chosen(edge) ? last : spare;
+    if (farthest < 0 || theirs[edge] > theirs[farthest]) farthest = edge;
+  }
+  if (n_edges < layout_.degree) {
+    set_edge(node, n_edges, neighbour, is_chosen);
+  } else if (spare >= 0 && (is_chosen || away < theirs[spare])) {
+    set_edge(node, spare, neighbour, is_chosen);
+  } else if (is_kept || (is_chosen && away < theirs[last])) {
+    set_edge(node, last, neighbour, true);
+  }
 }
 
 std::vector<std::uint32_t> Graph::neighbours_of(std::uint32_t node) const {
@@ -222,8 +292,9 @@ std::vector<Neighbour> Graph::by_distance(std::uint32_t node,
   others.erase(std::unique(others.begin(), others.end()), others.end());
   std::vector<Neighbour> near;
   near.reserve(others.size());
-  for (const std::uint32_t other : others) {
-    if (other != node) near.push_back({distance(node, other), other});
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    if (i + kAhead < others.size()) nodes_.prefetch_vector(others[i + kAhead]);
+    if (others[i] != node) near.push_back({distance(node, others[i]), others[i]});
   }
   std::sort(near.begin(), near.end(), Nearer{node});
   return near;
@@ -288,16 +359,22 @@ void Graph::adopt_if_orphan(std::uint32_t node) {
 }
 
 void Graph::adopt(std::uint32_t parent, std::uint32_t child) {
-  std::vector<std::uint32_t> children = neighbours_of(parent);
-  if (static_cast<int>(children.size()) < layout_.degree) {
-    children.push_back(child);
-  } else {  // one of the farther half, not always the same
-    const auto half = static_cast<std::uint32_t>(layout_.degree / 2);
-    std::uint32_t at = Random(child).below(half);
-    while (is_ward(children[half + at], parent)) at = (at + 1) % half;  // they are fewer than half
-    children[half + at] = child;
+  const Node node = nodes_[parent];
+  const NodeHeader& header = node.header();
+  const std::uint32_t* edges = node.neighbours();
+  if (std::find(edges, edges + header.n_edges, child) != edges + header.n_edges) return;
+  if (header.n_edges < layout_.degree) {
+    set_edge(parent, header.n_edges, child, true);
+    return;
   }
-  connect(parent, children);
+  const int begin = static_cast<int>(Random(child).below(layout_.degree));  // not always the same
+  int given_up = -1;
+  for (int i = 0; i < layout_.degree && (given_up < 0 || header.is_chosen(given_up)); ++i) {
+    const int edge = (begin + i) % layout_.degree;
+    const bool is_better = given_up < 0 || !header.is_chosen(edge);
+    if (is_better && !is_ward(edges[edge], parent)) given_up = edge;
+  }
+  set_edge(parent, given_up, child, true);
 }
 
 void Graph::choose_entries(std::uint32_t n) {

@@ -51,9 +51,9 @@ void Insertion::take_in(std::uint32_t begin, std::uint32_t end) {
   begins.push_back(links.size());
   for_each(n_parents, 8, threads_, [&](std::int64_t task) {
     const auto i = static_cast<std::size_t>(task);
-    Nodes children;
-    for (std::size_t j = begins[i]; j < begins[i + 1]; ++j) children.push_back(links[j].second);
-    adopt(links[begins[i]].first, children);
+    for (std::size_t j = begins[i]; j < begins[i + 1]; ++j) {
+      graph_.offer_edge(links[j].first, links[j].second);
+    }
   });
   if (graph_.state_.entries.size() > n_entries) graph_.encode_entries();
 }
@@ -89,17 +89,9 @@ Insertion::Place Insertion::connect(std::uint32_t node, std::uint32_t begin, std
                      return a.node < begin;
                    });
   const std::size_t n_parents = graph_.prune(node, near, &place.parents);
-  graph_.connect(node, place.parents);
+  graph_.connect(node, place.parents, n_parents);
   place.parents.resize(n_parents);
   return place;
-}
-
-void Insertion::adopt(std::uint32_t parent, const Nodes& children) {
-  Nodes others = graph_.neighbours_of(parent);
-  others.insert(others.end(), children.begin(), children.end());
-  Nodes kept;
-  graph_.prune(parent, graph_.by_distance(parent, std::move(others)), &kept);
-  graph_.connect(parent, kept);
 }
 
 }  // namespace paradox

@@ -100,7 +100,7 @@ struct SearchScratch {
   double norm = 0.0;         // of the query as given; not under l2
   double length = 0.0;       // of the query as rotated
   float key_of_zero = 0.0f;  // the key of a node at distance 0
-  AlignedVector<std::uint8_t> sign_entries;
+  AlignedVector<std::uint8_t> sign_entries, residual_signs;
   SignTable signs{};
   Beam beam;
   NodeSet met;
@@ -167,8 +167,18 @@ class Graph {
   void choose_origin(const float* vectors, std::int64_t n);
   void store(std::uint32_t node, const float* vector, SearchScratch& scratch);
 
-  /// Gives a node its neighbours, and computes their codes.
-  void connect(std::uint32_t node, const std::vector<std::uint32_t>& neighbours);
+  /// Gives a node its neighbours, of which pruning chose the first, and computes their codes.
+  void connect(std::uint32_t node, const std::vector<std::uint32_t>& neighbours,
+               std::size_t n_chosen);
+  /// Gives a node another neighbour, or one more.
+  void set_edge(std::uint32_t node, int edge, std::uint32_t neighbour, bool is_chosen);
+  /// Gives a node one more neighbour, perhaps for another, if pruning would.
+  void offer_edge(std::uint32_t node, std::uint32_t neighbour);
+  struct EdgeFactors {
+    float offset, slope;
+  };
+  /// Writes the code of an edge, and returns its factors.
+  EdgeFactors encode_edge(std::uint32_t node, std::uint32_t neighbour, int edge) const;
   std::vector<std::uint32_t> neighbours_of(std::uint32_t node) const;
   /// The nodes that a search for a node expands, itself perhaps among them.
   std::vector<std::uint32_t> met_on_the_way_to(std::uint32_t node) const;
@@ -181,7 +191,8 @@ class Graph {
                     std::vector<std::uint32_t>* kept) const;
   /// Makes a node that none of its neighbours has for a neighbour that of the nearest one.
   void adopt_if_orphan(std::uint32_t node);
-  /// Makes a node a child of another, which gives up a far one, no ward, where it has too many.
+  /// Makes a node a child of another, which gives one up where it has too many: no ward, and one
+  /// that pruning did not choose if it has such.
   void adopt(std::uint32_t parent, std::uint32_t child);
   /// Makes a node the guardian of another; false if it has too many wards.
   bool guard(std::uint32_t guardian, std::uint32_t ward);

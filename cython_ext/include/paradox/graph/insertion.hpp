@@ -32,7 +32,6 @@ class Insertion {
   /// Gives a node of the batch [begin, end) its neighbours.
   Place connect(std::uint32_t node, std::uint32_t begin, std::uint32_t end);
   std::uint32_t find_guardian(std::uint32_t node, const Place& place);
-  void adopt(std::uint32_t parent, const Nodes& children);
 
   Graph& graph_;
   int threads_;

@@ -14,8 +14,8 @@
 
 namespace paradox {
 
-/// Edges whose codes are scanned together.
-constexpr int kEdgeBlock = 32;
+/// Edges whose codes are scanned together, and the most a node may have.
+constexpr int kEdgeBlock = 32, kMostEdges = 128;
 
 /// Dimensions are padded to a multiple of this, so that no kernel has a tail.
 constexpr int kDimStep = 32;
@@ -29,8 +29,16 @@ struct NodeHeader {
   std::int32_t is_removed;  // out of all answers, but on the way to others
   std::uint32_t guardian;   // a node that never gives this one up as a neighbour; itself: none
   std::int32_t n_wards;     // nodes whose guardian this one is
+  std::uint64_t
+      chosen[kMostEdges / 64];  // a bit an edge: pruning kept it, and did not fill up with it
+
+  bool is_chosen(int edge) const { return (chosen[edge / 64] >> edge % 64 & 1) != 0; }
+  void set_chosen(int edge, bool is_chosen) {
+    chosen[edge / 64] &= ~(std::uint64_t{1} << edge % 64);
+    chosen[edge / 64] |= std::uint64_t{is_chosen} << edge % 64;
+  }
 };
-static_assert(sizeof(NodeHeader) == 32);
+static_assert(sizeof(NodeHeader) == 48);
 
 struct NodeLayout {
   int dim = 0;     // of the vectors as kept: padded and rotated
