@@ -1,14 +1,10 @@
 """Speed against recall as pictures, made from the rows of a report.
 
-    python -m benchmarks.plots [docs/results/index.json] [--folder docs/plots]
-
 Needs matplotlib (the extra `bench`).
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import re
 from collections.abc import Iterable, Sequence
 from itertools import cycle
@@ -19,7 +15,7 @@ import numpy as np
 
 from benchmarks.curve import QPS, at_recall, front
 from benchmarks.peers.contestant import library
-from benchmarks.report import CURVE, RESULTS, Row, progress
+from benchmarks.report import CURVE, Row, progress
 
 Curves = dict[str, list[tuple[float, float]]]
 """Contestant to its points: recall, QPS."""
@@ -110,18 +106,3 @@ def _draw_set(axes: Any, title: str, of_set: Curves, peers: set[str]) -> None:
 def _stretched(recalls: Iterable[float]) -> list[float]:
     """Return places on an axis where 0.9, 0.99 and 0.999 are equally far apart."""
     return [float(-np.log10(max(1 - recall, _NEAREST_TO_1))) for recall in recalls]
-
-
-def main() -> None:
-    """Draw the plots of a report that was kept."""
-    parser = argparse.ArgumentParser(description="speed against recall, as pictures")
-    parser.add_argument("report", type=Path, nargs="?", default=RESULTS / "index.json")
-    parser.add_argument("--folder", type=Path, default=RESULTS.parent / "plots")
-    given = parser.parse_args()
-    rows = [Row(**fields) for fields in json.loads(given.report.read_text())["rows"]]
-    for path in draw(rows, given.folder):
-        progress(f"{path}")
-
-
-if __name__ == "__main__":
-    main()

@@ -8,7 +8,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -106,29 +106,28 @@ class Report:
             self.print(Console())
 
     def print(self, console: Console) -> None:
-        """Print a table for each part before the colon of a case, libraries side by side."""
-        lines: dict[str, dict[tuple[str, str], dict[str, Row]]] = {}
-        for r in self.rows:
-            where, _, what = r.case.rpartition(": ")
-            if where.endswith(CURVE):
-                continue
-            cells = lines.setdefault(where, {}).setdefault((what, r.peer or "paradox"), {})
-            cells[r.figure] = r
-        for where, cases in lines.items():
-            figures = list(dict.fromkeys(figure for cells in cases.values() for figure in cells))
-            order = list(dict.fromkeys(what for what, _ in cases))
-            table = Table(title=where or self.benchmark, title_justify="left")
+        """Print the tables, and what the figures depend on."""
+        for found in tables(self.rows):
+            table = Table(title=found.title or self.benchmark, title_justify="left")
             table.add_column("case")
             table.add_column("by", no_wrap=True)
-            for figure in figures:
+            for figure in found.figures:
                 table.add_column(figure, justify="right")
-            for (what, by), cells in sorted(
-                cases.items(), key=lambda case: order.index(case[0][0])
-            ):
-                table.add_row(what, by, *(_cell(cells[f]) if f in cells else "" for f in figures))
+            for line in found.lines:
+                table.add_row(*line)
             console.print(table)
+        console.print(self.circumstances(), style="dim")
+
+    def circumstances(self) -> str:
+        """Return what the figures depend on, in one line."""
         machine = " · ".join(f"{name} {value}" for name, value in self.machine.items())
-        console.print(f"{machine} · commit {self.commit} · seed {self.seed}", style="dim")
+        return f"{machine} · commit {self.commit} · seed {self.seed}"
+
+
+def read(path: Path) -> Report:
+    """Return a report that was kept."""
+    fields = json.loads(path.read_text())
+    return Report(**fields | {"rows": tuple(Row(**row) for row in fields["rows"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +171,43 @@ class Benchmark:
         report = self.run(given)
         report.publish(as_json=given.json, output=given.output)
         return report
+
+
+@dataclass(frozen=True, slots=True)
+class FigureTable:
+    """The rows of one part before the colon of a case, libraries side by side.
+
+    Attributes:
+        title: that part.
+        figures: what the columns after the first two are.
+        lines: case, library, and a cell for each figure, empty where it was not measured.
+    """
+
+    title: str
+    figures: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+
+def tables(rows: Iterable[Row]) -> Iterator[FigureTable]:
+    """Yield the tables that rows make; the points of a curve are not among them."""
+    by_title: dict[str, dict[tuple[str, str], dict[str, Row]]] = {}
+    for r in rows:
+        title, _, what = r.case.rpartition(": ")
+        if not title.endswith(CURVE):
+            line = by_title.setdefault(title, {}).setdefault((what, r.peer or "paradox"), {})
+            line[r.figure] = r
+    for title, lines in by_title.items():
+        figures = tuple(dict.fromkeys(figure for cells in lines.values() for figure in cells))
+        order = list(dict.fromkeys(what for what, _ in lines))
+        in_order = sorted(lines.items(), key=lambda line: order.index(line[0][0]))
+        yield FigureTable(
+            title,
+            figures,
+            tuple(
+                (what, by, *(_cell(cells[f]) if f in cells else "" for f in figures))
+                for (what, by), cells in in_order
+            ),
+        )
 
 
 def progress(message: str) -> None:

@@ -1,0 +1,66 @@
+"""The page of results: every full run that is kept in `docs/results/`, as tables and pictures.
+
+python -m benchmarks.page [docs/results/*.json] [--output docs/benchmarks.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from benchmarks.plots import curves, draw, file_name
+from benchmarks.report import RESULTS, FigureTable, Report, progress, read, tables
+
+PAGE = RESULTS.parent / "benchmarks.md"
+_OPENING = """# Benchmarks
+
+Each table is from one run on one machine, told below it; the recall is beside every speed.
+Libraries run in processes of their own, in turn. `paradox` are our own indexes; ✓ and ✗ tell
+whether a goal is met.
+
+Made by `python -m benchmarks.page` from the reports in `docs/results/`. How to measure: the README.
+"""
+
+
+def page(reports: Iterable[Report]) -> str:
+    """Return the reports as Markdown, in the order given."""
+    return "\n".join((_OPENING, *(line for report in reports for line in _lines(report))))
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"## `benchmarks.{report.benchmark}`, {report.started[:10]}\n"
+    for title in curves(report.rows):
+        yield f"![speed against recall: {title}](plots/{file_name(title)}.png)\n"
+    for table in tables(report.rows):
+        yield from _table(table)
+    yield f"{report.circumstances()}\n"
+
+
+def _table(table: FigureTable) -> Iterator[str]:
+    if table.title:
+        yield f"{table.title}\n"
+    columns = ("case", "by", *table.figures)
+    yield f"| {' | '.join(columns)} |"
+    yield f"| --- | --- |{' ---: |' * len(table.figures)}"
+    for line in table.lines:
+        yield f"| {' | '.join(line)} |"
+    yield ""
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description="the page of results")
+    parser.add_argument("reports", type=Path, nargs="*", default=sorted(RESULTS.glob("*.json")))
+    parser.add_argument("--output", type=Path, default=PAGE)
+    given = parser.parse_args()
+    reports = [read(path) for path in given.reports]
+    given.output.write_text(page(reports))
+    progress(f"{given.output}")
+    for report in reports:
+        for path in draw(report.rows, given.output.parent / "plots"):
+            progress(f"{path}")
+
+
+if __name__ == "__main__":
+    main()
