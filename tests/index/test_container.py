@@ -79,12 +79,12 @@ def test_a_damaged_section_is_named_with_its_place(path):
         read_container(path)
 
 
-def test_a_newer_format_says_so(path):
+def test_another_format_says_so(path):
     write_container(path, "kind", {}, {})
     whole = bytearray(path.read_bytes())
     whole[8] = 9
     path.write_bytes(whole)
-    with pytest.raises(IndexFileCorrupt, match=r"format version 1; got 9.*newer"):
+    with pytest.raises(IndexFileCorrupt, match=r"format version 2; got 9.*another version of Paradox"):
         read_container(path)
 
 
