@@ -41,8 +41,6 @@ def interruptible(tell: Callable[[], None]) -> Iterator[None]:
         return
     ending = _Ending(tell)
     before = {number: signal.getsignal(number) for number in _SIGNALS}
-    complain = sys.unraisablehook
-    sys.unraisablehook = _complain_of_others
     catch_signals()
     try:
         yield
@@ -54,7 +52,6 @@ def interruptible(tell: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        sys.unraisablehook = complain
         ending.close()
 
 
@@ -72,12 +69,6 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _complain_of_others(ignored: sys.UnraisableHookArgs) -> None:
-    """Say nothing of the KeyboardInterrupt that a destructor loses: `_Ending` acts on it."""
-    if not issubclass(ignored.exc_type, KeyboardInterrupt):
-        sys.__unraisablehook__(ignored)
-
-
 class _Ending:
     """The thread that learns of signals."""
 
@@ -90,12 +81,14 @@ class _Ending:
         self._signals, self._writing = os.pipe()
         os.set_blocking(self._writing, False)
         self._before = signal.set_wakeup_fd(self._writing)
+        self._complain, sys.unraisablehook = sys.unraisablehook, self._complain_of_others
         threading.Thread(target=self._watch, daemon=True).start()
         self.at_work.append(self)
 
     def close(self) -> None:
         """Let signals be."""
         self.at_work.remove(self)
+        sys.unraisablehook = self._complain
         signal.set_wakeup_fd(self._before)
         os.close(self._writing)
 
@@ -107,6 +100,11 @@ class _Ending:
         """End the process, if a signal has come."""
         if self.wait():
             self._end()
+
+    def _complain_of_others(self, ignored: sys.UnraisableHookArgs) -> None:
+        """Say nothing of the KeyboardInterrupt that a destructor loses: it has been told."""
+        if not issubclass(ignored.exc_type, KeyboardInterrupt):
+            self._complain(ignored)
 
     def _watch(self) -> None:
         while number := os.read(self._signals, 1):

@@ -98,6 +98,20 @@ with interruptible(tell):
         assert process.stderr.read() == "stopping\n"
 
 
+def test_what_else_a_destructor_loses_is_told_as_before():
+    script = """
+class Bad:
+    def __del__(self):
+        raise ValueError
+
+sys.unraisablehook = lambda ignored: print(ignored.exc_type.__name__, flush=True)
+with interruptible(tell):
+    Bad()
+"""
+    with command(script) as (_, line):
+        assert line == "ValueError\n"
+
+
 def test_it_is_told_before_what_is_cut_short_complains():
     script = """
 with interruptible(tell):
