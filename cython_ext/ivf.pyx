@@ -109,6 +109,7 @@ cdef extern from *:
 cdef class Ivf:
     """Inverted lists of vectors (n, dim) float32."""
 
+    cdef int dim
     cdef unique_ptr[NativeIvf] ivf
     cdef IvfRows rows
     cdef object kept_rows
@@ -120,7 +121,7 @@ cdef class Ivf:
         cdef const IvfKernels* own = find_ivf_kernels(isa.encode())
         if shared is NULL or own is NULL:
             raise ValueError(f"isa: no kernels of inverted lists for {isa!r}")
-        settings.dim = dim
+        settings.dim = self.dim = dim
         settings.metric = <Metric> metric
         settings.seed = seed
         self.ivf.reset(make_ivf(settings, shared, own))
@@ -228,6 +229,8 @@ cdef class Ivf:
         cdef cbool has_gaps
         if not n:
             return False
+        if queries.shape[1] != self.dim:
+            raise ValueError(f"expected {self.dim} dimensions; got {queries.shape[1]}")
         cdef IvfRows rows = self.rows
         if allowed is not None:
             rows.allowed = &allowed[0]

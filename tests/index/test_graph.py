@@ -377,3 +377,12 @@ def test_a_graph_that_ran_out_of_memory_is_scanned_and_then_built_anew() -> None
     made_index.add(np.arange(2_900, 3_000), base[2_900:])
     found = made_index.search(base[::100], 1, effort=80)
     assert (found.ids[:, 0] == np.arange(0, 3_000, 100)).mean() > 0.9
+
+
+@pytest.mark.parametrize("name", ["graph", "ivf"])
+@pytest.mark.parametrize("wrong", [np.zeros((2, 8), np.float32), np.zeros((2, 16))])
+def test_queries_of_another_size_or_type_are_never_read(name: str, wrong: Any) -> None:
+    made = index.create(name, dim=16, metric="cosine")
+    made.add(np.arange(3_000), points(3_000, 16))
+    with pytest.raises(ValueError, match=r"expected|mismatch"):
+        made.search(wrong, 3, effort=8)
