@@ -150,9 +150,8 @@ def fastest(points: Sequence[Point]) -> Point:
     What else runs on a machine only ever slows a library down, and for longer than a point takes.
     """
     best = {
-        name: max(values) if name.startswith(QPS) else min(values)
+        name: (max if name.startswith(QPS) else min)(point.figures[name] for point in points)
         for name in points[0].figures
-        if (values := [point.figures[name] for point in points])
     }
     return replace(points[0], figures=best)
 

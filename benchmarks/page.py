@@ -1,6 +1,8 @@
 """The page of results: every full run that is kept in `docs/results/`, as tables and pictures.
 
-python -m benchmarks.page [docs/results/*.json] [--output docs/benchmarks.md]
+    python -m benchmarks.page [docs/results/*.json] [--output docs/benchmarks.md]
+
+The pictures need matplotlib (the extra `bench`).
 """
 
 from __future__ import annotations
@@ -10,14 +12,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from benchmarks.plots import curves, draw, file_name
-from benchmarks.report import RESULTS, FigureTable, Report, progress, read, tables
+from benchmarks.report import RESULTS, FigureTable, Report, as_tables, progress, read
 
 PAGE = RESULTS.parent / "benchmarks.md"
 _OPENING = """# Benchmarks
 
 Each table is from one run on one machine, told below it; the recall is beside every speed.
 Libraries run in processes of their own, in turn. `paradox` are our own indexes; ✓ and ✗ tell
-whether a goal is met.
+whether a goal is met. A point of a curve has the best of its times, minutes apart; what came of
+asking for a recall is measured once, and its speeds vary as the machine does.
 
 Made by `python -m benchmarks.page` from the reports in `docs/results/`. How to measure: the README.
 """
@@ -32,7 +35,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"## `benchmarks.{report.benchmark}`, {report.started[:10]}\n"
     for title in curves(report.rows):
         yield f"![speed against recall: {title}](plots/{file_name(title)}.png)\n"
-    for table in tables(report.rows):
+    for table in as_tables(report.rows):
         yield from _table(table)
     yield f"{report.circumstances()}\n"
 

@@ -107,7 +107,7 @@ class Report:
 
     def print(self, console: Console) -> None:
         """Print the tables, and what the figures depend on."""
-        for found in tables(self.rows):
+        for found in as_tables(self.rows):
             table = Table(title=found.title or self.benchmark, title_justify="left")
             table.add_column("case")
             table.add_column("by", no_wrap=True)
@@ -188,7 +188,7 @@ class FigureTable:
     lines: tuple[tuple[str, ...], ...]
 
 
-def tables(rows: Iterable[Row]) -> Iterator[FigureTable]:
+def as_tables(rows: Iterable[Row]) -> Iterator[FigureTable]:
     """Yield the tables that rows make; the points of a curve are not among them."""
     by_title: dict[str, dict[tuple[str, str], dict[str, Row]]] = {}
     for r in rows:
