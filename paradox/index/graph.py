@@ -15,7 +15,7 @@ from paradox.index.allow import AllowedRows
 from paradox.index.approximate import ApproximateIndex
 from paradox.index.native_search import nearest_rows
 from paradox.index.options import check_int, check_threads
-from paradox.kernels.graph import BLOCK_EDGES, empty_graph
+from paradox.kernels.graph import BLOCK_EDGES, MOST_EDGES, empty_graph
 
 _MIN_STALE = 1_000
 _CALL_ROWS, _ROWS_AN_EXPANSION = 200, 5
@@ -56,7 +56,7 @@ class GraphIndex(ApproximateIndex):
     ) -> None:
         super().__init__(dim, metric, codes=codes)
         self._codes = codes
-        self._degree = check_int("degree", degree, BLOCK_EDGES, 128)
+        self._degree = check_int("degree", degree, BLOCK_EDGES, MOST_EDGES)
         if degree % BLOCK_EDGES:
             raise InvalidArgument(f"degree: expected a multiple of {BLOCK_EDGES}; got {degree}")
         self._build_effort = check_int("build_effort", build_effort, 1, 10_000)

@@ -8,8 +8,8 @@ from paradox.kernels.level import isa
 
 Graph = native.Graph
 
-BLOCK_EDGES = 32
-"""A node's edges are a multiple of this."""
+BLOCK_EDGES, MOST_EDGES = 32, 128
+"""A node's edges are a multiple of the one, and at most the other."""
 
 
 def empty_graph(dim: int, metric: Metric, *, degree: int, build_effort: int, seed: int) -> Graph:

@@ -187,9 +187,11 @@ void Graph::store(std::uint32_t node, const float* vector, SearchScratch& scratc
   header.term = is_product() ? 0.0f : header.squares;
 }
 
-Graph::EdgeFactors Graph::encode_edge(std::uint32_t node, std::uint32_t neighbour, int edge) const {
+Graph::EdgeFactors Graph::encode_edge(std::uint32_t node, int edge) const {
   std::uint8_t* signs = at_least(SearchScratch::of_this_thread().residual_signs, layout_.dim / 8);
-  const Node target = nodes_[node], other = nodes_[neighbour];
+  const Node target = nodes_[node];
+  const std::uint32_t neighbour = target.neighbours()[edge];
+  const Node other = nodes_[neighbour];
   const NodeHeader &header = target.header(), &theirs = other.header();
   Residual residual{signs, 0.0f, 0.0f};
   kernels_.residual(vector(node), vector(neighbour), layout_.dim, &residual);
@@ -207,7 +209,6 @@ Graph::EdgeFactors Graph::encode_edge(std::uint32_t node, std::uint32_t neighbou
 void Graph::connect(std::uint32_t node, const std::vector<std::uint32_t>& neighbours,
                     std::size_t n_chosen) {
   const auto n = static_cast<int>(neighbours.size());
-  std::vector<float> offsets(layout_.degree), slopes(layout_.degree);
   const Node target = nodes_[node];
   NodeHeader& header = target.header();
   header.n_edges = n;
@@ -216,12 +217,18 @@ void Graph::connect(std::uint32_t node, const std::vector<std::uint32_t>& neighb
   }
   std::copy_n(neighbours.data(), n, target.neighbours());
   std::fill(target.neighbours() + n, target.neighbours() + layout_.degree, node);
-  for (int edge = 0; edge < n; ++edge) {
-    const EdgeFactors factors = encode_edge(node, neighbours[edge], edge);
+  encode_edges(node);
+}
+
+void Graph::encode_edges(std::uint32_t node) {
+  std::vector<float> offsets(layout_.degree), slopes(layout_.degree);
+  const Node target = nodes_[node];
+  for (int edge = 0; edge < target.header().n_edges; ++edge) {
+    const EdgeFactors factors = encode_edge(node, edge);
     offsets[edge] = factors.offset;
     slopes[edge] = factors.slope;
   }
-  header.factor_scale = scaled(offsets, slopes, target.offsets(), target.slopes());
+  target.header().factor_scale = scaled(offsets, slopes, target.offsets(), target.slopes());
 }
 
 void Graph::set_edge(std::uint32_t node, int edge, std::uint32_t neighbour, bool is_chosen) {
@@ -230,12 +237,10 @@ void Graph::set_edge(std::uint32_t node, int edge, std::uint32_t neighbour, bool
   header.n_edges = std::max(header.n_edges, edge + 1);
   header.set_chosen(edge, is_chosen);
   target.neighbours()[edge] = neighbour;
-  const EdgeFactors factors = encode_edge(node, neighbour, edge);
+  const EdgeFactors factors = encode_edge(node, edge);
   const float greatest = std::max(std::fabs(factors.offset), std::fabs(factors.slope));
   if (greatest > header.factor_scale) {  // all have to be scaled anew
-    const std::uint64_t chosen[] = {header.chosen[0], header.chosen[1]};
-    connect(node, neighbours_of(node), 0);
-    std::copy_n(chosen, 2, header.chosen);
+    encode_edges(node);
     return;
   }
   const float inverse = greatest > 0.0f ? 1.0f / header.factor_scale : 0.0f;

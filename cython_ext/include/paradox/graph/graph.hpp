@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "paradox/aligned.hpp"
-#include "paradox/graph/answers.hpp"
+#include "paradox/answers.hpp"
 #include "paradox/graph/beam.hpp"
 #include "paradox/graph/graph_kernels.hpp"
 #include "paradox/graph/node_store.hpp"
@@ -32,6 +32,7 @@ namespace paradox {
 /// So many dimensions of the rotated entries tell where a search begins: on 200,000 MiniLM texts
 /// 64 led to 2.9 expansions more than all 384 did, 192 to 0.5, in half of the time.
 constexpr int kEntryDim = 192;
+static_assert(kEntryDim % kDimStep == 0);
 
 struct GraphSettings {
   int dim = 0;
@@ -178,7 +179,9 @@ class Graph {
     float offset, slope;
   };
   /// Writes the code of an edge, and returns its factors.
-  EdgeFactors encode_edge(std::uint32_t node, std::uint32_t neighbour, int edge) const;
+  EdgeFactors encode_edge(std::uint32_t node, int edge) const;
+  /// Writes the codes and the factors of all edges of a node.
+  void encode_edges(std::uint32_t node);
   std::vector<std::uint32_t> neighbours_of(std::uint32_t node) const;
   /// The nodes that a search for a node expands, itself perhaps among them.
   std::vector<std::uint32_t> met_on_the_way_to(std::uint32_t node) const;

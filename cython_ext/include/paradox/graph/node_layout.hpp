@@ -29,8 +29,8 @@ struct NodeHeader {
   std::int32_t is_removed;  // out of all answers, but on the way to others
   std::uint32_t guardian;   // a node that never gives this one up as a neighbour; itself: none
   std::int32_t n_wards;     // nodes whose guardian this one is
-  std::uint64_t
-      chosen[kMostEdges / 64];  // a bit an edge: pruning kept it, and did not fill up with it
+  // A bit an edge: pruning kept it, and did not only fill up with it.
+  std::uint64_t chosen[kMostEdges / 64];
 
   bool is_chosen(int edge) const { return (chosen[edge / 64] >> edge % 64 & 1) != 0; }
   void set_chosen(int edge, bool is_chosen) {

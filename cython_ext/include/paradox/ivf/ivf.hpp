@@ -14,7 +14,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "paradox/graph/answers.hpp"
+#include "paradox/answers.hpp"
 #include "paradox/graph/rotation.hpp"
 #include "paradox/ivf/coarse.hpp"
 #include "paradox/ivf/inverted_list.hpp"
