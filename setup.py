@@ -15,6 +15,7 @@ X86_FLAGS = {
     "kernels_avx2.cpp": ["-mavx2", "-mfma", "-mf16c"],
     "kernels_avx512.cpp": AVX512,
     "kernels_avx512vnni.cpp": [*AVX512, "-mavx512vnni"],
+    "kernels_amx.cpp": [*AVX512, "-mavx512vnni", "-mamx-tile", "-mamx-int8"],
     "graph_kernels_avx2.cpp": ["-mavx2", "-mf16c"],
     "ivf_kernels_avx2.cpp": ["-mavx2"],
     "graph_kernels_avx512.cpp": AVX512,

@@ -24,6 +24,9 @@ constexpr std::int64_t kBlockRows = 1024;
 /// Slices of so many blocks are worth a sample of a block.
 constexpr std::int64_t kSampledBlocks = 16;
 
+/// Codes of the queries of a group, and the most queries: each group reads all rows once.
+constexpr std::int64_t kGroupBytes = 128 * 1024, kMostGroupQueries = 1024;
+
 /// Survivors measured at a time, once there are k.
 constexpr std::int64_t kMeasuredAtOnce = 16;
 
@@ -61,6 +64,10 @@ class CodeBlocks {
     const std::int64_t fitting =
         std::clamp<std::int64_t>(kBlockBytes / queries_.width(), 1, is_tiled_ ? 256 : kBlockRows);
     return padded(fitting);
+  }
+
+  std::int64_t queries_of_group() const {
+    return std::clamp(kGroupBytes / queries_.width(), kGroupQueries, kMostGroupQueries);
   }
 
   /// A number of rows as the tile takes them.
@@ -190,8 +197,8 @@ class CertifiedScan {
         metric_(metric),
         k_(std::min(k, rows.rows->n)),
         blocks_(kernels, queries, *rows.codes, metric),
-        plan_(queries.n, static_cast<std::int64_t>(blocks_.panels().size()), rows.rows->n, k_,
-              threads) {}
+        plan_(queries.n, blocks_.queries_of_group(),
+              static_cast<std::int64_t>(blocks_.panels().size()), rows.rows->n, k_, threads) {}
 
   void run(std::int64_t k, int threads, std::int64_t* positions, double* distances,
            std::uint8_t* certified) const {
@@ -354,7 +361,7 @@ void lower_bounds(const KernelTable& kernels, const Matrix& queries, const Codes
                   Metric metric, double* out) {
   std::fill_n(out, queries.n * codes.n, -static_cast<double>(kInfinity));
   const CodeBlocks blocks(kernels, queries, codes, metric);
-  const ScanPlan plan(1, 1, codes.n, 1, 1);
+  const ScanPlan plan(1, kGroupQueries, 1, codes.n, 1, 1);
   Scratch& scratch = Scratch::of_this_thread();
   RowBlock block(scratch.positions, scratch.rows, blocks.rows_of_block());
   const AlignedVector<float> everything(queries.n + kMaxPanelQueries, kInfinity);

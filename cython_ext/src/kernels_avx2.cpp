@@ -13,6 +13,7 @@ struct Avx2 {
   static constexpr int kLanes = 8;
   static constexpr int kTileVectors = 2;
   static constexpr int kTileRows = 6;
+  static constexpr int kCodeVectors = 2;
   static constexpr int kCodeRows = 4;
   static constexpr int kByteCells = 2;
   static constexpr int kQueryLimit = 32;

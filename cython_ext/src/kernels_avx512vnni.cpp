@@ -1,21 +1,8 @@
-// AVX-512 (F and BW) with VNNI, which multiplies bytes and sums them in 32 bits at once.
+// AVX-512 with VNNI.
 #if defined(__x86_64__) || defined(_M_X64)
 
-#include "paradox/avx512.hpp"
+#include "paradox/avx512vnni.hpp"
 #include "paradox/define_kernels.hpp"
-
-namespace {
-
-struct Avx512Vnni : Avx512 {
-  static constexpr int kByteCells = 1;
-  static constexpr int kQueryLimit = 127;
-
-  static Int dot_bytes(const Int (&codes)[1], const Int (&queries)[1], Int sum) {
-    return _mm512_dpbusd_epi32(sum, codes[0], queries[0]);
-  }
-};
-
-}  // namespace
 
 PARADOX_DEFINE_KERNELS(avx512vnni, Avx512Vnni)
 

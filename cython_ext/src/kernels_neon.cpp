@@ -14,6 +14,7 @@ struct Neon {
   static constexpr int kLanes = 4;
   static constexpr int kTileVectors = 4;
   static constexpr int kTileRows = 6;
+  static constexpr int kCodeVectors = 4;
   static constexpr int kCodeRows = 4;
   static constexpr int kByteCells = 1;
   static constexpr int kQueryLimit = 127;

@@ -10,6 +10,7 @@ struct Scalar {
   static constexpr int kLanes = 4;
   static constexpr int kTileVectors = 2;
   static constexpr int kTileRows = 4;
+  static constexpr int kCodeVectors = 2;
   static constexpr int kCodeRows = 4;
   static constexpr int kByteCells = 1;
   static constexpr int kQueryLimit = 127;

@@ -75,8 +75,8 @@ class Scan {
              float* distances) {
     const std::int64_t k_held = std::min(k, rows_.n);
     if (k_held > 0 && batch_.n() >= kTileQueries) panels_ = batch_.panels(kernels_);
-    const ScanPlan plan(batch_.n(), static_cast<std::int64_t>(panels_.size()), rows_.n, k_held,
-                        threads);
+    const ScanPlan plan(batch_.n(), kGroupQueries, static_cast<std::int64_t>(panels_.size()),
+                        rows_.n, k_held, threads);
     std::vector<Candidate> found(batch_.n() * plan.n_slices * k_held);
     ThreadPool::instance().run(plan.n_groups * plan.n_slices, threads, [&](std::int64_t task) {
       scan(plan, task / plan.n_slices, task % plan.n_slices, k_held, allow, found.data());

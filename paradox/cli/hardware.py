@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 _EXTENSIONS = {
-    "x86_64": ("avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni"),
+    "x86_64": ("avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni", "amx_int8"),
     "aarch64": ("asimd",),
 }
 """Those that kernels are written for, by their names in `/proc/cpuinfo`."""

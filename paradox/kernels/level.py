@@ -13,7 +13,7 @@ def available() -> tuple[str, ...]:
 
 
 def isa() -> str:
-    """Return the level in use: "scalar", "avx2", "avx512" or "neon"."""
+    """Return the level in use: "amx", "avx512vnni", "avx512", "avx2", "neon" or "scalar"."""
     return chosen.isa
 
 

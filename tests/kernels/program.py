@@ -14,6 +14,7 @@ NATIVE = HERE.parent.parent / "cython_ext"
 FLAGS = ["-std=c++17", "-ffp-contract=off", "-pthread", "-Wall", "-Wextra", "-Werror"]
 AVX2 = ["-mavx2", "-mfma", "-mf16c"]
 SIMDE = [*AVX2, "-include", f"{HERE}/avx512_by_simde.hpp", "-Wno-psabi"]
+AMX_BY_C = [*SIMDE, "-include", f"{HERE}/amx_by_c.hpp"]
 
 
 @dataclass(frozen=True)

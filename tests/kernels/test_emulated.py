@@ -1,4 +1,4 @@
-"""The kernels in a program of their own: NEON and AVX-512 emulated, and under the sanitizers."""
+"""The kernels in a program of their own: NEON, AVX-512 and AMX emulated, and under sanitizers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kernel_cases import (
     drifting,
     special_rows,
 )
-from program import AVX2, SIMDE, Program
+from program import AMX_BY_C, AVX2, SIMDE, Program
 
 from paradox import kernels
 from paradox.core.metric import METRICS
@@ -39,16 +39,32 @@ NEON = Program(
         "kernels_avx2",
         "kernels_avx512",
         "kernels_avx512vnni",
+        "kernels_amx",
     ),
     ["-O3", "-static"],
     "g++-aarch64-linux-gnu and qemu-user",
     ("qemu-aarch64",),
 )
+EMULATED = of(
+    "kernels_avx512",
+    "kernels_avx512vnni",
+    "kernels_amx",
+    kernels_avx512=SIMDE,
+    kernels_avx512vnni=SIMDE,
+    kernels_amx=AMX_BY_C,
+)
+WIDE_TABLES = "-DPARADOX_TABLES=kernels_avx512,kernels_avx512vnni,kernels_amx"
 AVX512 = Program(
     "g++",
-    of("kernels_avx512", "kernels_avx512vnni", kernels_avx512=SIMDE, kernels_avx512vnni=SIMDE),
-    ["-O1", "-DPARADOX_TABLES=kernels_avx512,kernels_avx512vnni"],
+    EMULATED,
+    ["-O1", WIDE_TABLES],
     "libsimde-dev, and AVX2",
+)
+AVX512_ADDRESS = Program(
+    "g++",
+    EMULATED,
+    ["-O1", "-g", "-fsanitize=address", WIDE_TABLES],
+    "libsimde-dev, the address sanitizer of GCC, and AVX2",
 )
 X86 = of("kernels_avx2", "kernels_scalar", kernels_avx2=AVX2)
 TABLES = "-DPARADOX_TABLES=kernels_avx2,kernels_scalar"
@@ -70,6 +86,8 @@ RUNS = {
     "neon-scalar": (NEON, "scalar"),
     "avx512": (AVX512, "avx512"),
     "avx512vnni": (AVX512, "avx512vnni"),
+    "amx": (AVX512, "amx"),
+    "address-amx": (AVX512_ADDRESS, "amx"),
     "address-avx2": (ADDRESS, "avx2"),
     "address-scalar": (ADDRESS, "scalar"),
     "thread": (THREAD, "avx2"),

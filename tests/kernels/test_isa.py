@@ -13,7 +13,7 @@ from paradox._native.kernels import Kernels
 from paradox.core.errors import InvalidArgument
 from paradox.kernels import level
 
-LEVELS = ("avx512vnni", "avx512", "avx2", "neon", "scalar")
+LEVELS = ("amx", "avx512vnni", "avx512", "avx2", "neon", "scalar")
 """Every level there is, the best of a machine first."""
 
 

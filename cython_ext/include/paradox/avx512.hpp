@@ -17,6 +17,7 @@ struct Avx512 {
   static constexpr int kLanes = 16;
   static constexpr int kTileVectors = 3;
   static constexpr int kTileRows = 8;
+  static constexpr int kCodeVectors = 3;
   static constexpr int kCodeRows = 6;
   static constexpr int kByteCells = 2;
   static constexpr int kQueryLimit = 32;

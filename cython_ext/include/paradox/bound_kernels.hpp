@@ -187,7 +187,7 @@ inline void bound_tile_of(const CodeTile& job) {
 
 template <class Simd>
 inline void bound_tile(const CodeTile& job) {
-  bound_tile_of<Simd, Simd::kTileVectors>(job);
+  bound_tile_of<Simd, Simd::kCodeVectors>(job);
 }
 
 }  // namespace

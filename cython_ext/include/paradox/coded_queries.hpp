@@ -71,7 +71,7 @@ class CodedQueries {
       const std::int64_t left = (n_ - first + kernels.lanes - 1) / kernels.lanes;
       Panel panel;
       panel.first_query = first;
-      panel.vectors = static_cast<int>(std::min<std::int64_t>(left, kernels.tile_vectors));
+      panel.vectors = static_cast<int>(std::min<std::int64_t>(left, kernels.code_vectors));
       panel.width = panel.vectors * kernels.lanes;
       panel.n_queries = static_cast<int>(std::min<std::int64_t>(panel.width, n_ - first));
       fill(panel);
@@ -124,7 +124,8 @@ class CodedQueries {
 
   void fill(Panel& panel) const {
     const auto lanes = static_cast<std::size_t>(panel.width);
-    panel.cells.resize(static_cast<std::size_t>(width_) * lanes);
+    const std::int64_t steps = (width_ + kPanelStep - 1) / kPanelStep;
+    panel.cells.resize(static_cast<std::size_t>(steps * kPanelStep) * lanes);
     const auto copy = [&](auto& out, const auto& all) {
       out.resize(lanes);
       std::copy_n(all.begin() + panel.first_query, panel.n_queries, out.begin());

@@ -60,12 +60,14 @@ inline void widen(const Row* row, std::int64_t dim, float* out) {
   void bound_tile_u8_##isa(const CodeTile& job) { bound_tile<Simd>(job); }         \
   static_assert(kCodeStep % (Simd::kByteCells * kCodeCell) == 0);                  \
   static_assert(Simd::kTileVectors * Simd::kLanes <= kMaxPanelQueries);            \
+  static_assert(Simd::kCodeVectors * Simd::kLanes <= kMaxPanelQueries);            \
   extern const KernelTable kernels_##isa;                                          \
   const KernelTable kernels_##isa = {                                              \
       #isa,                                                                        \
       Simd::kLanes,                                                                \
       Simd::kTileVectors,                                                          \
       Simd::kTileRows,                                                             \
+      Simd::kCodeVectors,                                                          \
       Simd::kCodeRows,                                                             \
       Simd::kQueryLimit,                                                           \
       {l2_f32_##isa, l2_f16_##isa, l2_i8_##isa},                                   \

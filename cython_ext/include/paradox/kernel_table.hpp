@@ -48,6 +48,9 @@ using IntTile = Tile<std::int16_t, std::int32_t, double>;
 /// Codes of one query's lane that are multiplied in one step of the tile.
 constexpr int kCodeCell = 4;
 
+/// A panel's codes are followed by zeros, to a multiple of so many.
+constexpr std::int64_t kPanelStep = 64;
+
 /// Of each query, all but `offset` zero or negative: what bounds its distances (`docs/exact.md`).
 struct QueryTerms {
   const float* slope;          // what the dot product of the codes counts
@@ -75,7 +78,7 @@ struct CodeTile {
   const void* const* rows;
   std::int64_t n_rows;       // a multiple of code_rows
   std::int64_t width;        // a multiple of kCodeStep
-  const std::int8_t* panel;  // (width / kCodeCell, lanes of queries, kCodeCell)
+  const std::int8_t* panel;  // (width / kCodeCell, lanes of queries, kCodeCell), and zeros
   int vectors;
   RowTerms row_terms;
   QueryTerms query_terms;
@@ -89,6 +92,7 @@ struct KernelTable {
   int lanes;         // 32-bit lanes of a vector
   int tile_vectors;  // vectors of queries in a full panel
   int tile_rows;     // rows multiplied at once
+  int code_vectors;  // vectors of queries in a full panel of codes
   int code_rows;     // rows of codes multiplied at once
   int query_limit;   // greatest code of a query that is multiplied exactly
 

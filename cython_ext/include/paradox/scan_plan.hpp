@@ -22,10 +22,11 @@ constexpr std::int64_t kGroupQueries = 256;
 struct ScanPlan {
   std::int64_t n_groups = 1, n_slices = 1;
 
-  ScanPlan(std::int64_t n_queries, std::int64_t n_panels, std::int64_t n_rows, std::int64_t k,
-           int threads) {
+  /// Up to `group_queries` a group; no panels where queries are compared one by one.
+  ScanPlan(std::int64_t n_queries, std::int64_t group_queries, std::int64_t n_panels,
+           std::int64_t n_rows, std::int64_t k, int threads) {
     if (n_panels > 0) {
-      n_groups = (n_queries + kGroupQueries - 1) / kGroupQueries;
+      n_groups = (n_queries + group_queries - 1) / group_queries;
       if (n_groups > 1) n_groups = (n_groups + threads - 1) / threads * threads;
       n_groups = std::min(n_groups, n_panels);
     }

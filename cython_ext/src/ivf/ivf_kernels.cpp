@@ -11,7 +11,8 @@ extern const IvfKernels ivf_kernels_avx2;
 
 const IvfKernels* find_ivf_kernels(const char* isa) {
 #if defined(__x86_64__) || defined(_M_X64)
-  const bool wide = std::strncmp(isa, "avx", 3) == 0;  // avx512 runs the loops of avx2
+  // avx512 and amx run the loops of avx2.
+  const bool wide = std::strncmp(isa, "avx", 3) == 0 || std::strcmp(isa, "amx") == 0;
   __builtin_cpu_init();
   if (wide && __builtin_cpu_supports("avx2")) return &ivf_kernels_avx2;
 #endif

@@ -34,6 +34,9 @@ namespace paradox {
 constexpr int kEntryDim = 192;
 static_assert(kEntryDim % kDimStep == 0);
 
+/// Between these the intrinsic dimension is measured.
+constexpr float kLeastDimension = 2.0f, kMostDimension = 256.0f;
+
 struct GraphSettings {
   int dim = 0;
   Metric metric = Metric::l2;  // cosine: Euclidean, of the vectors' directions
@@ -145,7 +148,8 @@ class Graph {
   std::int64_t node_bytes() const { return layout_.stride; }
   void save_nodes(std::uint8_t* out) const;
 
-  /// Makes an empty graph what was saved. False where that cannot be a graph.
+  /// Makes an empty graph what was saved. False where that cannot be a graph, which is then of no
+  /// use: what is accepted, nothing here reads or counts beyond, whatever wrote it.
   bool restore(const std::uint8_t* nodes, std::int64_t n, const GraphState& state);
 
  private:
@@ -215,6 +219,10 @@ class Graph {
   /// Chooses among the first n nodes, which must have their edges, those that are not removed.
   void choose_entries(std::uint32_t n);
   void encode_entries();
+
+  /// Whether a state could be that of n nodes, and a node one of them.
+  bool may_be(const GraphState& state, std::int64_t n) const;
+  bool may_be(const Node& node, std::int64_t n) const;
 
   void prepare(const float* query, SearchScratch& scratch) const;
   void prepare(std::uint32_t node, SearchScratch& scratch) const;
