@@ -17,7 +17,7 @@ from typing import get_args
 import numpy as np
 
 from benchmarks import datasets, peers, tables
-from benchmarks.datasets import Dataset
+from benchmarks.datasets import N_QUERIES, Dataset
 from benchmarks.ours import Backend
 from benchmarks.own_process import ProcessFailed, in_own_process
 from benchmarks.report import Benchmark, Row, progress, row
@@ -29,6 +29,8 @@ OURS = {"exact": True, "exact-float32": False}
 """Paradox's scans, and whether they have codes."""
 K = 10
 BATCHES = (1, 100, 1_000)
+SINGLE_QUERIES = 100
+"""How many are asked one at a time: a thousand took half of the run."""
 QUICK_N, QUICK_QUERIES = 5_000, 100
 
 
@@ -54,17 +56,18 @@ def measure_case(case: Case, truth: Truth) -> list[Row]:
         truth: the exact answers of the queries.
     """
     dataset = uneven(datasets.load(case.data, case.n, seed=case.seed), seed=case.seed)
-    queries = dataset.queries[: case.n_queries]
     ours = case.by in OURS
     codes = OURS.get(case.by, False)
     scan = Backend(case.metric, "exact", codes=codes) if ours else peers.SCANS[case.by](case.metric)
     scan.build(dataset.base, max(case.threads))
     rows: list[Row] = []
     for batch in (batch for batch in BATCHES if batch <= case.n_queries):
+        asked = slice(min(case.n_queries, SINGLE_QUERIES if batch == 1 else N_QUERIES))
+        queries, true = dataset.queries[asked], truth.slice(asked)
         for threads in case.threads:
             search = partial(scan.search, k=K, threads=threads)
             found = answers(search, queries, batch)
-            counts = truth.found(found, queries, dataset.base)
+            counts = true.found(found, queries, dataset.base)
             speed = timed(search, queries, batch=batch, budget_s=case.budget_s)
             name = (
                 f"{dataset.label} {case.metric}: "
