@@ -39,9 +39,7 @@ def found_in(graph: native.Graph, base: F32Matrix, queries: F32Matrix, k: int, e
     """Return the ids that a graph of `base` finds, which are the rows' numbers."""
     numbers, n = np.arange(len(base)), len(base)
     graph.use_rows(base, np.linalg.norm(base.astype(np.float64), axis=1), numbers, numbers)
-    ids = np.empty((len(queries), k), np.int64)
-    graph.search(queries, k, effort, None, n, 1, ids, np.empty((len(queries), k), np.float32))
-    return ids
+    return graph.search(queries, k, effort, None, n, 1)[0]
 
 
 def kept_dim(dim: int, metric: Metric) -> int:
@@ -257,6 +255,52 @@ def test_nodes_that_are_no_graph_are_refused() -> None:
     assert not made("scalar", 8, "l2").restore(raw, state | {"entries": []})
     raw[3, 16:20] = 255
     assert not made("scalar", 8, "l2").restore(raw, state)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"entries": [3, 3]},
+        {"origin": [float("nan")] * 8},
+        {"origin": [1e20] * 8},
+        {"longest": -1.0},
+        {"longest": float("inf")},
+        {"dimension": float("nan")},
+        {"dimension": 1e-3},
+        *({"n_at_choice": n} for n in (-(2**63), 0, 51, 2**62)),
+        *({"n_at_origin": n} for n in (0, 51, 2**62)),
+        *({"n_at_join": n} for n in (-(2**63), 51)),
+        *({"n_bypassed": n} for n in (-1, 11)),
+    ],
+    ids=str,
+)
+def test_a_state_that_no_nodes_can_have_is_refused(wrong: dict[str, Any]) -> None:
+    """Each made an insertion or a removal read what is not a node's, overflow, or never end."""
+    graph = made("scalar", 8, "l2", points(50, 8))
+    graph.remove(np.arange(10), 1)
+    raw, state = nodes_of(graph), graph.state()
+    assert made("scalar", 8, "l2").restore(raw, state)
+    assert not made("scalar", 8, "l2").restore(raw, state | wrong)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        *((at, np.float32(np.nan)) for at in (0, 4, 8, 12)),  # scale, squares, term, factor_scale
+        *((at, np.float32(1e30)) for at in (0, 4, 8)),
+        *((20, np.int32(removed)) for removed in (-(2**31), 2)),
+        (24, np.uint32(50)),  # guardian
+        *((28, np.int32(n)) for n in (-1, 9, 2**31 - 1)),  # wards
+        (48, np.int8(-128)),  # of the vector
+    ],
+    ids=str,
+)
+def test_a_node_that_no_graph_has_is_refused(metric: Metric, at: int, value: Any) -> None:
+    graph = made("scalar", 8, metric, points(50, 8))
+    raw, state = nodes_of(graph), graph.state()
+    raw[7, at : at + value.itemsize] = np.frombuffer(value.tobytes(), np.uint8)
+    assert not made("scalar", 8, metric).restore(raw, state)
 
 
 def topic(n: int, dim: int, distance: float, seed: int) -> F32Matrix:

@@ -27,6 +27,10 @@ constexpr std::int64_t kLeastInTheWay = 64, kShareInTheWay = 10;
 /// Of a node's edges this part at most leads to wards.
 constexpr int kWardShare = 4;
 
+/// No vector of a graph, nor its origin, is longer: those that come have norms up to 1e15
+/// (`approximate.py`), and squares of this stay in float32.
+constexpr float kMostLength = 1e16f;
+
 /// So many vectors ahead are asked for when distances to many are computed.
 constexpr int kAhead = 3;
 
@@ -281,7 +285,7 @@ void Graph::offer_edge(std::uint32_t node, std::uint32_t neighbour) {
     set_edge(node, n_edges, neighbour, is_chosen);
   } else if (spare >= 0 && (is_chosen || away < theirs[spare])) {
     set_edge(node, spare, neighbour, is_chosen);
-  } else if (is_kept || (is_chosen && away < theirs[last])) {
+  } else if (last >= 0 && (is_kept || (is_chosen && away < theirs[last]))) {
     set_edge(node, last, neighbour, true);
   }
 }
@@ -379,7 +383,7 @@ void Graph::adopt(std::uint32_t parent, std::uint32_t child) {
     const bool is_better = given_up < 0 || !header.is_chosen(edge);
     if (is_better && !is_ward(edges[edge], parent)) given_up = edge;
   }
-  set_edge(parent, given_up, child, true);
+  if (given_up >= 0) set_edge(parent, given_up, child, true);
 }
 
 void Graph::choose_entries(std::uint32_t n) {
@@ -426,22 +430,58 @@ void Graph::save_nodes(std::uint8_t* out) const {
   }
 }
 
-bool Graph::restore(const std::uint8_t* nodes, std::int64_t n, const GraphState& state) {
+bool Graph::may_be(const GraphState& state, std::int64_t n) const {
   const auto is_node = [n](std::uint32_t node) { return node < n; };
-  if (state.origin.size() != static_cast<std::size_t>(settings_.dim) || state.entries.empty() ||
-      !std::all_of(state.entries.begin(), state.entries.end(), is_node)) {
+  const auto is_length = [](float value) { return std::fabs(value) <= kMostLength; };
+  const auto is_count = [n](std::int64_t value, std::int64_t least) {
+    return value >= least && value <= n;
+  };
+  std::vector<std::uint32_t> entries = state.entries;
+  std::sort(entries.begin(), entries.end());
+  return state.origin.size() == static_cast<std::size_t>(settings_.dim) &&
+         std::all_of(state.origin.begin(), state.origin.end(), is_length) && !entries.empty() &&
+         std::all_of(entries.begin(), entries.end(), is_node) &&
+         std::adjacent_find(entries.begin(), entries.end()) == entries.end() &&
+         is_length(state.longest) && state.longest >= 0.0f &&
+         (state.dimension == 0.0f ||
+          (state.dimension >= kLeastDimension && state.dimension <= kMostDimension)) &&
+         is_count(state.n_at_origin, 1) && is_count(state.n_at_choice, 1) &&
+         is_count(state.n_at_join, 0) && is_count(state.n_bypassed, 0);
+}
+
+bool Graph::may_be(const Node& node, std::int64_t n) const {
+  const auto is_node = [n](std::uint32_t other) { return other < n; };
+  const NodeHeader& header = node.header();
+  if (!std::all_of(node.neighbours(), node.neighbours() + layout_.degree, is_node) ||
+      header.n_edges < 0 || header.n_edges > layout_.degree || !is_node(header.guardian) ||
+      header.n_wards < 0 || header.n_wards > layout_.degree / kWardShare ||
+      (header.is_removed & ~1) != 0) {
     return false;
   }
+  constexpr int kNoStep = 0x80;  // -128: products of it would not fit their sums
+  if (!(header.scale >= 0.0f && header.scale <= kMostLength && header.factor_scale >= 0.0f) ||
+      std::memchr(node.vector(), kNoStep, static_cast<std::size_t>(layout_.dim)) != nullptr) {
+    return false;
+  }
+  const auto sum = static_cast<float>(kernels_.dot_i8i8(node.vector(), node.vector(), layout_.dim));
+  const float squares = header.scale * header.scale * sum;  // as `store` has it
+  return squares <= kMostLength * kMostLength && header.squares == squares &&
+         header.term == (is_product() ? 0.0f : squares);
+}
+
+bool Graph::restore(const std::uint8_t* nodes, std::int64_t n, const GraphState& state) {
+  if (n > kMaxNodes || !may_be(state, n)) return false;
   nodes_.grow(n);
   for (std::int64_t i = 0; i < n; ++i) {
     const Node node = nodes_[static_cast<std::uint32_t>(i)];
-    NodeHeader& header = node.header();
-    std::memcpy(&header, nodes + i * layout_.stride, static_cast<std::size_t>(layout_.stride));
-    if (header.n_edges < 0 || header.n_edges > layout_.degree) return false;
-    if (!std::all_of(node.neighbours(), node.neighbours() + layout_.degree, is_node)) return false;
-    n_removed_ += header.is_removed != 0 ? 1 : 0;
+    const NodeHeader& header = node.header();
+    std::memcpy(&node.header(), nodes + i * layout_.stride,
+                static_cast<std::size_t>(layout_.stride));
+    if (!may_be(node, n)) return false;
+    n_removed_ += header.is_removed;
     if (is_product()) longest_seen_ = std::max(longest_seen_, std::sqrt(header.squares));
   }
+  if (state.n_bypassed > n_removed_) return false;
   n_connected_ = n;
   state_ = state;
   encode_entries();

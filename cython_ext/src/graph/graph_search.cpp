@@ -25,7 +25,6 @@ constexpr std::size_t kSettled = 10;
 /// is what a search costs, and comes from the few nodes around which there are many.
 constexpr std::uint32_t kProbes = 128;
 constexpr std::size_t kLowestRank = 10, kMeanRank = 40, kHighestRank = 100;
-constexpr float kLeastDimension = 2.0f, kMostDimension = 256.0f;
 
 /// Greatest int16 step of a query: its product with an int8 vector must fit 32 bits.
 float greatest_step(int dim) { return std::min(8191.0f, 2147483000.0f / (127.0f * dim)); }
