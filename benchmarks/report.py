@@ -70,11 +70,11 @@ def row(
     target: float | None = None,
     better: Literal["more", "less"] = "more",
 ) -> Row:
-    """Return a row, having compared its value with its target."""
-    holds = None
-    if target is not None:
-        holds = value >= target if better == "more" else value <= target
-    return Row(case, figure, float(value), peer, target, holds)
+    """Return a row, having compared its value with its target; both may be NumPy's."""
+    if target is None:
+        return Row(case, figure, float(value), peer)
+    holds = bool(value >= target if better == "more" else value <= target)
+    return Row(case, figure, float(value), peer, float(target), holds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import report
@@ -35,6 +36,12 @@ def test_a_target_is_met_or_missed_in_its_own_direction() -> None:
     assert row("c", "p50", 90, target=100, better="less").holds is True
     assert row("c", "p50", 110, target=100, better="less").holds is False
     assert row("c", "p50", 110).holds is None
+
+
+def test_figures_of_numpy_can_be_kept() -> None:
+    found = row("c", "p99", np.float32(90), target=np.float64(100), better="less")
+    json.dumps([found.value, found.target, found.holds])
+    assert found.holds is True
 
 
 def test_json_is_one_object_with_machine_commit_seed_and_rows(
