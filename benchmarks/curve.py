@@ -13,6 +13,8 @@ from statistics import fmean, median
 
 import numpy as np
 
+from benchmarks.timing import Timing
+
 QPS = "QPS"
 P50, P99, CPU = "p50 µs", "p99 µs", "CPU µs"
 
@@ -75,6 +77,16 @@ class Measured:
     def at(self, figure: str, recall: float) -> float | None:
         """Return a figure at a recall; None where the recall is not reached."""
         return at_recall([(p.recall, p.figures[figure]) for p in self.points], recall, figure)
+
+
+def figures_of(timing: Timing) -> dict[str, float]:
+    """Return the speed and the times of single queries by their names."""
+    return {
+        QPS: timing.queries_per_s,
+        P50: timing.p50_us,
+        P99: timing.p99_us,
+        CPU: timing.cpu_us,
+    }
 
 
 def at_recall(

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +95,14 @@ def load(name: str, n: int | None = None, *, seed: int = 0) -> Dataset:
         most = len(rows) - N_QUERIES
         raise InvalidArgument(f"n: {name} has up to {most:,} rows beside its queries; got {n:,}")
     return Dataset(name, metric, rows[:n], np.array(rows[-N_QUERIES:]))
+
+
+def in_memory(dataset: Dataset) -> Dataset:
+    """Return the set in memory that is not mapped, its vectors of length 1 under cosine."""
+    if dataset.metric == "cosine":
+        base, queries = directions(dataset.base), directions(dataset.queries)
+        return replace(dataset, base=base, queries=queries)
+    return replace(dataset, base=np.array(dataset.base))
 
 
 def intrinsic_dimension(dataset: Dataset, *, k: int = 100) -> float:

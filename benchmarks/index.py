@@ -20,7 +20,16 @@ from functools import partial
 import numpy as np
 
 from benchmarks import datasets, ours, peers, plots, tables
-from benchmarks.curve import CPU, P50, P99, QPS, Kept, Measured, Point, combined, fastest, spread
+from benchmarks.curve import (
+    P50,
+    Kept,
+    Measured,
+    Point,
+    combined,
+    fastest,
+    figures_of,
+    spread,
+)
 from benchmarks.datasets import Dataset
 from benchmarks.own_process import ProcessFailed, in_own_process
 from benchmarks.report import RESULTS, Benchmark, Row, progress, row
@@ -151,18 +160,13 @@ def _measure(
 def _speeds(contestant: peers.Contestant, queries: F32Matrix, case: Case) -> dict[str, float]:
     one = partial(contestant.search, k=case.k, threads=1)
     single = timed(one, queries, batch=1, budget_s=case.budget_s)
-    figures = {
-        QPS: single.queries_per_s,
-        P50: single.p50_us,
-        P99: single.p99_us,
-        CPU: single.cpu_us,
-    }
+    found = figures_of(single)
     most = getattr(contestant, "threads_of_batches", None) or case.threads
     for threads in dict.fromkeys((1, min(case.threads, most))):
         many = partial(contestant.search, k=case.k, threads=threads)
         batched = timed(many, queries, batch=BATCH, budget_s=case.budget_s / 2)
-        figures[tables.batched(BATCH, threads)] = batched.queries_per_s
-    return figures
+        found[tables.batched(BATCH, threads)] = batched.queries_per_s
+    return found
 
 
 def _contestant(by: str, metric: Metric) -> ours.Backend | ours.Engine | peers.Approximate:
@@ -175,12 +179,7 @@ def _contestant(by: str, metric: Metric) -> ours.Backend | ours.Engine | peers.A
 
 def _loaded(case: Case) -> tuple[Dataset, F32Matrix, F32Matrix]:
     """Return the set, the queries to ask, and those to tune on; of length 1 under cosine."""
-    dataset = datasets.load(case.data, case.n, seed=case.seed)
-    if dataset.metric == "cosine":
-        base, queries = peers.directions(dataset.base), peers.directions(dataset.queries)
-        dataset = replace(dataset, base=base, queries=queries)
-    else:
-        dataset = replace(dataset, base=np.array(dataset.base))
+    dataset = datasets.in_memory(datasets.load(case.data, case.n, seed=case.seed))
     tuning, asked = np.split(dataset.queries, [TUNING_QUERIES])
     return dataset, np.ascontiguousarray(asked[: case.n_queries]), tuning
 

@@ -11,7 +11,8 @@ import numpy as np
 from benchmarks.peers.contestant import ladder
 from paradox import LatentMemoryEngine, index
 from paradox.core.metric import Metric
-from paradox.core.types import F32Matrix, I64Matrix
+from paradox.core.types import F32Matrix, I64Matrix, I64Vector
+from paradox.index.allow import AllowList
 
 _SCANS = frozenset({"exact"})
 _LISTS = frozenset({"ivf", "ivfpq"})
@@ -28,12 +29,13 @@ class Backend:
         self._metric = metric
         self._name = name
         self._options = options
+        self._allowed: AllowList | None = None
         self.effort = 0
         self.can_be_asked = name not in _SCANS
         """For a recall: whatever is always exact has nothing to find."""
 
     def efforts(self, k: int) -> Sequence[int]:
-        """See `Approximate`; a scan has no knob."""
+        """See `Adjustable`; a scan has no knob."""
         if self._name in _SCANS:
             return [0]
         return ladder(1 if self._name in _LISTS else k)
@@ -53,7 +55,21 @@ class Backend:
 
     def search(self, queries: F32Matrix, k: int, threads: int) -> I64Matrix:
         """See `Contestant`; effort 0 is the one `ask` found."""
-        return self._index.search(queries, k, effort=self.effort or None, threads=threads).ids
+        effort = self.effort or None
+        found = self._index.search(queries, k, effort=effort, allow=self._allowed, threads=threads)
+        return found.ids
+
+    def allow(self, ids: I64Vector) -> None:
+        """See `Filtered`; the rows are looked up once, as the engine does for a filter."""
+        self._allowed = AllowList(ids)
+
+    def add(self, ids: I64Vector, rows: F32Matrix, threads: int) -> None:
+        """See `Changing`; on the threads it was built with."""
+        self._index.add(ids, rows)
+
+    def remove(self, ids: I64Vector) -> None:
+        """See `Changing`."""
+        self._index.remove(ids)
 
 
 class Engine:
@@ -65,6 +81,11 @@ class Engine:
         self._metric = metric
         self._backend = backend
         self._recall: float | None = None
+        self.effort = 0
+
+    def efforts(self, k: int) -> Sequence[int]:
+        """See `Adjustable`."""
+        return ladder(1 if self._backend in _LISTS else k)
 
     def build(self, base: F32Matrix, threads: int) -> None:
         """See `Contestant`."""
@@ -77,11 +98,21 @@ class Engine:
     def ask(self, queries: F32Matrix, k: int, recall: float) -> int | None:
         """Ask one query for a recall, which is all a caller does; return the effort it took."""
         self._recall = recall
+        self.effort = 0
         return self._engine.query(queries[:1], k, recall=recall).effort
 
     def search(self, queries: F32Matrix, k: int, threads: int) -> I64Matrix:
-        """See `Contestant`; by the recall asked for."""
-        return self._engine.query(queries, k, recall=self._recall).ids
+        """See `Contestant`; effort 0 is whatever reaches the recall asked for."""
+        recall = None if self.effort else self._recall
+        return self._engine.query(queries, k, effort=self.effort or None, recall=recall).ids
+
+    def add(self, ids: I64Vector, rows: F32Matrix, threads: int) -> None:
+        """See `Changing`; on the threads it was built with."""
+        self._engine.add(rows, ids=ids)
+
+    def remove(self, ids: I64Vector) -> None:
+        """See `Changing`."""
+        self._engine.delete(ids)
 
 
 BACKENDS: dict[str, Callable[[Metric], Backend]] = {

@@ -25,7 +25,9 @@ class ProcessFailed(Exception):
     """The function raised, or its process ended without an answer; the message says how."""
 
 
-def in_own_process(function: Callable[..., Result], *arguments: object) -> Result:
+def in_own_process(
+    function: Callable[..., Result], *arguments: object, limit_s: float | None = None
+) -> Result:
     """Return what the function returns in a fresh process.
 
     What it prints there is kept back, so that a report on standard output stays one.
@@ -33,10 +35,11 @@ def in_own_process(function: Callable[..., Result], *arguments: object) -> Resul
     Args:
         function: of a module, so that the process can import it.
         *arguments: can be pickled, as its result can.
+        limit_s: seconds after which the process is ended.
 
     Raises:
         ProcessFailed: with the error it raised, or the signal or status its process ended with
-            and the last line it had printed.
+            and the last line it had printed; or that it took too long.
     """
     context = get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
@@ -46,7 +49,9 @@ def in_own_process(function: Callable[..., Result], *arguments: object) -> Resul
         process.start()
         sender.close()
         try:
-            wait([receiver, process.sentinel])
+            if not wait([receiver, process.sentinel], limit_s):
+                process.kill()
+                raise ProcessFailed(f"its process was not done after {limit_s} s")
             answer = receiver.recv() if receiver.poll() else None
         except EOFError:
             answer = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 from benchmarks import goals, ours
 from benchmarks.curve import P50, P99, QPS, Measured
@@ -42,7 +43,7 @@ def rows(
 def skipped(title: str, reasons: Mapping[str, str]) -> Iterator[Row]:
     """Yield a row for each contestant that could not be measured, which says why."""
     for by, reason in reasons.items():
-        yield entry(f"{title} left out", by, "runs", 0, reason.replace(": ", ", "))
+        yield entry(f"{title} left out", by, "runs", 0, reason.replace(": ", ", "), target=1)
 
 
 def batched(size: int, threads: int) -> str:
@@ -50,10 +51,20 @@ def batched(size: int, threads: int) -> str:
     return f"{QPS}, {size} at a time, {threads} thread{'s' * (threads > 1)}"
 
 
-def entry(title: str, by: str, figure: str, value: float, what: str = "") -> Row:
-    """Return a row of a contestant; of ours the case ends with which it is."""
+def entry(
+    title: str,
+    by: str,
+    figure: str,
+    value: float,
+    what: str = "",
+    *,
+    target: float | None = None,
+    better: Literal["more", "less"] = "more",
+) -> Row:
+    """Return a row of a contestant; of ours the case ends with which it is, and has the target."""
     if by in ours.BACKENDS or by in ours.ENGINES:
-        return row(f"{title}: {', '.join(filter(None, (what, by)))}", figure, value)
+        case = f"{title}: {', '.join(filter(None, (what, by)))}"
+        return row(case, figure, value, target=target, better=better)
     return row(f"{title}: {what}", figure, value, peer=by)
 
 

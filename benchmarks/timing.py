@@ -68,18 +68,23 @@ def timed(
 
 
 def interleaved(
-    searches: Mapping[str, Callable[[F32Matrix], object]], queries: F32Matrix, *, rounds: int
+    searches: Mapping[str, Callable[[F32Matrix], object]],
+    queries: F32Matrix,
+    *,
+    rounds: int,
+    passes: int = 1,
 ) -> dict[str, Timing]:
     """Time single queries of several searches in turns, so that all meet the same machine.
 
     Args:
         searches: name to what answers a (1, dim) query.
         queries: asked in order, a share of them in each round; each search gets all of them.
-        rounds: how many turns each search has.
+        rounds: how many turns each search has in a pass.
+        passes: how often each search gets all of the queries.
     """
     times_ns: dict[str, list[int]] = {name: [] for name in searches}
     cpu_ns = dict.fromkeys(searches, 0)
-    for turn in np.array_split(queries, rounds):
+    for turn in np.array_split(queries, rounds) * passes:
         for name, search in searches.items():
             search(turn[:1])
             cpu_before = time.process_time_ns()
@@ -88,7 +93,8 @@ def interleaved(
                 search(query[np.newaxis])
                 times_ns[name].append(time.perf_counter_ns() - start)
             cpu_ns[name] += time.process_time_ns() - cpu_before
-    return {name: _summary(times, 1, len(times), cpu_ns[name]) for name, times in times_ns.items()}
+    n = len(queries)
+    return {name: _summary(times, 1, n, cpu_ns[name]) for name, times in times_ns.items()}
 
 
 def answers(search: Callable[[F32Matrix], I64Matrix], queries: F32Matrix, batch: int) -> I64Matrix:

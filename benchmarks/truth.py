@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from paradox.core.metric import Metric
-from paradox.core.types import F32Matrix, F64Matrix, I64Matrix
+from paradox.core.types import F32Matrix, F64Matrix, I64Matrix, I64Vector
 
 TIE = 1e-9
 """Relative to the k-th distance: two float64 roundings apart, far below float32's 6e-8."""
@@ -62,6 +62,14 @@ class Truth:
         return cls(
             metric, np.take_along_axis(ids, order, axis=1), np.take_along_axis(nearest, order, 1)
         )
+
+    @classmethod
+    def among(
+        cls, ids: I64Vector, queries: F32Matrix, rows: F32Matrix, k: int, metric: Metric
+    ) -> Truth:
+        """Find the k nearest of some of the rows, those at the positions `ids`."""
+        some = cls.of(queries, rows[ids], k, metric)
+        return cls(metric, ids[some.ids], some.nearest)
 
     def slice(self, queries: slice) -> Truth:
         """Return the truth of some of the queries."""

@@ -3,15 +3,29 @@
 One face for all (`contestant`), a file per family, and the peers by name (`registry`).
 """
 
-from benchmarks.peers.contestant import Approximate, CannotTake, Contestant, Graph, directions
-from benchmarks.peers.registry import APPROXIMATE, SCANS, installed, missing
+from benchmarks.peers.contestant import (
+    Adjustable,
+    Approximate,
+    CannotTake,
+    Changing,
+    Contestant,
+    Filtered,
+    Graph,
+    directions,
+)
+from benchmarks.peers.registry import APPROXIMATE, CHANGING, FILTERED, SCANS, installed, missing
 
 __all__ = [
     "APPROXIMATE",
+    "CHANGING",
+    "FILTERED",
     "SCANS",
+    "Adjustable",
     "Approximate",
     "CannotTake",
+    "Changing",
     "Contestant",
+    "Filtered",
     "Graph",
     "directions",
     "installed",

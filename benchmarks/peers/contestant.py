@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from paradox.core.types import F32Matrix, I64Matrix
+from paradox.core.types import F32Matrix, I64Matrix, I64Vector
 
 DEGREE = 32
 CANDIDATES = 200
@@ -34,23 +34,51 @@ class Contestant(Protocol):
         ...
 
 
-class Approximate(Contestant, Protocol):
+class Adjustable(Contestant, Protocol):
     """A contestant that answers better, and slower, with more effort.
 
     Attributes:
         effort: the knob: candidates kept (ef), or lists read (nprobe).
+    """
+
+    effort: int
+
+    def efforts(self, k: int) -> Sequence[int]:
+        """Return the efforts worth trying, least first."""
+        ...
+
+
+class Approximate(Adjustable, Protocol):
+    """A contestant whose speed at a recall is searched for.
+
+    Attributes:
         depth: a second knob: candidates, in multiples of k, that are scored again exactly.
         depths: the values of it worth trying; one where there is no such knob.
         threads_of_batches: the most threads that its answer to a batch uses.
     """
 
-    effort: int
     depth: int
     depths: Sequence[int]
     threads_of_batches: int | None
 
-    def efforts(self, k: int) -> Sequence[int]:
-        """Return the efforts worth trying, least first."""
+
+class Filtered(Adjustable, Protocol):
+    """A contestant that can be told which ids to return."""
+
+    def allow(self, ids: I64Vector) -> None:
+        """Make ready for searches that return none but these ids, until told others."""
+        ...
+
+
+class Changing(Adjustable, Protocol):
+    """A contestant whose rows come and go once it is built."""
+
+    def add(self, ids: I64Vector, rows: F32Matrix, threads: int) -> None:
+        """Insert rows under ids that are not in it."""
+        ...
+
+    def remove(self, ids: I64Vector) -> None:
+        """Remove rows by their ids."""
         ...
 
 
@@ -63,7 +91,7 @@ class Graph:
     threads_of_batches: int | None = None
 
     def efforts(self, k: int) -> Sequence[int]:
-        """See `Approximate`."""
+        """See `Adjustable`."""
         return ladder(k)
 
 
@@ -73,7 +101,7 @@ class Lists(Graph):
     effort = 1
 
     def efforts(self, k: int) -> Sequence[int]:
-        """See `Approximate`."""
+        """See `Adjustable`."""
         return ladder(1)
 
 
@@ -84,7 +112,7 @@ class RefinedLists(Lists):
     depths: Sequence[int] = (4, 10, 30)
 
     def efforts(self, k: int) -> Sequence[int]:
-        """See `Approximate`."""
+        """See `Adjustable`."""
         return super().efforts(k)[::2]
 
 

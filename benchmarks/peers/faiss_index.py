@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.peers.contestant import CANDIDATES, Graph, Lists, RefinedLists, directions, library
 from paradox.core.metric import Metric
-from paradox.core.types import F32Matrix, I64Matrix
+from paradox.core.types import F32Matrix, I64Matrix, I64Vector
 
 
 class _Faiss:
@@ -59,9 +59,16 @@ class FaissGraph(_Faiss, Graph):
 
     def __init__(self, metric: Metric) -> None:
         super().__init__(metric, "HNSW16")
+        self._allowed: object = None
+
+    def allow(self, ids: I64Vector) -> None:
+        """See `Filtered`; a bit for each row."""
+        allowed = np.zeros(self._index.ntotal, np.bool_)
+        allowed[ids] = True
+        self._allowed = self._library.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
 
     def _parameters(self, k: int) -> object:
-        return self._library.SearchParametersHNSW(efSearch=max(self.effort, k))
+        return self._library.SearchParametersHNSW(efSearch=max(self.effort, k), sel=self._allowed)
 
 
 class FaissLists(_Faiss, Lists):

@@ -7,7 +7,7 @@ from functools import partial
 from importlib.util import find_spec
 
 from benchmarks.peers.code_scans import Scann, Turbovec
-from benchmarks.peers.contestant import Approximate, Contestant
+from benchmarks.peers.contestant import Approximate, Changing, Contestant, Filtered
 from benchmarks.peers.faiss_index import FaissFlat, FaissGraph, FaissLists, FaissRefinedLists
 from benchmarks.peers.hnsw_libraries import Hnswlib, Usearch, UsearchExact
 from benchmarks.peers.matrix_products import NumpyExact, TorchExact
@@ -44,6 +44,15 @@ SCANS: dict[str, Callable[[Metric], Contestant]] = {
     "usearch": UsearchExact,
 }
 """Peers of `benchmarks.exact`; faiss as shipped, and with BLAS from two queries on."""
+
+FILTERED: dict[str, Callable[[Metric], Filtered]] = {
+    "hnswlib": Hnswlib,
+    "faiss-hnsw": FaissGraph,
+}
+"""Peers of `benchmarks.filters`."""
+
+CHANGING: dict[str, Callable[[Metric, int], Changing]] = {"hnswlib": Hnswlib}
+"""Peers of `benchmarks.updates`, made with room for so many rows beyond those built on."""
 
 _MODULES = {
     "faiss": "faiss",

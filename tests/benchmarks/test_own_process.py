@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -75,6 +76,12 @@ def test_an_exit_is_told_with_its_last_words(status: int) -> None:
 def test_a_result_that_cannot_be_sent_is_a_failure() -> None:
     with pytest.raises(ProcessFailed, match=r"ended with status 1 after .*pickle"):
         in_own_process(_unpicklable)
+
+
+def test_a_process_that_takes_too_long_is_ended() -> None:
+    with pytest.raises(ProcessFailed, match=r"was not done after 0\.5 s$"):
+        in_own_process(time.sleep, 200, limit_s=0.5)
+    assert in_own_process(_sum, np.ones(2), limit_s=200.0)[1] == 2.0
 
 
 def test_leaving_by_sys_exit_is_a_failure() -> None:

@@ -106,6 +106,48 @@ def test_a_peer_finds_the_nearest_with_enough_effort(
         assert (ids == answers[0]).mean() > 0.95
 
 
+def _filtered(by: str, rows: F32Matrix, queries: F32Matrix) -> list[I64Matrix]:
+    """Return what a peer finds through a wide filter, and through one with fewer rows than K."""
+    peer = peers.FILTERED[by]("l2")
+    peer.build(rows, 2)
+    peer.effort = 1_000
+    peer.allow(np.arange(0, len(rows), 2))
+    wide = peer.search(queries, K, 1)
+    peer.allow(np.array([7, 4]))
+    return [wide, peer.search(queries[:1], K, 1)]
+
+
+@pytest.mark.parametrize("by", peers.installed(peers.FILTERED))
+def test_a_filter_lets_pass_what_it_names(by: str, rows: F32Matrix, queries: F32Matrix) -> None:
+    wide, narrow = in_own_process(_filtered, by, rows, queries)
+    even = np.arange(0, len(rows), 2)
+    assert (wide % 2 == 0).all()
+    truth = Truth.among(even, queries, rows, K, "l2")
+    assert truth.recall(wide, queries, rows) > 0.95
+    assert narrow.shape == (1, K)
+    assert set(narrow[0].tolist()) <= {4, 7, -1}
+
+
+def _changed(by: str, rows: F32Matrix) -> I64Matrix:
+    """Return what a peer finds for each row once the first 500 of 2,000 gave way to others."""
+    peer = peers.CHANGING[by]("l2", 500)
+    peer.build(rows[:2_000], 2)
+    peer.effort = 400
+    peer.add(np.arange(2_000, 2_500), rows[2_000:2_500], 1)
+    peer.remove(np.arange(500))
+    peer.add(np.arange(2_500, 3_000), rows[2_500:], 1)
+    return peer.search(rows, K, 1)
+
+
+@pytest.mark.parametrize("by", peers.installed(peers.CHANGING))
+def test_rows_that_came_are_found_and_those_that_went_are_not(by: str, rows: F32Matrix) -> None:
+    found = in_own_process(_changed, by, rows)
+    assert found.min() >= 500
+    itself = (found == np.arange(len(rows))[:, np.newaxis]).any(axis=1)
+    assert not itself[:500].any()
+    assert itself[500:].mean() > 0.99
+
+
 def test_a_library_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.peers.registry._MODULES", {"scann": "no_such_module"})
     assert peers.missing("scann") == "no_such_module is not installed"

@@ -73,3 +73,13 @@ def test_one_float32_step_further_is_wrong() -> None:
     query = np.zeros((1, 1), np.float32)
     truth = Truth.of(query, rows, 1, "l2")
     assert truth.found(np.array([[1]]), query, rows).tolist() == [0]
+
+
+def test_the_nearest_of_some_rows_are_told_by_their_place_among_all(
+    queries: F32Matrix, rows: F32Matrix
+) -> None:
+    some = np.arange(3, len(rows), 7)
+    truth = Truth.among(some, queries, rows, 4, "l2")
+    order = np.argsort(distances(queries, rows[some], "l2"), axis=1)[:, :4]
+    assert truth.ids.tolist() == some[order].tolist()
+    assert truth.recall(truth.ids, queries, rows) == 1.0
