@@ -1,0 +1,120 @@
+"""`benchmarks.filters`, on little data and on figures made up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from benchmarks import datasets, filters, peers
+from benchmarks.curve import Point
+from benchmarks.filters import Asked, Filter
+from benchmarks.own_process import ProcessFailed
+from benchmarks.report import Row
+from benchmarks.truth import Truth, distances
+from paradox.core.types import F32Matrix, I64Matrix, I64Vector
+
+N = 2_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PARADOX_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def made() -> list[Filter]:
+    dataset = datasets.load("manifold-128", N)
+    return list(filters.filters_of(dataset, dataset.queries[:20], seed=0))
+
+
+def test_filters_pass_the_shares_they_say_at_random_and_around_a_row(made: list[Filter]) -> None:
+    assert [len(one.ids) for one in made] == [1_000, 200, 20, 2] * 2
+    assert [one.k for one in made] == [10, 10, 10, 2] * 2
+    assert made[2].what == "1 % at random"
+    assert [one.at_random for one in made] == [True] * 4 + [False] * 4
+    for one in made:
+        assert (np.diff(one.ids) > 0).all()
+        assert np.isin(one.truth.ids, one.ids).all()
+    base = datasets.load("manifold-128", N).base
+    for one, is_ball in ((made[1], False), (made[5], True)):
+        around_each = np.argsort(distances(base[one.ids], base, "l2"), axis=1)[:, : len(one.ids)]
+        assert (np.sort(around_each) == one.ids).all(axis=1).any() == is_ball
+
+
+def test_a_quick_run_has_a_recall_beside_every_speed() -> None:
+    given = filters.BENCHMARK.options(["--quick", "--n", str(N), "--by", "graph", "hnswlib"])
+    report = filters.BENCHMARK.run(given)
+    assert json.loads(report.as_json())["rows"]
+    rows = report.rows
+    reached = {(r.case, r.peer): r for r in rows if r.figure == "recall@10"}
+    assert {(r.case, r.peer) for r in rows if r.figure == "QPS"} == reached.keys()
+    climbed = [r for (case, _), r in reached.items() if "at recall" in case]
+    assert [r.peer for r in climbed] == [None, "hnswlib"] * 8
+    assert all(r.value >= 0.95 for r in climbed)
+    assert all(r.holds for r in climbed if r.peer is None)
+    goals = [r for r in rows if " goals: " in r.case]
+    assert [r.target for r in goals] == [3.0] * 4 + [None] * 4
+
+
+def test_what_is_found_outside_of_the_filter_does_not_count() -> None:
+    base = np.arange(40, dtype=np.float32)[:, np.newaxis]
+    queries, ids = base[:1], np.arange(1, 40, 2)
+    one = Filter("", True, ids, Truth.among(ids, queries, base, 10, "l2"))
+
+    class Blind(peers.Graph):
+        def build(self, base: F32Matrix, threads: int) -> None:
+            pass
+
+        def search(self, queries: F32Matrix, k: int, threads: int) -> I64Matrix:
+            return np.arange(k)[np.newaxis]
+
+        def allow(self, ids: I64Vector) -> None:
+            pass
+
+    assert filters._recall(Blind(), one, queries, base) == 0.5
+
+
+def _rows(graph: tuple[float, float], peer: tuple[float, float], **options: bool) -> list[Row]:
+    """Return the rows of one filter; a contestant is its recall and its QPS."""
+    truth = Truth("l2", np.zeros((1, 10), np.int64), np.zeros((1, 10)))
+    one = Filter("1 % at random", options.get("at_random", True), np.arange(20), truth)
+    found = {
+        by: {Asked(0, False): Point(10, 1, recall, {"QPS": speed})}
+        for by, (recall, speed) in (("graph", graph), ("hnswlib", peer))
+    }
+    return list(filters.rows("set", [one], found))
+
+
+def test_a_goal_compares_speeds_where_both_reach_the_recall() -> None:
+    goal = _rows((0.96, 400.0), (0.97, 100.0))[-1]
+    assert (goal.value, goal.target, goal.holds) == (4.0, 3.0, True)
+    assert _rows((0.96, 400.0), (0.97, 100.0), at_random=False)[-1].target is None
+    goal = _rows((0.94, 400.0), (0.97, 100.0))[-1]
+    assert (goal.value, goal.holds) == (0.0, False)
+
+
+def test_who_never_reaches_the_recall_is_told_and_has_no_goal() -> None:
+    rows = _rows((0.96, 400.0), (0.2, 100.0))
+    assert not any(" goals: " in r.case for r in rows)
+    cases = {r.peer: r.case for r in rows}
+    assert cases["hnswlib"] == "set at recall 0.95: 1 % at random, never reached"
+    assert cases[None] == "set at recall 0.95: 1 % at random, graph"
+
+
+def test_a_peer_that_dies_is_left_out_and_one_of_ours_is_no_peer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def dies(*_: object) -> dict[Asked, Point]:
+        raise ProcessFailed("its process ended with SIGILL")
+
+    monkeypatch.setattr(filters, "in_own_process", dies)
+    options = ["--quick", "--n", "300", "--by"]
+    rows = list(filters.measure(filters.BENCHMARK.options([*options, "hnswlib"])))
+    assert [r.case.partition(": ")[2] for r in rows] == ["its process ended with SIGILL"]
+    with pytest.raises(ProcessFailed):
+        list(filters.measure(filters.BENCHMARK.options([*options, "graph"])))
