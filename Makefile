@@ -51,7 +51,7 @@ test-all: setup  ## the tests with their long forms
 	$(PYTEST)
 
 bench: setup  ## every benchmark in its quick form (FULL=1: full runs into docs/results/)
-	@for name in exact index overhead; do \
+	@for name in exact index filters updates overhead; do \
 		$(BIN)/python -m benchmarks.$$name $(if $(FULL),,--quick) || exit 1; \
 	done
 
