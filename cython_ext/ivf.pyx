@@ -44,6 +44,26 @@ cdef extern from "paradox/ivf/ivf_kernels.hpp" namespace "paradox" nogil:
     const IvfKernels* find_ivf_kernels(const char* isa) noexcept
 
 
+cdef extern from "paradox/ivf/saved_lists.hpp" namespace "paradox" nogil:
+    cdef cppclass Section[T]:
+        const T* values
+        int64_t n
+
+    cdef cppclass SavedLists:
+        Section[int16_t] centres
+        Section[float] scales
+        Section[uint32_t] cells
+        Section[int16_t] cell_centres
+        Section[float] cell_scales
+        Section[int64_t] sizes
+        Section[uint8_t] blocks
+        Section[uint8_t] supplements
+        Section[float] origin
+        float longest
+        float unit
+        int64_t split_size
+
+
 cdef extern from "paradox/ivf/ivf.hpp" namespace "paradox" nogil:
     cdef cppclass IvfSettings:
         int dim
@@ -61,9 +81,6 @@ cdef extern from "paradox/ivf/ivf.hpp" namespace "paradox" nogil:
         int64_t n_cells() const
         void save(int16_t* centres, float* scales, uint32_t* cells, int16_t* cell_centres,
                   float* cell_scales) except +
-        cbool restore(int64_t n_lists, const int16_t* centres, const float* scales,
-                      const uint32_t* cells, int64_t n_cells, const int16_t* cell_centres,
-                      const float* cell_scales) except +
 
     cdef cppclass NativeIvf "paradox::Ivf":
         int64_t size() const
@@ -87,9 +104,7 @@ cdef extern from "paradox/ivf/ivf.hpp" namespace "paradox" nogil:
         cbool search(const float* queries, int64_t n, int64_t k, int64_t effort,
                      const IvfRows& rows, int threads, int64_t* ids, float* distances) except +
         void save(int64_t* sizes, uint8_t* blocks, uint8_t* supplements) noexcept
-        cbool restore(const int64_t* sizes, const uint8_t* blocks, int64_t n_blocks,
-                      const uint8_t* supplements, int64_t n_places, const float* origin,
-                      float longest, float unit, int64_t split_size) except +
+        cbool restore(const SavedLists& saved, const int64_t* ids, int64_t n_rows) except +
 
 
 cdef extern from *:
@@ -257,24 +272,37 @@ cdef class Ivf:
         if blocks.shape[0]:
             self.ivf.get().save(&sizes[0], &blocks[0, 0], rows)
 
-    def restore(self, const int16_t[:, ::1] centres, const float[::1] scales,
-                const uint32_t[::1] cells, const int16_t[:, ::1] cell_centres,
-                const float[::1] cell_scales, const int64_t[::1] sizes,
-                const uint8_t[:, ::1] blocks, const uint8_t[:, ::1] supplements,
-                const float[::1] origin, float longest, float unit, int64_t split_size):
+    def restore(self, dict saved, const int64_t[::1] ids):
         """Make these empty lists what was saved; return whether that could be lists.
 
+        saved has the arrays, flat, that `save_centres` and `save_lists` wrote, the origin, and what
+        `shape` returned; ids (n_rows,) are those of the rows by number, -1 where there is none.
         Blocks and supplements are kept, and read where they are.
         """
-        cdef int64_t n_lists = centres.shape[0]
+        cdef const int16_t[::1] centres = saved["centres"]
+        cdef const float[::1] scales = saved["scales"]
+        cdef const uint32_t[::1] cells = saved["cells"]
+        cdef const int16_t[::1] cell_centres = saved["cell_centres"]
+        cdef const float[::1] cell_scales = saved["cell_scales"]
+        cdef const int64_t[::1] sizes = saved["sizes"]
+        cdef const uint8_t[::1] blocks = saved["blocks"]
+        cdef const uint8_t[::1] supplements = saved["supplements"]
+        cdef const float[::1] origin = saved["origin"]
+        cdef SavedLists lists
+        lists.centres.values, lists.centres.n = &centres[0], centres.shape[0]
+        lists.scales.values, lists.scales.n = &scales[0], scales.shape[0]
+        lists.cells.values, lists.cells.n = &cells[0], cells.shape[0]
+        lists.cell_centres.values, lists.cell_centres.n = &cell_centres[0], cell_centres.shape[0]
+        lists.cell_scales.values, lists.cell_scales.n = &cell_scales[0], cell_scales.shape[0]
+        lists.sizes.values, lists.sizes.n = &sizes[0], sizes.shape[0]
+        lists.blocks.values, lists.blocks.n = &blocks[0], blocks.shape[0]
+        lists.supplements.values, lists.supplements.n = &supplements[0], supplements.shape[0]
+        lists.origin.values, lists.origin.n = &origin[0], origin.shape[0]
+        lists.longest = saved["longest"]
+        lists.unit = saved["unit"]
+        lists.split_size = saved["split_size"]
         self.kept_lists = (blocks, supplements)
-        if not self.ivf.get().coarse().restore(n_lists, &centres[0, 0], &scales[0], &cells[0],
-                                               cell_centres.shape[0], &cell_centres[0, 0],
-                                               &cell_scales[0]):
-            return False
-        return self.ivf.get().restore(&sizes[0], &blocks[0, 0], blocks.shape[0],
-                                      &supplements[0, 0], supplements.shape[0], &origin[0],
-                                      longest, unit, split_size)
+        return self.ivf.get().restore(lists, &ids[0], ids.shape[0])
 
 
 cdef class Kernels:

@@ -58,21 +58,7 @@ class Ivf:
         blocks: npt.NDArray[np.uint8],
         supplements: npt.NDArray[np.uint8] | None,
     ) -> None: ...
-    def restore(
-        self,
-        centres: npt.NDArray[np.int16],
-        scales: npt.NDArray[np.float32],
-        cells: npt.NDArray[np.uint32],
-        cell_centres: npt.NDArray[np.int16],
-        cell_scales: npt.NDArray[np.float32],
-        sizes: npt.NDArray[np.int64],
-        blocks: npt.NDArray[np.uint8],
-        supplements: npt.NDArray[np.uint8],
-        origin: npt.NDArray[np.float32],
-        longest: float,
-        unit: float,
-        split_size: int,
-    ) -> bool: ...
+    def restore(self, saved: dict[str, Any], ids: npt.NDArray[np.int64]) -> bool: ...
 
 class Kernels:
     def __init__(self, isa: str) -> None: ...

@@ -367,7 +367,7 @@ class IvfIndex(ApproximateIndex):
         return {"trained_for": self._n_trained_for, **fields}, sections
 
     def _restore(self, fields: dict[str, Any], sections: dict[str, memoryview]) -> None:
-        restore(self._lists, fields, sections)
+        restore(self._lists, fields, sections, self._rows.ids)
         self._n_trained_for = fields["trained_for"]
         blocks, supplements = sections["blocks"], sections["supplements"]
         if isinstance(blocks.obj, mmap.mmap):

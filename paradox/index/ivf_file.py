@@ -8,9 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 from paradox.core.errors import InvalidArgument
+from paradox.core.types import I64Vector
 from paradox.kernels.ivf import Ivf
 
 _CENTRES = ("centres", "scales", "cells", "cell_centres", "cell_scales")
+_DTYPES: dict[str, type[np.generic]] = {
+    "centres": np.int16,
+    "scales": np.float32,
+    "cells": np.uint32,
+    "cell_centres": np.int16,
+    "cell_scales": np.float32,
+    "sizes": np.int64,
+    "blocks": np.uint8,
+    "supplements": np.uint8,
+    "origin": np.float32,
+}
 
 
 def dump(
@@ -42,32 +54,22 @@ def dump(
     return lists.shape(), sections
 
 
-def restore(lists: Ivf, fields: dict[str, Any], sections: dict[str, memoryview]) -> None:
+def restore(
+    lists: Ivf, fields: dict[str, Any], sections: dict[str, memoryview], ids: I64Vector
+) -> None:
     """Make empty lists what was dumped; blocks and supplements are read where they are.
 
+    Args:
+        lists: of the same dimension and metric.
+        fields: as `dump` returned them.
+        sections: as `dump` returned them, with supplements.
+        ids: (n_slots,) of the rows, whose slots are their numbers; `NO_ID` where there is none.
+
     Raises:
-        InvalidArgument: these cannot be lists.
+        InvalidArgument: these cannot be lists of such rows.
     """
-    width = lists.row_bytes - _SUPPLEMENT_HEAD
-
-    def section(name: str, dtype: type[np.generic], *shape: int) -> npt.NDArray[Any]:
-        return np.frombuffer(sections[name], dtype).reshape(shape or (-1,))
-
-    is_whole = lists.restore(
-        section("centres", np.int16, -1, width),
-        section("scales", np.float32),
-        section("cells", np.uint32),
-        section("cell_centres", np.int16, -1, width),
-        section("cell_scales", np.float32),
-        section("sizes", np.int64),
-        section("blocks", np.uint8, -1, lists.sizes()[-1]),
-        section("supplements", np.uint8, -1, lists.row_bytes),
-        section("origin", np.float32),
-        fields["longest"],
-        fields["unit"],
-        fields["split_size"],
-    )
-    if not is_whole:
+    arrays = {name: np.frombuffer(sections[name], dtype) for name, dtype in _DTYPES.items()}
+    if not lists.restore({**fields, **arrays}, ids):
         raise InvalidArgument("ivf: expected saved lists; got others")
 
 

@@ -187,6 +187,96 @@ def test_vectors_that_cannot_be_kept() -> None:
         codes.get(np.arange(3))
 
 
+def restored(saved: dict[str, Any], n: int, removed: int) -> bool:
+    ids = np.arange(n)
+    ids[::removed] = -1
+    flat = {k: v.ravel() if isinstance(v, np.ndarray) else v for k, v in saved.items()}
+    return native.Ivf("scalar", 24, METRICS.index("l2"), 3).restore(flat, ids)
+
+
+def built(n: int = 300, removed: int = 9) -> dict[str, Any]:
+    """Return what lists of n rows are saved as, one in so many removed."""
+    made = native.Ivf("scalar", 24, METRICS.index("l2"), 3)
+    made.train(points(n), n, 5, 1)
+    made.add(points(n), np.arange(n), 1)
+    made.remove(np.arange(0, n, removed))
+    saved = sections(made)
+    assert restored(saved, n, removed)
+    return saved
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("centres", "scales", "cells", "cell_centres", "cell_scales"),
+        *("sizes", "blocks", "supplements", "origin"),
+    ],
+)
+@pytest.mark.parametrize("change", [-1, 1])
+def test_sections_of_another_length_are_never_read(name: str, change: int) -> None:
+    saved = built()
+    flat = saved[name].ravel()
+    saved[name] = flat[:change] if change < 0 else np.concatenate([flat, flat[:change]])
+    assert not restored(saved, 300, 9)
+    saved[name] = flat[:0]
+    assert not restored(saved, 300, 9)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("scales", value) for value in (np.nan, -1, 1e20)),
+        *(("cell_scales", value) for value in (np.inf, 1e20)),
+        *((name, 4_096) for name in ("centres", "cell_centres")),  # products overflow their sums
+        ("cells", 10**6),
+        *(("sizes", n) for n in (-1, 10**6, 2**63 - 1)),
+        *(("origin", value) for value in (np.nan, 1e20)),
+    ],
+    ids=str,
+)
+def test_values_that_no_lists_have_are_refused(name: str, value: float) -> None:
+    saved = built()
+    saved[name].ravel()[1 if name == "sizes" else 0] = value
+    assert not restored(saved, 300, 9)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"longest": np.nan}, {"longest": -1.0}, {"unit": 0.0}, {"unit": np.inf}, {"split_size": 0}],
+    ids=str,
+)
+def test_fields_that_no_lists_have_are_refused(wrong: dict[str, Any]) -> None:
+    assert not restored(built() | wrong, 300, 9)
+
+
+@pytest.mark.parametrize("number", ["beyond", "removed", "twice", "behind the end"])
+def test_numbers_of_no_rows_are_refused(number: str) -> None:
+    """Each made a search read beyond the rows, or find what was removed."""
+    saved = built()
+    numbers = saved["blocks"][0, -128:].view(np.uint32)
+    size = int(saved["sizes"][0])
+    assert size % 32
+    last = saved["blocks"][size // 32, -128:].view(np.uint32)
+    assert (last[size % 32 :] == 2**32 - 1).all()
+    used = np.flatnonzero(numbers != 2**32 - 1)
+    if number == "behind the end":
+        last[size % 32] = 9
+    else:
+        to = {"beyond": 300, "removed": 9, "twice": numbers[used[1]]}[number]
+        numbers[used[0]] = to
+    assert not restored(saved, 300, 9)
+
+
+@pytest.mark.parametrize("at", [0, 4])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e38])
+def test_supplements_that_overflow_are_refused(at: int, value: float) -> None:
+    saved = built()
+    rows = saved["supplements"].view(np.float32)
+    assert rows.shape[1] == (128 + 8) // 4 or rows.shape[1] == (96 + 8) // 4
+    rows[:, at // 4] = value
+    assert not restored(saved, 300, 9)
+
+
 def test_queries_however_small_are_answered_under_inner_product() -> None:
     built, queries = made("ip"), points(30, seed=5)
     expected = built.search(queries, 10).ids

@@ -1,5 +1,6 @@
 #include "paradox/ivf/coarse.hpp"
 
+#include <cstdlib>
 #include <numeric>
 
 #include "paradox/ivf/kmeans.hpp"
@@ -207,24 +208,35 @@ void Coarse::save(std::int16_t* centres, float* scales, std::uint32_t* cells,
   std::copy_n(cell_centres_.scales.data(), n_cells(), cell_scales);
 }
 
-bool Coarse::restore(std::int64_t n_lists, const std::int16_t* centres, const float* scales,
-                     const std::uint32_t* cells, std::int64_t n_cells,
-                     const std::int16_t* cell_centres, const float* cell_scales) {
-  const auto points = [this](std::int64_t n, const std::int16_t* values, const float* steps) {
-    Points made(dim_);
-    made.resize(n);
-    std::copy_n(values, n * dim_, made.values.data());
-    std::copy_n(steps, n, made.scales.data());
-    for (std::int64_t i = 0; i < n; ++i) made.measure(level_, i);
-    return made;
-  };
-  cell_centres_ = points(n_cells, cell_centres, cell_scales);
-  std::vector<Nearest> cell_of;
-  for (std::int64_t list = 0; list < n_lists; ++list) {
-    if (cells[list] >= n_cells) return false;
-    cell_of.push_back({0.0f, cells[list]});
+bool Coarse::restore(const Section<std::int16_t>& centres, const Section<float>& scales,
+                     Points& points) const {
+  const auto most = static_cast<int>(greatest_ivf_step(dim_));
+  const auto is_step = [most](std::int16_t value) { return std::abs(int{value}) <= most; };
+  if (scales.n == 0 || centres.n != scales.n * dim_ ||
+      !std::all_of(centres.begin(), centres.end(), is_step) ||
+      !std::all_of(scales.begin(), scales.end(), is_list_length)) {
+    return false;
   }
-  group(points(n_lists, centres, scales), cell_of);
+  points.resize(scales.n);
+  std::copy(centres.begin(), centres.end(), points.values.data());
+  std::copy(scales.begin(), scales.end(), points.scales.data());
+  for (std::int64_t i = 0; i < scales.n; ++i) points.measure(level_, i);
+  return std::all_of(points.squares.begin(), points.squares.end(),
+                     [](float squares) { return squares <= kMostListLength * kMostListLength; });
+}
+
+bool Coarse::restore(const SavedLists& saved) {
+  Points centres(dim_);
+  if (!restore(saved.centres, saved.scales, centres) || saved.cells.n != centres.size() ||
+      !restore(saved.cell_centres, saved.cell_scales, cell_centres_)) {
+    return false;
+  }
+  std::vector<Nearest> cells;
+  for (const std::uint32_t cell : saved.cells) {
+    if (cell >= n_cells()) return false;
+    cells.push_back({0.0f, cell});
+  }
+  group(centres, cells);
   return true;
 }
 

@@ -329,40 +329,64 @@ void Ivf::save(std::int64_t* sizes, std::uint8_t* blocks, std::uint8_t* suppleme
   }
 }
 
-bool Ivf::restore(const std::int64_t* sizes, const std::uint8_t* blocks, std::int64_t n_blocks,
-                  const std::uint8_t* supplements, std::int64_t n_places, const float* origin,
-                  float longest, float unit, std::int64_t split_size) {
+bool Ivf::restore(std::uint32_t list, std::int64_t n, const std::int64_t* ids, std::int64_t n_rows,
+                  Section<std::uint8_t>& blocks, Section<std::uint8_t>& supplements) {
+  if (n < 0 || n > supplements.n / layout_.row_bytes()) return false;
+  const std::int64_t n_bytes = ListLayout::n_blocks(n) * layout_.block_bytes();
+  if (n_bytes > blocks.n) return false;
+  InvertedList& its = lists_[list];
+  its.lend(blocks.values, supplements.values, n, 0);
+  std::int64_t n_removed = 0;
+  for (std::int64_t at = 0; at < ListLayout::n_blocks(n) * kEdgeBlock; ++at) {
+    const std::uint32_t number = its.number(layout_, at);
+    if (number == kNoRow) {
+      n_removed += at < n ? 1 : 0;
+      continue;
+    }
+    if (at >= n || number >= n_rows || ids[number] == -1) return false;
+    if (number >= list_of_.size()) list_of_.resize(std::size_t{number} + 1, kNoRow);
+    if (list_of_[number] != kNoRow) return false;  // it is in a list already
+    list_of_[number] = list;
+    const Supplement kept = its.supplement(layout_, at);
+    if (!is_list_length(kept.scale()) ||
+        !(std::fabs(kept.term()) <= kMostListLength * kMostListLength)) {
+      return false;
+    }
+  }
+  its.lend(blocks.values, supplements.values, n, n_removed);
+  n_rows_ += n;
+  n_removed_ += n_removed;
+  blocks = {blocks.values + n_bytes, blocks.n - n_bytes};
+  supplements = {supplements.values + n * layout_.row_bytes(),
+                 supplements.n - n * layout_.row_bytes()};
+  return true;
+}
+
+bool Ivf::restore(const SavedLists& saved, const std::int64_t* ids, std::int64_t n_rows) {
+  const auto is_length = [](float value) { return is_list_length(std::fabs(value)); };
+  if (!coarse_.restore(saved) || saved.sizes.n != coarse_.n_lists() ||
+      saved.origin.n != settings_.dim ||
+      !std::all_of(saved.origin.begin(), saved.origin.end(), is_length) ||
+      !is_list_length(saved.longest) || !(saved.unit > 0.0f && std::isfinite(saved.unit)) ||
+      saved.split_size < kLeastSplit) {
+    return false;
+  }
   lists_.assign(index(coarse_.n_lists()), {});
   list_of_.clear();
   n_rows_ = n_removed_ = 0;
-  for (std::size_t i = 0; i < lists_.size(); ++i) {
-    const std::int64_t n = sizes[i], m = ListLayout::n_blocks(n);
-    if (n < 0 || n > n_places - n_rows_ || m > n_blocks) return false;
-    InvertedList& list = lists_[i];
-    list.lend(blocks, supplements, n, 0);
-    std::int64_t n_removed = 0;
-    for (std::int64_t at = 0; at < n; ++at) {
-      const std::uint32_t number = list.number(layout_, at);
-      if (number == kNoRow) {
-        ++n_removed;
-        continue;
-      }
-      if (number >= list_of_.size()) list_of_.resize(number + 1, kNoRow);
-      list_of_[number] = static_cast<std::uint32_t>(i);
+  Section<std::uint8_t> blocks = saved.blocks, supplements = saved.supplements;
+  for (std::size_t list = 0; list < lists_.size(); ++list) {
+    const std::int64_t n = saved.sizes.values[list];
+    if (!restore(static_cast<std::uint32_t>(list), n, ids, n_rows, blocks, supplements)) {
+      return false;
     }
-    list.lend(blocks, supplements, n, n_removed);
-    n_rows_ += n;
-    n_removed_ += n_removed;
-    n_blocks -= m;
-    blocks += m * layout_.block_bytes();
-    supplements += n * layout_.row_bytes();
   }
   list_of_.shrink_to_fit();
-  origin_.assign(origin, origin + settings_.dim);
-  longest_ = longest;
-  unit_ = unit;
-  split_size_ = split_size;
-  return n_blocks == 0 && n_rows_ == n_places;
+  origin_.assign(saved.origin.begin(), saved.origin.end());
+  longest_ = saved.longest;
+  unit_ = saved.unit;
+  split_size_ = saved.split_size;
+  return blocks.n == 0 && supplements.n == 0;
 }
 
 }  // namespace paradox

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "paradox/ivf/points.hpp"
+#include "paradox/ivf/saved_lists.hpp"
 
 namespace paradox {
 
@@ -51,9 +52,8 @@ class Coarse {
   std::int64_t n_cells() const { return cell_centres_.size(); }
   void save(std::int16_t* centres, float* scales, std::uint32_t* cells, std::int16_t* cell_centres,
             float* cell_scales) const;
-  bool restore(std::int64_t n_lists, const std::int16_t* centres, const float* scales,
-               const std::uint32_t* cells, std::int64_t n_cells, const std::int16_t* cell_centres,
-               const float* cell_scales);
+  /// False where that cannot be a quantiser.
+  bool restore(const SavedLists& saved);
 
  private:
   struct Place {
@@ -61,6 +61,9 @@ class Coarse {
   };
 
   void group(const Points& centres, const std::vector<Nearest>& cells);
+  /// Makes points of a section; false where those would overflow what is computed of them.
+  bool restore(const Section<std::int16_t>& centres, const Section<float>& scales,
+               Points& points) const;
 
   int dim_;
   const IvfLevel& level_;

@@ -18,6 +18,7 @@
 #include "paradox/graph/rotation.hpp"
 #include "paradox/ivf/coarse.hpp"
 #include "paradox/ivf/inverted_list.hpp"
+#include "paradox/ivf/saved_lists.hpp"
 #include "paradox/matrix.hpp"
 
 namespace paradox {
@@ -107,11 +108,10 @@ class Ivf {
   std::int64_t block_bytes() const { return layout_.block_bytes(); }
   void save(std::int64_t* sizes, std::uint8_t* blocks, std::uint8_t* supplements) const;
 
-  /// Makes empty lists what was saved, their quantiser having been restored; both arrays are read
-  /// where they are from now on. False where these cannot be lists.
-  bool restore(const std::int64_t* sizes, const std::uint8_t* blocks, std::int64_t n_blocks,
-               const std::uint8_t* supplements, std::int64_t n_places, const float* origin,
-               float longest, float unit, std::int64_t split_size);
+  /// Makes empty lists what was saved; blocks and supplements are read where they are from now on.
+  /// False where that cannot be lists of rows with these ids (n_rows,), -1 for none, which are then
+  /// of no use: what is accepted, nothing here reads beyond, whatever wrote it.
+  bool restore(const SavedLists& saved, const std::int64_t* ids, std::int64_t n_rows);
 
  private:
   /// Rotates a vector, or a query, less the origin.
@@ -122,6 +122,9 @@ class Ivf {
   void decode(std::uint32_t list, std::int64_t at, float* rotated) const;
   void append(const float* rotated, const std::uint32_t* numbers,
               const std::vector<Nearest>& nearest, int threads, std::uint8_t* supplements);
+  /// Takes over the next list of those saved; false where it cannot be one of them.
+  bool restore(std::uint32_t list, std::int64_t n, const std::int64_t* ids, std::int64_t n_rows,
+               Section<std::uint8_t>& blocks, Section<std::uint8_t>& supplements);
   void split_long_lists(const std::vector<std::uint32_t>& lists, int threads);
   bool split(std::uint32_t list);
   void compact(std::uint32_t list);
