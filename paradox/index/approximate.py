@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from paradox import kernels
-from paradox.core.metric import Metric
+from paradox.core.metric import Metric, check_metric
 from paradox.core.types import NO_ID, BoolMask, F32Matrix, I64Vector, Neighbors
+from paradox.core.vectors import check_dim
 from paradox.index import scan
 from paradox.index.allow import Allow, AllowedRows, allowed_rows
 from paradox.index.backend import IndexStats
 from paradox.index.labels import Labels
-from paradox.index.options import MAX_EFFORT, check_effort
+from paradox.index.options import MAX_EFFORT, check_effort, check_tuned
 from paradox.index.row_index import RowIndex
 from paradox.index.rows import Rows, unit
 from paradox.index.tune import smallest_effort
@@ -211,10 +212,10 @@ class ApproximateIndex(RowIndex):
     @classmethod
     def from_contents(cls, fields: dict[str, Any], sections: dict[str, memoryview]) -> Self:
         """Return the index that `contents` came from."""
-        index = cls(fields["dim"], fields["metric"], **fields["options"])
-        index._effort = fields["effort"]
+        index = cls(check_dim(fields["dim"]), check_metric(fields["metric"]), **fields["options"])
+        index._effort = check_tuned(fields["effort"])
         index._rows = Rows.from_sections(sections, index._dim, coded_for=index._coded_for)
-        index._labels = Labels.from_section(sections["labels"])
+        index._labels = Labels.from_section(sections["labels"], index._rows.live)
         if fields["structure"]:
             index._restore(fields["structure"], sections)
         return index

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from paradox.core.errors import IndexFileCorrupt
-from paradox.core.metric import Metric
+from paradox.core.metric import Metric, check_metric
 from paradox.core.types import F32Matrix, F32Vector, I64Vector, Neighbors
+from paradox.core.vectors import check_dim
 from paradox.index.allow import Allow
 from paradox.index.backend import IndexBackend, IndexStats
-from paradox.index.container import read_container, write_container
+from paradox.index.container import made_from, read_container, write_container
 from paradox.index.exact import ExactIndex
 from paradox.index.graph import GraphIndex
 from paradox.index.options import check_int
@@ -131,17 +132,17 @@ class AutoIndex:
     def load(cls, path: Path, *, mmap: bool = False) -> Self:
         """Read what `save` wrote; `mmap` leaves the vectors in the file until the first `add`."""
         fields, sections = read_container(path, cls.name, mmap=mmap)
-        if fields.get("in_use") not in _IN_USE:
+        if str(fields.get("in_use")) not in _IN_USE:
             raise IndexFileCorrupt(
                 f"expected an index of {', '.join(_IN_USE)}; got {fields.get('in_use')!r}",
                 path,
                 remedy="another version of Paradox wrote it: build the index again",
             )
-        inner = _IN_USE[fields["in_use"]]
-        index = cls(
-            fields["inner"]["dim"], fields["inner"]["metric"], exact_below=fields["exact_below"]
-        )
-        index._inner = inner.from_contents(fields["inner"], sections)
+        with made_from(path):
+            inner = fields["inner"]
+            dim, metric = check_dim(inner["dim"]), check_metric(inner["metric"])
+            index = cls(dim, metric, exact_below=fields["exact_below"])
+            index._inner = _IN_USE[fields["in_use"]].from_contents(inner, sections)
         return index
 
     def stats(self) -> IndexStats:

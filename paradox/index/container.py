@@ -21,6 +21,7 @@ import mmap as memory_map
 import os
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -117,6 +118,19 @@ def read_container(
         return header.fields, sections
 
 
+@contextmanager
+def made_from(path: Path) -> Iterator[None]:
+    """Tell what a verified file's fields and sections make their readers raise as its damage.
+
+    Raises:
+        IndexFileCorrupt: they are not such as any index is saved as.
+    """
+    try:
+        yield
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise _damage(f"its parts do not fit together: {error!r}", path, None) from error
+
+
 def read_kind(path: Path) -> str:
     """Return the kind of a container, its header verified.
 
@@ -191,5 +205,5 @@ def _padded(size: int) -> int:
     return size + -size % _ALIGNMENT
 
 
-def _damage(message: str, path: Path, offset: int) -> IndexFileCorrupt:
+def _damage(message: str, path: Path, offset: int | None) -> IndexFileCorrupt:
     return IndexFileCorrupt(message, path, offset, _REMEDY)

@@ -153,6 +153,10 @@ class GraphIndex(ApproximateIndex):
             "origin": np.frombuffer(sections["origin"], np.float32).tolist(),
             "entries": np.frombuffer(sections["entries"], np.uint32).tolist(),
         }
+        if len(nodes) != len(self._labels):
+            raise InvalidArgument(
+                f"graph: expected {len(self._labels)} nodes, one a label; got {len(nodes)}"
+            )
         if not self._graph.restore(nodes, fields | lists):
             raise InvalidArgument("graph: expected the nodes of a graph; got others")
         self._use_rows()

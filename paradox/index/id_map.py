@@ -29,6 +29,10 @@ class IdMap:
         """Memory held."""
         return self._keys.nbytes + self._values.nbytes
 
+    def __len__(self) -> int:
+        """Number of keys present."""
+        return int(np.count_nonzero(self._values != _ABSENT))
+
     def get(self, keys: I64Vector) -> I64Vector:
         """Return (n,) the value of each key, -1 where it is absent."""
         values = np.full(len(keys), _ABSENT, np.int64)

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from paradox.core import config
 from paradox.core.errors import InvalidArgument
-from paradox.core.metric import Metric
+from paradox.core.metric import Metric, check_metric
 from paradox.core.types import NO_ID, F32Matrix, F32Vector, I64Vector, Neighbors
-from paradox.core.vectors import check_directions
+from paradox.core.vectors import check_dim, check_directions
 from paradox.index import scan
 from paradox.index.allow import Allow, AllowedRows, allowed_rows
 from paradox.index.approximate import CALL_ROWS, ApproximateIndex
@@ -25,7 +25,14 @@ from paradox.index.ivf_file import dump, restore
 from paradox.index.ivf_rows import IvfRows, refuse_long
 from paradox.index.ivf_source import Source, chosen, open_stream
 from paradox.index.native_search import nearest_rows
-from paradox.index.options import MAX_EFFORT, check_choice, check_effort, check_int, check_threads
+from paradox.index.options import (
+    MAX_EFFORT,
+    check_choice,
+    check_effort,
+    check_int,
+    check_threads,
+    check_tuned,
+)
 from paradox.index.tune import smallest_effort
 from paradox.kernels.ivf import empty_lists
 
@@ -219,8 +226,8 @@ class IvfIndex(ApproximateIndex):
     @classmethod
     def from_contents(cls, fields: dict[str, Any], sections: dict[str, memoryview]) -> Self:
         """Return the index that `contents` came from."""
-        index = cls(fields["dim"], fields["metric"], **fields["options"])
-        index._effort = fields["effort"]
+        index = cls(check_dim(fields["dim"]), check_metric(fields["metric"]), **fields["options"])
+        index._effort = check_tuned(fields["effort"])
         index._rows = IvfRows.from_sections(sections, index._kept_dim, _DTYPES[index._keep])
         if fields["lists"]:
             index._restore(fields["lists"], sections)
@@ -368,7 +375,11 @@ class IvfIndex(ApproximateIndex):
 
     def _restore(self, fields: dict[str, Any], sections: dict[str, memoryview]) -> None:
         restore(self._lists, fields, sections, self._rows.ids)
-        self._n_trained_for = fields["trained_for"]
+        if self._keep == "none" and len(self._lists) != len(self._rows):
+            raise InvalidArgument(
+                f"ivf: expected {len(self._rows)} rows in the lists; got {len(self._lists)}"
+            )
+        self._n_trained_for = check_int("trained_for", fields["trained_for"], 1, 2**40)
         blocks, supplements = sections["blocks"], sections["supplements"]
         if isinstance(blocks.obj, mmap.mmap):
             self._lent_bytes = blocks.nbytes, supplements.nbytes

@@ -14,9 +14,10 @@ from paradox.core.metric import Metric
 from paradox.core.types import NO_ID, F32Matrix, I64Vector
 from paradox.index.approximate import LARGEST_NORM
 from paradox.index.id_map import IdMap
-from paradox.index.rows import Rows
+from paradox.index.rows import Rows, check_saved
 
 _IN_PLACE = 0
+_BLOCK = 1 << 20
 
 
 class IvfRows(Rows):
@@ -55,7 +56,11 @@ class IvfRows(Rows):
     def from_sections(  # type: ignore[override]
         cls, sections: dict[str, memoryview], dim: int, dtype: npt.DTypeLike = np.float32
     ) -> Self:
-        """Return the rows that `sections` came from; what is mapped from a file stays there."""
+        """Return the rows that `sections` came from; what is mapped from a file stays there.
+
+        Raises:
+            InvalidArgument: these are no rows: more ids than vectors, an id twice, not finite.
+        """
         rows = cls(dim, dtype)
         rows._matrix = np.frombuffer(sections["rows"], dtype).reshape(-1, dim)
         rows._ids = np.frombuffer(sections["ids"], np.int64)
@@ -64,11 +69,15 @@ class IvfRows(Rows):
         rows._live = rows._ids != NO_ID
         rows._free = np.flatnonzero(~rows._live).tolist()
         rows._norms = np.frombuffer(sections["norms"], np.float64)
+        check_saved(rows._ids, rows._norms)
+        if len(rows._matrix) != len(rows._ids):
+            raise InvalidArgument(f"rows: expected {len(rows._ids)}; got {len(rows._matrix)}")
         if rows._mapped:
             rows._slot_of = SortedIds(rows._ids, sections)
         else:
             live = rows.live_slots()
             rows._slot_of.set(rows._ids[live], live)
+            rows._check_ids()
         return rows
 
 
@@ -78,6 +87,9 @@ class SortedIds(IdMap):
     Args:
         ids: (n,) as in the file, `NO_ID` where a slot is free.
         sections: with what `in_order` returned.
+
+    Raises:
+        InvalidArgument: the sections are not the order of the ids, or two ids are equal.
     """
 
     def __init__(self, ids: I64Vector, sections: dict[str, memoryview]) -> None:
@@ -85,6 +97,8 @@ class SortedIds(IdMap):
         self._gone = IdMap()
         self._order = np.frombuffer(sections["order"], np.uint32)
         self._sorted = np.frombuffer(sections["sorted_ids"], np.int64) if len(self._order) else ids
+        if not self._is_order_of(ids):
+            raise InvalidArgument("order: expected that of the ids, each once; got another")
 
     @property
     def nbytes(self) -> int:
@@ -104,6 +118,23 @@ class SortedIds(IdMap):
         super().remove(keys[is_set])
         gone = keys[~is_set]
         self._gone.set(gone, np.full(len(gone), _IN_PLACE))
+
+    def _is_order_of(self, ids: I64Vector) -> bool:
+        """Tell whether the file's order is that of its ids, of which those of free slots are equal.
+
+        In blocks: there may be more than memory holds.
+        """
+        if len(self._sorted) != len(ids):
+            return False
+        for begin in range(0, len(ids), _BLOCK):
+            some = self._sorted[begin : begin + _BLOCK + 1]
+            if not ((some[1:] > some[:-1]) | (some[1:] == NO_ID)).all():
+                return False
+            if len(self._order):
+                slots = self._order[begin : begin + _BLOCK]
+                if slots.max() >= len(ids) or (ids[slots] != some[:_BLOCK]).any():
+                    return False
+        return True
 
     def _in_file(self, keys: I64Vector) -> I64Vector:
         if not len(self._sorted):

@@ -153,7 +153,7 @@ class IvfpqIndex(ProposingIndex):
         return fields, {"faiss": faiss.serialize_index(self._index)}
 
     def _restore(self, fields: dict[str, Any], sections: dict[str, memoryview]) -> None:
-        self._n_trained_for = fields["trained_for"]
+        self._n_trained_for = check_int("trained_for", fields["trained_for"], 1, 2**40)
         self._index = faiss.deserialize_index(np.frombuffer(sections["faiss"], np.uint8))
 
     def _untrained(self, n: int) -> Any:

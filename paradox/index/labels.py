@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from paradox.core.errors import InvalidArgument
 from paradox.core.types import BoolMask, I64Matrix, I64Vector
 
 _NONE = -1
@@ -73,15 +74,23 @@ class Labels:
         return self._slot_of[: self._n]
 
     @classmethod
-    def from_section(cls, section: memoryview) -> Labels:
-        """Return the labels that `section` came from."""
+    def from_section(cls, section: memoryview, is_live: BoolMask) -> Labels:
+        """Return the labels that `section` came from, of rows some of whose slots are live.
+
+        Raises:
+            InvalidArgument: they stand for other slots, or two of them for one.
+        """
         labels = cls()
         labels._slot_of = np.frombuffer(section, np.int64).copy()
         labels._n = len(labels._slot_of)
         live = np.flatnonzero(labels._slot_of != _NONE)
         slots = labels._slot_of[live]
+        if not ((slots >= 0) & (slots < len(is_live))).all() or not is_live[slots].all():
+            raise InvalidArgument("labels: expected those of rows there are; got others")
         labels._label_of = np.full(int(slots.max(initial=-1)) + 1, _NONE, np.int64)
         labels._label_of[slots] = live
+        if (labels._label_of[slots] != live).any():
+            raise InvalidArgument("labels: expected one a row; got several")
         labels.n_live = len(live)
         return labels
 

@@ -73,3 +73,12 @@ def check_effort(effort: object) -> int:
         InvalidArgument: it is not.
     """
     return check_int("effort", effort, 1, MAX_EFFORT)
+
+
+def check_tuned(effort: object) -> int | None:
+    """Return an effort that `tune` has set, or None where it has set none.
+
+    Raises:
+        InvalidArgument: it is neither.
+    """
+    return None if effort is None else check_effort(effort)

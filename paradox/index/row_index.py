@@ -12,7 +12,7 @@ import numpy.typing as npt
 from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, F32Vector, I64Vector, Neighbors
 from paradox.index import scan
-from paradox.index.container import read_container, write_container
+from paradox.index.container import made_from, read_container, write_container
 from paradox.index.rows import Rows
 
 
@@ -48,7 +48,11 @@ class RowIndex(ABC):
     @classmethod
     @abstractmethod
     def from_contents(cls, fields: dict[str, Any], sections: dict[str, memoryview]) -> Self:
-        """Return the index that `contents` came from."""
+        """Return the index that `contents` came from.
+
+        Raises:
+            InvalidArgument: they are those of no index; any other error says so too.
+        """
 
     @property
     def dim(self) -> int:
@@ -84,7 +88,9 @@ class RowIndex(ABC):
     @classmethod
     def load(cls, path: Path, *, mmap: bool = False) -> Self:
         """Read what `save` wrote; `mmap` leaves the vectors in the file until the first `add`."""
-        return cls.from_contents(*read_container(path, cls.name, mmap=mmap))
+        fields, sections = read_container(path, cls.name, mmap=mmap)
+        with made_from(path):
+            return cls.from_contents(fields, sections)
 
 
 def _from_bytes(kind: type[RowIndex], fields: dict[str, Any], data: dict[str, bytes]) -> RowIndex:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from paradox import kernels
+from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
 from paradox.core.types import NO_ID, BoolMask, F32Matrix, I64Vector
 from paradox.index.id_map import IdMap
@@ -165,20 +166,32 @@ class Rows:
         *,
         coded_for: Metric | None = None,
     ) -> Rows:
-        """Return the rows that `sections` came from; a matrix mapped from a file stays there."""
+        """Return the rows that `sections` came from; a matrix mapped from a file stays there.
+
+        Raises:
+            InvalidArgument: these are no rows: more ids than vectors, an id twice, not finite.
+        """
         rows = cls(dim, dtype, coded_for=coded_for)
         rows._matrix = np.frombuffer(sections["rows"], dtype).reshape(-1, dim)
         rows._mapped = isinstance(sections["rows"].obj, mmap.mmap)
         rows._ids = np.frombuffer(sections["ids"], np.int64).copy()
         rows.n_slots = len(rows._ids)
         rows._live = rows._ids != NO_ID
-        rows._norms = np.where(rows._live, kernels.row_norms(rows._matrix), 0.0)
+        norms = kernels.row_norms(rows._matrix)
+        check_saved(rows._ids, norms)
+        rows._norms = np.where(rows._live, norms, 0.0)
         if rows._codes is not None:
             rows._codes.fill(rows._matrix)
         rows._free = np.flatnonzero(~rows._live).tolist()
         live = rows.live_slots()
         rows._slot_of.set(rows._ids[live], live)
+        rows._check_ids()
         return rows
+
+    def _check_ids(self) -> None:
+        """Refuse ids of which two are equal."""
+        if len(self._slot_of) != len(self):
+            raise InvalidArgument("rows: expected every id once; got some twice")
 
     def _reserve(self, n_slots: int) -> None:
         """Make room for `n_slots` slots in memory that can be written to."""
@@ -199,6 +212,18 @@ class Rows:
         moved = np.empty((capacity, *array.shape[1:]), array.dtype)
         moved[: self.n_slots] = array[: self.n_slots]
         return moved
+
+
+def check_saved(ids: I64Vector, norms: npt.NDArray[np.float64]) -> None:
+    """Refuse rows that cannot be: norms (n,) tell of each whether it is finite.
+
+    Raises:
+        InvalidArgument: they are not as many as ids, or not finite.
+    """
+    if len(norms) != len(ids):
+        raise InvalidArgument(f"rows: expected {len(ids)}; got {len(norms)}")
+    if not np.isfinite(norms).all():
+        raise InvalidArgument("rows: expected finite ones; got others")
 
 
 def unit(vectors: F32Matrix) -> F32Matrix:

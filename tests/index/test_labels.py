@@ -25,7 +25,9 @@ def test_a_row_has_the_label_it_was_given_last(batches):
         for slot, label in current.items():
             expected[label] = slot
         everything = np.arange(-1, n_given)
-        again = Labels.from_section(memoryview(labels.section().copy()).cast("B"))
+        again = Labels.from_section(
+            memoryview(labels.section().copy()).cast("B"), np.ones(100, np.bool_)
+        )
         for some in (labels, again):
             assert some.slots(everything).tolist() == [-1, *expected.tolist()]
             assert some.stale().tolist() == (expected == -1).tolist()
