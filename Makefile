@@ -9,7 +9,7 @@ PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 PIP := HNSWLIB_NO_NATIVE=1 $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build check format test test-fast test-all bench wheel clean
+.PHONY: help setup demo build check format test test-fast test-all fuzz bench wheel clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ test-fast: setup  ## the tests that need no Ray
 
 test-all: setup  ## the tests with their long forms
 	$(PYTEST)
+
+fuzz: setup  ## damaged index files under the sanitizers, 100,000 of a kind (RUNS=n: as many)
+	PARADOX_FUZZ_RUNS=$(or $(RUNS),100000) $(BIN)/pytest -s tests/fuzz/test_fuzz_native.py
 
 bench: setup  ## every benchmark in its quick form (FULL=1: full runs into docs/results/)
 	@for name in exact index filters updates overhead; do \

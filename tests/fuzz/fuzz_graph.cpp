@@ -1,0 +1,236 @@
+// Damages what a graph is saved as, and uses what `restore` accepts: searches, insertions,
+// removals. Nothing may read what is not its own, and what such a graph is saved as must be
+// accepted again.
+#include <cstdint>
+#include <numeric>
+#include <vector>
+
+#include "answers_of.hpp"
+#include "damage.hpp"
+#include "paradox/graph/graph.hpp"
+#include "runs.hpp"
+
+namespace paradox {
+extern const GraphKernels graph_kernels_scalar;
+#ifdef PARADOX_AVX2
+extern const GraphKernels graph_kernels_avx2;
+#endif
+}  // namespace paradox
+
+namespace {
+
+using fuzz::expect;
+using fuzz::Random;
+using fuzz::Section;
+using paradox::Graph;
+using paradox::GraphRows;
+using paradox::GraphSettings;
+using paradox::GraphState;
+using paradox::Metric;
+
+const paradox::GraphKernels& kernels_of(std::uint64_t seed) {
+#ifdef PARADOX_AVX2
+  if (seed % 4 != 0 && __builtin_cpu_supports("avx2")) return paradox::graph_kernels_avx2;
+#endif
+  (void)seed;
+  return paradox::graph_kernels_scalar;
+}
+
+std::vector<float> vectors(std::int64_t n, int dim, Random& random) {
+  std::vector<float> values(static_cast<std::size_t>(n * dim));
+  for (float& value : values) value = static_cast<float>(random.below(2001)) / 500.0f - 2.0f;
+  return values;
+}
+
+/// What a graph is saved as.
+struct Saved {
+  GraphSettings settings;
+  std::vector<Section> sections;
+};
+
+enum : std::size_t { kNodes, kOrigin, kEntries, kFloats, kCounts };
+
+Saved saved(const GraphSettings& settings, const Graph& graph) {
+  const GraphState& state = graph.state();
+  const auto stride = static_cast<std::size_t>(graph.node_bytes());
+  std::vector<std::uint8_t> nodes(static_cast<std::size_t>(graph.size()) * stride);
+  graph.save_nodes(nodes.data());
+  const float floats[] = {state.longest, state.dimension};
+  const std::int64_t counts[] = {state.n_at_origin, state.n_at_choice, state.n_at_join,
+                                 state.n_bypassed};
+  Saved saved{settings, {}};
+  saved.sections = {
+      fuzz::section_of("nodes", nodes.data(), nodes.size(), stride),
+      fuzz::section_of("origin", state.origin.data(), state.origin.size()),
+      fuzz::section_of("entries", state.entries.data(), state.entries.size()),
+      fuzz::section_of("floats", floats, 2, 2),
+      fuzz::section_of("counts", counts, 4, 4),
+  };
+  saved.sections[kNodes].hot_end = sizeof(paradox::NodeHeader);
+  return saved;
+}
+
+/// As `graph.pyx` does it.
+bool restore(const Saved& saved, Graph& graph) {
+  const std::vector<Section>& sections = saved.sections;
+  const std::int64_t n = sections[kNodes].n_records();
+  if (n == 0 || sections[kFloats].n_records() != 1 || sections[kCounts].n_records() != 1) {
+    return false;
+  }
+  GraphState state;
+  const auto* origin = sections[kOrigin].as<float>();
+  const auto* entries = sections[kEntries].as<std::uint32_t>();
+  state.origin.assign(origin, origin + sections[kOrigin].n_records());
+  state.entries.assign(entries, entries + sections[kEntries].n_records());
+  const auto* floats = sections[kFloats].as<float>();
+  state.longest = floats[0];
+  state.dimension = floats[1];
+  const auto* counts = sections[kCounts].as<std::int64_t>();
+  state.n_at_origin = counts[0];
+  state.n_at_choice = counts[1];
+  state.n_at_join = counts[2];
+  state.n_bypassed = counts[3];
+  return graph.restore(sections[kNodes].bytes.data(), n, state);
+}
+
+std::vector<Saved> made() {
+  std::vector<Saved> all;
+  Random random(1);
+  for (const Metric metric : {Metric::l2, Metric::ip, Metric::cosine}) {
+    for (const int n : {1, 45, 150}) {
+      GraphSettings settings;
+      settings.dim = n == 45 ? 3 : 20;
+      settings.metric = metric;
+      settings.degree = n == 150 ? 64 : 32;
+      settings.build_effort = 20;
+      Graph graph(settings, paradox::graph_kernels_scalar);
+      graph.add(vectors(n, settings.dim, random).data(), n, 1);
+      all.push_back(saved(settings, graph));
+      if (n == 1) continue;
+      std::vector<std::int64_t> gone;
+      for (std::int64_t i = 0; i < n; i += 3) gone.push_back(i);
+      graph.remove(gone.data(), static_cast<std::int64_t>(gone.size()), 1);
+      all.push_back(saved(settings, graph));
+    }
+  }
+  return all;
+}
+
+/// Fills a node's edges with one of its wards, so that it can give up none.
+void fill_with_a_ward(Saved& saved, Random& random) {
+  const paradox::NodeLayout layout(
+      paradox::rotated_dim(paradox::lengthened_dim(saved.settings.dim, saved.settings.metric)),
+      saved.settings.degree);
+  Section& nodes = saved.sections[kNodes];
+  const auto n = static_cast<std::uint32_t>(nodes.n_records());
+  if (n < 2) return;
+  const std::uint32_t node = random.below(n), ward = (node + 1 + random.below(n - 1)) % n;
+  const auto at = [&](std::uint32_t i) {
+    return paradox::Node(layout, nodes.bytes.data() + i * layout.stride);
+  };
+  at(node).header().n_edges = layout.degree;
+  std::fill_n(at(node).neighbours(), layout.degree, ward);
+  at(ward).header().guardian = node;
+}
+
+/// A graph that was accepted, in use beside the rows it is of.
+class Use {
+ public:
+  Use(const GraphSettings& settings, Graph& graph, Random& random)
+      : settings_(settings), graph_(graph), random_(random) {
+    rows_ = vectors(graph.size(), settings.dim, random);
+    slots_.resize(static_cast<std::size_t>(graph.size()));
+    std::iota(slots_.begin(), slots_.end(), 0);
+  }
+
+  void search() {
+    const std::int64_t n = 1 + random_.below(3), k = 1 + random_.below(random_.below(8) ? 12 : 400);
+    const std::int64_t effort = 1 + random_.below(random_.below(8) ? 60 : 2147483647);
+    const std::vector<float> queries = vectors(n, settings_.dim, random_);
+    GraphRows rows;
+    std::vector<double> norms(slots_.size(), 3.0);
+    std::vector<std::int64_t> ids(slots_.size());
+    std::vector<std::uint8_t> allowed(slots_.size(), 1);
+    for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<std::int64_t>(i) + 1'000'000;
+    rows.vectors = rows_.data();
+    rows.norms = norms.data();
+    rows.ids = ids.data();
+    rows.slots = slots_.data();
+    if (random_.below(2) == 0) {
+      const std::uint32_t of_every = 1 + random_.below(20);
+      for (std::uint8_t& may : allowed) may = random_.below(of_every) == 0 ? 1 : 0;
+      rows.allowed = allowed.data();
+    }
+    const auto may_be_found = [&](std::int64_t id) {
+      const auto node = static_cast<std::size_t>(id - 1'000'000);
+      return node < slots_.size() && slots_[node] >= 0 && allowed[node] != 0;
+    };
+    for (const std::int64_t id : ids) rows.n_allowed += may_be_found(id) ? 1 : 0;
+    fuzz::Found found(n, k);
+    graph_.search(queries.data(), n, k, effort, rows, 1, found.ids.data(), found.distances.data());
+    found.check(may_be_found);
+  }
+
+  void add() {
+    const std::int64_t n = random_.below(3000) == 0 ? 2'100 : 1 + random_.below(40);
+    const std::vector<float> more = vectors(n, settings_.dim, random_);
+    graph_.add(more.data(), n, 1);
+    rows_.insert(rows_.end(), more.begin(), more.end());
+    for (std::int64_t i = 0; i < n; ++i) slots_.push_back(static_cast<std::int64_t>(slots_.size()));
+    rows_.shrink_to_fit();
+    slots_.shrink_to_fit();
+    expect(graph_.size() == static_cast<std::int64_t>(slots_.size()), "a node a row");
+  }
+
+  void remove() {
+    const std::uint32_t of_every = 1 + random_.below(8);
+    std::vector<std::int64_t> gone;
+    for (std::size_t node = 0; node < slots_.size(); ++node) {
+      if (slots_[node] < 0 || random_.below(of_every) != 0) continue;
+      slots_[node] = -1;
+      gone.push_back(static_cast<std::int64_t>(node));
+    }
+    graph_.remove(gone.data(), static_cast<std::int64_t>(gone.size()), 1);
+  }
+
+ private:
+  const GraphSettings& settings_;
+  Graph& graph_;
+  Random& random_;
+  std::vector<float> rows_;
+  std::vector<std::int64_t> slots_;
+};
+
+bool run(const std::vector<Saved>& all, std::uint64_t seed) {
+  Random random(seed);
+  Saved some = all[random.below(static_cast<std::uint32_t>(all.size()))];
+  const bool is_damaged = random.below(16) != 0;
+  if (is_damaged && random.below(16) == 0) {
+    fill_with_a_ward(some, random);
+  } else if (is_damaged) {
+    fuzz::Damage(random).of(some.sections);
+  }
+  Graph graph(some.settings, kernels_of(seed));
+  if (!restore(some, graph)) {
+    expect(is_damaged, "what is whole to be accepted");
+    return false;
+  }
+  Use use(some.settings, graph, random);
+  use.search();
+  for (std::uint32_t step = random.below(5); step > 0; --step) {
+    random.below(2) == 0 ? use.add() : use.remove();
+    use.search();
+    (void)graph.is_outgrown();
+  }
+  const Saved again = saved(some.settings, graph);
+  Graph copy(some.settings, kernels_of(seed));
+  expect(restore(again, copy), "what was saved to be accepted");
+  return true;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<Saved> all = made();
+  return fuzz::run_all("graph", argc, argv, [&](std::uint64_t seed) { return run(all, seed); });
+}
