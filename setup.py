@@ -4,6 +4,7 @@ import platform
 import sys
 from pathlib import Path
 
+import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -43,9 +44,10 @@ def extension(name, sources):
     return Extension(
         f"paradox._native.{name}",
         sources=[f"cython_ext/{name}.pyx", *sources],
-        include_dirs=["cython_ext/include"],
+        include_dirs=["cython_ext/include", numpy.get_include()],
         depends=sorted(path.as_posix() for path in Path("cython_ext/include").rglob("*.hpp")),
         language="c++",
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         # Contraction off: a product and a sum are rounded alike on every level unless fma is
         # written.
         extra_compile_args=[

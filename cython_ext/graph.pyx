@@ -6,12 +6,15 @@ Arguments are trusted. Nodes are numbered from 0 in the order in which their vec
 """
 
 from cpython.buffer cimport (
-    PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+    PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.memory cimport unique_ptr
 from libcpp.vector cimport vector
+cimport numpy as cnp
+
+cnp.import_array()
 
 
 cdef extern from "paradox/matrix.hpp" namespace "paradox" nogil:
@@ -68,19 +71,19 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
         cbool restore(const uint8_t* nodes, int64_t n, const GraphState& state) except +
 
 
-cdef void* start_of(object array, int64_t n, bytes types, int flags) except NULL:
-    """Where a contiguous array of n values of one of the types begins.
+cdef const float* start_of(object array, int64_t n) except NULL:
+    """Where a contiguous array of n float32 begins.
 
     It takes a third of the time of a typed memoryview.
     """
     cdef Py_buffer buffer
-    PyObject_GetBuffer(array, &buffer, flags | PyBUF_FORMAT | PyBUF_ND)
-    cdef void* start = buffer.buf
+    PyObject_GetBuffer(array, &buffer, PyBUF_SIMPLE | PyBUF_FORMAT | PyBUF_ND)
+    cdef const float* start = <const float*> buffer.buf
     cdef bytes type = buffer.format
     cdef int64_t n_given = buffer.len // buffer.itemsize
     PyBuffer_Release(&buffer)
-    if type not in types or n_given != n:
-        raise ValueError(f"expected {n} values of type {types!r}; got {n_given} of {type!r}")
+    if type != b"f" or n_given != n:
+        raise ValueError(f"expected {n} values of type b'f'; got {n_given} of {type!r}")
     return start
 
 
@@ -171,29 +174,31 @@ cdef class Graph:
         self.rows.slots = &slots[0]
 
     def search(self, object queries, int64_t k, int64_t effort,
-               const uint8_t[::1] allowed, int64_t n_allowed, int threads,
-               object ids, object distances):
-        """Write ids and distances of the k nearest rows; -1 and +inf padded.
+               const uint8_t[::1] allowed, int64_t n_allowed, int threads):
+        """Return ids and distances (n, k) of the k nearest rows; -1 and +inf padded.
 
-        queries is (n, dim) float32, ids (n, k) int64 and distances (n, k) float32, contiguous.
-        allowed (n_rows,) says of each row whether it may be found, None that all may; n_allowed
-        may. Returns whether fewer were found than could be, for any of the queries.
+        queries is (n, dim) float32, contiguous. allowed (n_rows,) says of each row whether it may
+        be found, None that all may; n_allowed may. The third of what is returned tells whether
+        fewer were found than could be, for any of the queries.
         """
         cdef int64_t n = len(queries)
+        cdef cnp.npy_intp[2] shape = [n, k]
+        cdef cnp.ndarray ids = cnp.PyArray_EMPTY(2, shape, cnp.NPY_INT64, 0)
+        cdef cnp.ndarray distances = cnp.PyArray_EMPTY(2, shape, cnp.NPY_FLOAT32, 0)
         cdef cbool has_gaps
         if not n:
-            return False
+            return ids, distances, False
         cdef GraphRows rows = self.rows
         rows.allowed = NULL
         if allowed is not None:
             rows.allowed = &allowed[0]
         rows.n_allowed = n_allowed
-        cdef const float* data = <const float*> start_of(queries, n * self.dim, b"f", PyBUF_SIMPLE)
-        cdef int64_t* found = <int64_t*> start_of(ids, n * k, b"lq", PyBUF_WRITABLE)
-        cdef float* measured = <float*> start_of(distances, n * k, b"f", PyBUF_WRITABLE)
+        cdef const float* data = start_of(queries, n * self.dim)
+        cdef int64_t* found = <int64_t*> cnp.PyArray_DATA(ids)
+        cdef float* measured = <float*> cnp.PyArray_DATA(distances)
         with nogil:
             has_gaps = self.graph.get().search(data, n, k, effort, rows, threads, found, measured)
-        return has_gaps
+        return ids, distances, has_gaps
 
     def save_nodes(self, uint8_t[:, ::1] out):
         """Write the nodes into out (len(self), node_bytes)."""

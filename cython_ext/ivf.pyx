@@ -9,6 +9,9 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, u
 from libcpp cimport bool as cbool
 from libcpp.memory cimport unique_ptr
 from libcpp.vector cimport vector
+cimport numpy as cnp
+
+cnp.import_array()
 
 
 cdef extern from "paradox/matrix.hpp" namespace "paradox" nogil:
@@ -233,27 +236,32 @@ cdef class Ivf:
                 self.rows.vectors = &vectors[0, 0]
 
     def search(self, const float[:, ::1] queries, int64_t k, int64_t effort,
-               const uint8_t[::1] allowed, int64_t n_allowed, int threads,
-               int64_t[:, ::1] ids, float[:, ::1] distances):
-        """Write ids and distances (n_queries, k) of the k nearest rows; -1 and +inf padded.
+               const uint8_t[::1] allowed, int64_t n_allowed, int threads):
+        """Return ids and distances (n_queries, k) of the k nearest rows; -1 and +inf padded.
 
         allowed (n_rows,) says of each row whether it may be found, None that all may; n_allowed
-        may. Returns whether fewer were found than could be, for any of the queries.
+        may. The third of what is returned tells whether fewer were found than could be, for any of
+        the queries.
         """
         cdef int64_t n = queries.shape[0]
+        cdef cnp.npy_intp[2] shape = [n, k]
+        cdef cnp.ndarray ids = cnp.PyArray_EMPTY(2, shape, cnp.NPY_INT64, 0)
+        cdef cnp.ndarray distances = cnp.PyArray_EMPTY(2, shape, cnp.NPY_FLOAT32, 0)
         cdef cbool has_gaps
         if not n:
-            return False
+            return ids, distances, False
         if queries.shape[1] != self.dim:
             raise ValueError(f"expected {self.dim} dimensions; got {queries.shape[1]}")
         cdef IvfRows rows = self.rows
         if allowed is not None:
             rows.allowed = &allowed[0]
         rows.n_allowed = n_allowed
+        cdef int64_t* found = <int64_t*> cnp.PyArray_DATA(ids)
+        cdef float* measured = <float*> cnp.PyArray_DATA(distances)
         with nogil:
-            has_gaps = self.ivf.get().search(&queries[0, 0], n, k, effort, rows, threads,
-                                             &ids[0, 0], &distances[0, 0])
-        return has_gaps
+            has_gaps = self.ivf.get().search(&queries[0, 0], n, k, effort, rows, threads, found,
+                                             measured)
+        return ids, distances, has_gaps
 
     def save_centres(self, int16_t[:, ::1] centres, float[::1] scales, uint32_t[::1] cells,
                      int16_t[:, ::1] cell_centres, float[::1] cell_scales):

@@ -41,9 +41,7 @@ class Ivf:
         allowed: npt.NDArray[np.uint8] | None,
         n_allowed: int,
         threads: int,
-        ids: npt.NDArray[np.int64],
-        distances: npt.NDArray[np.float32],
-    ) -> bool: ...
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], bool]: ...
     def save_centres(
         self,
         centres: npt.NDArray[np.int16],

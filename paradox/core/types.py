@@ -79,9 +79,12 @@ class AddReport:
         return self.inserted + self.replaced
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Neighbors:
     """The nearest records of each query, nearest first.
+
+    Not to be changed, though not frozen: to make a frozen one takes 1.5 µs longer, of a search that
+    takes 30.
 
     Attributes:
         ids: (n_queries, k) int64, or (k,) for a single vector; -1 pads where fewer were found.
@@ -113,7 +116,7 @@ class Neighbors:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
-            object.__setattr__(self, name, value)
+            setattr(self, name, value)
 
     def first_row(self) -> Neighbors:
         """Return the answer of the only query, with one-dimensional arrays."""

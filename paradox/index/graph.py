@@ -62,6 +62,7 @@ class GraphIndex(ApproximateIndex):
         self._build_effort = check_int("build_effort", build_effort, 1, 10_000)
         self._seed = check_int("seed", seed, 0, 2**31 - 1)
         self._build_threads = check_threads("build_threads", build_threads)
+        self._n_reachable = 0
         self._rebuild()
 
     def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
@@ -105,9 +106,11 @@ class GraphIndex(ApproximateIndex):
 
     def _use_rows(self) -> None:
         """Tell the graph where the rows are now: whatever changes them may move them."""
-        if len(self._rows) and len(self._labels):
-            rows = self._rows
+        rows = self._rows
+        if len(rows) and len(self._labels):
             self._graph.use_rows(rows.matrix, rows.norms, rows.ids, self._labels.section())
+        is_whole = self._ready and self._n_shown == len(rows)
+        self._n_reachable = len(rows) if is_whole else 0
 
     def _threads(self) -> int:
         return self._build_threads or config.threads()
@@ -129,6 +132,15 @@ class GraphIndex(ApproximateIndex):
         self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None, threads: int
     ) -> tuple[Neighbors, bool]:
         return nearest_rows(self._graph, self._rows, queries, k, effort, allowed, threads)
+
+    def _must_scan(
+        self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None = None
+    ) -> bool:
+        # Most searches are decided by one number, which is kept: the whole question takes 1 µs, and
+        # the norms of queries 3. The graph finds nothing for those that are too long.
+        if allowed is None and self._n_reachable > self._rows_worth(k, effort):
+            return False
+        return super()._must_scan(queries, k, effort, allowed)
 
     def _rows_worth(self, k: int, effort: int) -> float:
         return _CALL_ROWS + _ROWS_AN_EXPANSION * max(k, effort)

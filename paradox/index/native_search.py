@@ -10,8 +10,6 @@ from paradox.index.rows import Rows
 from paradox.kernels.graph import Graph
 from paradox.kernels.ivf import Ivf
 
-_ID, _DISTANCE = np.dtype(np.int64), np.dtype(np.float32)
-
 
 def nearest_rows(
     structure: Graph | Ivf,
@@ -23,16 +21,12 @@ def nearest_rows(
     threads: int,
 ) -> tuple[Neighbors, bool]:
     """Return the k nearest rows it leads to, and whether there are fewer than there could be."""
-    ids = np.empty((len(queries), k), _ID)
-    distances = np.empty((len(queries), k), _DISTANCE)
-    has_gaps = structure.search(
+    ids, distances, has_gaps = structure.search(
         np.ascontiguousarray(queries),
         k,
         effort,
         None if allowed is None else allowed.mask.view(np.uint8),
         len(rows) if allowed is None else len(allowed),
         threads,
-        ids,
-        distances,
     )
     return Neighbors(ids, distances, effort=effort), has_gaps

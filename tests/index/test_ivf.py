@@ -70,11 +70,11 @@ def test_every_level_makes_the_same_lists(isa: str, metric: Metric, dim: int) ->
     assert_equal(got, expected)
     rows, queries = np.concatenate([points(n, dim), points(n // 4, dim, 1)]), points(20, dim, 2)
     for matrix in (rows, rows.astype(np.float16), None):
-        found = [np.empty((2, 20, 10), np.int64), np.empty((2, 20, 10), np.float32)]
-        for i, some in enumerate((expected, got)):
+        found = []
+        for some in (expected, got):
             some.use_rows(matrix, np.arange(len(rows)))
-            some.search(queries, 10, 5, None, len(some), 1, found[0][i], found[1][i])
-        for one, other in found:
+            found.append(some.search(queries, 10, 5, None, len(some), 1))
+        for one, other in zip(*found, strict=True):
             np.testing.assert_array_equal(other, one)
 
 

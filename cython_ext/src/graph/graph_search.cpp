@@ -303,9 +303,12 @@ bool Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::in
   ThreadPool::instance().run(n, threads, [&](std::int64_t i) {
     SearchScratch& scratch = SearchScratch::of_this_thread();
     const float* query = queries + i * settings_.dim;
-    prepare(query, scratch);
-    walk(scratch, reach, rows.allowed == nullptr ? nullptr : &rows);
-    measure(query, k, rows, scratch);
+    scratch.answers.clear();
+    if (settings_.metric == Metric::cosine || norm(query, settings_.dim) <= kGreatestLength) {
+      prepare(query, scratch);
+      walk(scratch, reach, rows.allowed == nullptr ? nullptr : &rows);
+      measure(query, k, rows, scratch);
+    }
     const std::int64_t n_found = write_nearest(scratch.answers, k, ids + i * k, distances + i * k);
     if (n_found < n_wanted) has_gaps = true;
   });
