@@ -28,6 +28,7 @@ void BulkBuild::run() {
   graph_.choose_entries(n_);
   for_each(n_, 64, threads_, [&](std::int64_t i) { look_along(static_cast<std::uint32_t>(i)); });
   link();
+  share_edges();
   for (std::uint32_t node = 0; node < n_; ++node) graph_.adopt_if_orphan(node);
   graph_.join_components();
 }
@@ -190,9 +191,7 @@ void BulkBuild::look_around() {
     std::vector<Neighbour> found;
     for (const std::uint32_t other : fresh) found.push_back({graph_.distance(node, other), other});
     add_candidates(node, &found);
-    const std::size_t n = std::min<std::size_t>(found.size(), kCandidates);
-    std::copy_n(found.begin(), n, candidates_.begin() + std::int64_t{node} * kCandidates);
-    n_candidates_[node] = static_cast<std::uint8_t>(n);
+    keep_candidates(node, found);
   });
 }
 
@@ -203,6 +202,49 @@ void BulkBuild::look_along(std::uint32_t node) {
   }
   add_candidates(node, &found);
   choose(node, found);
+  keep_candidates(node, found);
+}
+
+void BulkBuild::keep_candidates(std::uint32_t node, const std::vector<Neighbour>& near) {
+  const std::size_t n = std::min<std::size_t>(near.size(), kCandidates);
+  std::copy_n(near.begin(), n, candidates_.begin() + std::int64_t{node} * kCandidates);
+  n_candidates_[node] = static_cast<std::uint8_t>(n);
+}
+
+void BulkBuild::share_edges() {
+  std::vector<std::uint32_t> n_parents(n_);
+  for (std::uint32_t node = 0; node < n_; ++node) {
+    for (const std::uint32_t other : graph_.neighbours_of(node)) ++n_parents[other];
+  }
+  for (std::uint32_t node = 0; node < n_; ++node) {
+    for (const Neighbour& candidate : nearest(node)) {
+      if (n_parents[node] >= kLeastParents) break;
+      if (take_edge(candidate.node, node, &n_parents)) ++n_parents[node];
+    }
+  }
+}
+
+bool BulkBuild::take_edge(std::uint32_t parent, std::uint32_t child,
+                          std::vector<std::uint32_t>* n_parents) {
+  const Node node = graph_.nodes_[parent];
+  const int n_edges = node.header().n_edges;
+  const std::uint32_t* edges = node.neighbours();
+  if (std::find(edges, edges + n_edges, child) != edges + n_edges) return false;
+  int given_up = n_edges;
+  if (n_edges == graph_.layout_.degree) {
+    auto most = static_cast<std::uint32_t>(kManyParents * graph_.layout_.degree);
+    given_up = -1;
+    for (int edge = 0; edge < n_edges; ++edge) {
+      const bool is_spare = !node.header().is_chosen(edge) && !graph_.is_ward(edges[edge], parent);
+      if (!is_spare || (*n_parents)[edges[edge]] <= most) continue;
+      most = (*n_parents)[edges[edge]];
+      given_up = edge;
+    }
+    if (given_up < 0) return false;
+    --(*n_parents)[edges[given_up]];
+  }
+  graph_.set_edge(parent, given_up, child, false);
+  return true;
 }
 
 void BulkBuild::choose(std::uint32_t node, const std::vector<Neighbour>& near) {

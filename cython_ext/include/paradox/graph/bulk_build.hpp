@@ -43,10 +43,17 @@ class BulkBuild {
   /// Chooses a node's neighbours among the candidates and what a search for the node meets.
   void look_along(std::uint32_t node);
   void add_candidates(std::uint32_t node, std::vector<Neighbour>* more) const;
+  void keep_candidates(std::uint32_t node, const std::vector<Neighbour>& near);
   void choose(std::uint32_t node, const std::vector<Neighbour>& near);
   /// Joins each node to those it has chosen and those that have chosen it.
   void link();
   void link_both_ways(std::uint32_t node, const Nodes& parents);
+  /// Gives nodes that few others have for a neighbour edges that led to nodes of many. Where a few
+  /// are near to all, they draw the edges and cover the rest, which searches then miss.
+  void share_edges();
+  /// Whether a parent had an edge for a child: a free one, or the one to the node of most parents
+  /// that pruning did not choose.
+  bool take_edge(std::uint32_t parent, std::uint32_t child, std::vector<std::uint32_t>* n_parents);
 
   std::vector<Neighbour> nearest(std::uint32_t node) const {
     const Neighbour* begin = candidates_.data() + std::int64_t{node} * kCandidates;
@@ -58,6 +65,8 @@ class BulkBuild {
   static constexpr int kPerPart = 16;
   static constexpr int kCandidates = kParts * kPerPart;
   static constexpr int kAround = 12;
+  static constexpr std::uint32_t kLeastParents = 16;
+  static constexpr int kManyParents = 2;  // times the degree
 
   Graph& graph_;
   int threads_;
