@@ -312,7 +312,7 @@ def topic(n: int, dim: int, distance: float, seed: int) -> F32Matrix:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("batch", [1, 300, 2_000])
+@pytest.mark.parametrize("batch", [300, 2_000])
 def test_a_new_topic_far_from_all_others_is_found(metric: Metric, batch: int) -> None:
     graph = index.create("graph", dim=32, metric=metric)
     for seed in range(5):
@@ -326,6 +326,38 @@ def test_a_new_topic_far_from_all_others_is_found(metric: Metric, batch: int) ->
     old = topic(2_000, 32, 12.0, 0)
     nearest = oracle.distances(old[::50], old, metric).argmin(axis=1)
     assert np.mean(graph.search(old[::50], 1, effort=40).ids[:, 0] == nearest) > 0.9
+
+
+@pytest.mark.parametrize(("metric", "least"), [("l2", 0.9), ("cosine", 0.9), ("ip", 0.5)])
+def test_single_vectors_far_from_all_others_are_mostly_found(metric: Metric, least: float) -> None:
+    graph = index.create("graph", dim=32, metric=metric)
+    for seed in range(5):
+        graph.add(np.arange(2_000) + 10_000 * seed, topic(2_000, 32, 12.0, seed))
+    alone, ids = np.concatenate([topic(1, 32, 12.0, 99 + i) for i in range(40)]), np.arange(40)
+    for i in ids:
+        graph.add(90_000 + ids[i : i + 1], alone[i : i + 1])
+    found = graph.search(alone, 1, effort=100).ids[:, 0]
+    assert np.mean(found == 90_000 + ids) > least
+
+
+def hubs_and_others(n: int, dim: int, seed: int) -> F32Matrix:
+    """Return directions around one common direction, some of them close to it: near to all."""
+    rng = np.random.default_rng(seed)
+    spread = rng.choice([0.3, 1.5], p=[0.02, 0.98], size=(n, 1))
+    rows = rng.standard_normal((n, dim)) * spread
+    rows[:, 0] += 0.5 * np.sqrt(dim)
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_nodes_that_are_near_to_all_leave_others_their_edges() -> None:
+    base = hubs_and_others(6_000, 96, 0)
+    graph = made(available()[0], 96, "l2", base)
+    nodes = np.empty((len(graph), graph.node_bytes), np.uint8)
+    graph.save_nodes(nodes)
+    begin = 48 + 5 * kept_dim(96, "l2") + 128
+    edges = nodes[:, begin : begin + 128].copy().view(np.uint32)
+    n_parents = np.bincount(edges.ravel(), minlength=len(base))
+    assert np.quantile(n_parents, 0.01) >= 12  # 6 where edges are not shared out
 
 
 @pytest.mark.parametrize("metric", METRICS)

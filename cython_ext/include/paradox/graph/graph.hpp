@@ -137,8 +137,8 @@ class Graph {
   void remove(const std::int64_t* nodes, std::int64_t n, int threads);
 
   /// The k nearest rows of each query, as far as `effort` finds them, by true distance, equal ones
-  /// by id: none of a query longer than `kGreatestLength`, but under cosine. Both outputs are
-  /// (n, k); -1 and +inf where there are fewer. Returns whether there are fewer than there could be.
+  /// by id: none of a query longer than `kGreatestLength`, but under cosine. Both outputs are (n,
+  /// k); -1 and +inf where there are fewer. Returns whether there are fewer than there could be.
   bool search(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
               const GraphRows& rows, int threads, std::int64_t* ids, float* distances) const;
 
