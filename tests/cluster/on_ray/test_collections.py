@@ -295,9 +295,9 @@ def test_a_closed_shard_is_one_that_is_gone(client, make, rng):
     for use in (
         lambda: collection.query(vector),
         lambda: collection.query(vector, via_router=True),
-        lambda: collection.add(vector, timeout_s=0.5),
-        lambda: collection.get([3], timeout_s=0.5),
-        lambda: collection.delete([3], timeout_s=0.5),
+        lambda: collection.add(vector, timeout_s=1.5),
+        lambda: collection.get([3], timeout_s=1.5),
+        lambda: collection.delete([3], timeout_s=1.5),
     ):
         with pytest.raises(ShardUnavailable):
             use()
