@@ -18,8 +18,9 @@ import numpy as np
 
 from benchmarks import datasets, peers, tables
 from benchmarks.datasets import N_QUERIES, Dataset
+from benchmarks.in_turn import in_turn
 from benchmarks.ours import Backend
-from benchmarks.own_process import ProcessFailed, in_own_process
+from benchmarks.own_process import in_own_process
 from benchmarks.report import Benchmark, Row, progress, row
 from benchmarks.timing import answers, timed
 from benchmarks.truth import Truth
@@ -115,19 +116,16 @@ def measure(given: argparse.Namespace) -> Iterator[Row]:
             threads=tuple(dict.fromkeys((1, given.threads))),
             budget_s=0.05 if given.quick else 2.0,
         )
-        skipped: dict[str, str] = {}
-        for by in given.by or [*OURS, *peers.SCANS]:
-            progress(f"{dataset.label}, {metric}: {by}")
-            if by not in OURS and (reason := peers.missing(by)):
-                skipped[by] = reason
-                continue
-            try:
-                yield from in_own_process(measure_case, replace(case, by=by), truth)
-            except ProcessFailed as error:
-                if by in OURS:
-                    raise
-                skipped[by] = str(error)
+        measured = partial(_measured, case, truth)
+        names = given.by or (*OURS, *peers.SCANS)
+        found, skipped = in_turn(names, f"{dataset.label}, {metric}", measured, needed=OURS)
+        for rows in found.values():
+            yield from rows
         yield from tables.skipped(f"{dataset.label} {metric}", skipped)
+
+
+def _measured(case: Case, truth: Truth, by: str) -> list[Row]:
+    return in_own_process(measure_case, replace(case, by=by), truth)
 
 
 def _options(parser: argparse.ArgumentParser) -> None:

@@ -23,7 +23,8 @@ from benchmarks import datasets, ours, peers, tables
 from benchmarks.climb import Reached, least_effort
 from benchmarks.curve import QPS, Point, fastest, figures_of
 from benchmarks.datasets import Dataset
-from benchmarks.own_process import ProcessFailed, in_own_process
+from benchmarks.in_turn import in_turn
+from benchmarks.own_process import in_own_process
 from benchmarks.report import Benchmark, Row, progress, row
 from benchmarks.timing import answers, timed
 from benchmarks.truth import Truth, distances
@@ -195,20 +196,11 @@ def measure(given: argparse.Namespace) -> Iterator[Row]:
     title = f"{dataset.label} {dataset.metric} k={K} filtered"
     del dataset
 
-    found: dict[str, dict[Asked, Point]] = {}
-    skipped: dict[str, str] = {}
-    for by in given.by or (*OURS, *peers.FILTERED):
-        progress(f"{title}: {by}")
-        if by not in OURS and (reason := peers.missing(by)):
-            skipped[by] = reason
-            continue
-        try:
-            found[by] = in_own_process(measure_case, replace(case, by=by), filters)
-        except ProcessFailed as error:
-            if by in OURS:
-                raise
-            skipped[by] = str(error)
-            progress(f"{title}: {by} is left out, {error}")
+    def measured(by: str) -> dict[Asked, Point]:
+        return in_own_process(measure_case, replace(case, by=by), filters)
+
+    names = given.by or (*OURS, *peers.FILTERED)
+    found, skipped = in_turn(names, title, measured, needed=OURS)
     yield from rows(title, filters, found)
     yield from tables.skipped(title, skipped)
 

@@ -31,7 +31,8 @@ from benchmarks.curve import (
     spread,
 )
 from benchmarks.datasets import Dataset
-from benchmarks.own_process import ProcessFailed, in_own_process
+from benchmarks.in_turn import in_turn
+from benchmarks.own_process import in_own_process
 from benchmarks.report import RESULTS, Benchmark, Row, progress, row
 from benchmarks.timing import anonymous_bytes, answers, timed
 from benchmarks.truth import Truth
@@ -228,22 +229,18 @@ def _set_rows(
     """Measure contestants on one set, and yield the rows of its tables."""
     runs: dict[str, list[Measured]] = {}
     skipped: dict[str, str] = {}
+
+    def measured(by: str) -> Measured:
+        return in_own_process(measure_case, replace(case, by=by), truth)
+
     for turn in range(repeat):
-        for by in names:
-            progress(f"{title}: {by}" + f", {turn + 1} of {repeat}" * (repeat > 1))
-            if by in peers.APPROXIMATE and (reason := peers.missing(by)):
-                skipped[by] = reason
-            if by in skipped:
-                continue
-            try:
-                measured = in_own_process(measure_case, replace(case, by=by), truth)
-            except ProcessFailed as error:
-                if by not in peers.APPROXIMATE:
-                    raise
-                skipped[by] = str(error)
-                progress(f"{title}: {by} is left out, {error}")
-                continue
-            runs.setdefault(by, []).append(measured)
+        label = title + f", {turn + 1} of {repeat}" * (repeat > 1)
+        going_on = [by for by in names if by not in skipped]
+        needed = set(names) - peers.APPROXIMATE.keys()
+        found_now, failed = in_turn(going_on, label, measured, needed=needed)
+        skipped |= failed
+        for by, of_one in found_now.items():
+            runs.setdefault(by, []).append(of_one)
 
     found = {by: combined(of_one) for by, of_one in runs.items() if by not in skipped}
     yield from tables.rows(title, found, recalls=case.recalls, k=case.k)

@@ -20,10 +20,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TypeVar
 
 from benchmarks import churn, datasets, ours, peers, readers, tables
-from benchmarks.own_process import ProcessFailed, in_own_process
+from benchmarks.in_turn import in_turn
+from benchmarks.own_process import in_own_process
 from benchmarks.peers import Changing
 from benchmarks.report import Benchmark, Row, progress
 from benchmarks.truth import Truth
@@ -33,7 +33,6 @@ PARTS = ("churn", "readers")
 OURS = ("graph", "engine:graph")
 QUICK_N, QUICK_QUERIES = 3_600, 100
 _LIMIT_S, _QUICK_LIMIT_S = 7_200.0, 120.0
-Result = TypeVar("Result")
 
 
 def measure(given: argparse.Namespace) -> Iterator[Row]:
@@ -61,11 +60,11 @@ def _churn(given: argparse.Namespace, data: str, n: int) -> Iterator[Row]:
     truth = Truth.among(case.left(), dataset.queries, dataset.base, churn.K, metric)
     del dataset
 
-    def measured(by: str, limit_s: float) -> churn.Compared:
+    def measured(by: str) -> churn.Compared:
         make = _maker(by, metric, room=0)
-        return in_own_process(churn.measure_case, case, make, truth, limit_s=limit_s)
+        return in_own_process(churn.measure_case, case, make, truth, limit_s=_limit_s(given))
 
-    found, failed = _each(given, title, measured)
+    found, failed = in_turn(_names(given), title, measured)
     yield from churn.rows(title, found)
     yield from tables.skipped(title, failed)
 
@@ -91,35 +90,24 @@ def _readers(given: argparse.Namespace, data: str, n: int) -> Iterator[Row]:
     after = Truth.of(dataset.queries, then, readers.K, metric)
     del dataset, then
 
-    def measured(by: str, limit_s: float) -> readers.Inserted:
+    def measured(by: str) -> readers.Inserted:
         make = _maker(by, metric, room=2 * n_inserted)
-        return in_own_process(readers.measure_case, case, make, before, after, limit_s=limit_s)
+        return in_own_process(
+            readers.measure_case, case, make, before, after, limit_s=_limit_s(given)
+        )
 
-    found, failed = _each(given, title, measured)
+    found, failed = in_turn(_names(given), title, measured)
     yield from readers.rows(title, found)
     yield from tables.skipped(title, failed)
 
 
-def _each(
-    given: argparse.Namespace, title: str, measured: Callable[[str, float], Result]
-) -> tuple[dict[str, Result], dict[str, str]]:
-    """Return what was measured of each contestant, and why others were not.
+def _names(given: argparse.Namespace) -> tuple[str, ...]:
+    """Return who is measured: one of ours that fails misses a goal, and the others go on."""
+    return tuple(given.by or (*OURS, *peers.CHANGING))
 
-    One of ours whose process ends, or is not done in time, is among these too, and misses a goal.
-    """
-    found: dict[str, Result] = {}
-    failed: dict[str, str] = {}
-    for by in given.by or (*OURS, *peers.CHANGING):
-        progress(f"{title}: {by}")
-        if by not in OURS and (reason := peers.missing(by)):
-            failed[by] = reason
-            continue
-        try:
-            found[by] = measured(by, _QUICK_LIMIT_S if given.quick else _LIMIT_S)
-        except ProcessFailed as error:
-            failed[by] = str(error)
-            progress(f"{title}: {by} failed, {error}")
-    return found, failed
+
+def _limit_s(given: argparse.Namespace) -> float:
+    return _QUICK_LIMIT_S if given.quick else _LIMIT_S
 
 
 def _maker(by: str, metric: Metric, *, room: int) -> Callable[[], Changing]:

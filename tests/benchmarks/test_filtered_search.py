@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -16,14 +15,9 @@ from benchmarks.report import Row
 from benchmarks.truth import Truth, distances
 from paradox.core.types import F32Matrix, I64Matrix, I64Vector
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 N = 2_000
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("PARADOX_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")

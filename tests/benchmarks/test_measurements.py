@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -18,14 +17,9 @@ from benchmarks.truth import Truth
 from paradox.core.errors import UnknownEncoder
 from paradox.core.types import F32Matrix, I64Matrix
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 N = 2_000
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("PARADOX_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 def _case(by: str) -> index.Case:
