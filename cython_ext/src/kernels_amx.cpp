@@ -126,40 +126,11 @@ struct TileDots {
 /// Bounds from vector `first` of the panel on; adds to the hits.
 template <int kVectors>
 inline void bound(const CodeTile& job, TileRows& rows, std::int64_t i, int first) {
-  constexpr int kLanes = Amx::kLanes;
   const std::int64_t stride = job.vectors * kTileBytes;
   const TileDots<kVectors> dots(rows, job.width, job.panel + first * kTileBytes, stride);
-  LaneTerms<Amx> terms[kVectors];
-  Amx::Int offsets[kVectors];
-  Amx::Float thresholds[kVectors];
-  for (int v = 0; v < kVectors; ++v) {
-    const std::int64_t at = (first + v) * kLanes;
-    terms[v].slope = Amx::load(job.query_terms.slope + at);
-    terms[v].length = Amx::load(job.query_terms.length + at);
-    terms[v].rest = Amx::load(job.query_terms.rest + at);
-    offsets[v] = Amx::load_i32(job.query_terms.offset + at);
-    thresholds[v] = Amx::load(job.thresholds + at);
-  }
+  const PanelLanes<Amx, kVectors> queries(job, first);
   for (int r = 0; r < Amx::kCodeRows; ++r) {
-    const auto scale = Amx::broadcast(job.row_terms.scale[i + r]);
-    const auto residual = Amx::broadcast(job.row_terms.residual[i + r]);
-    const auto norm = Amx::broadcast(job.row_terms.norm[i + r]);
-    const auto square = Amx::broadcast(job.row_terms.square[i + r]);
-    std::uint64_t hits = 0;
-    Amx::Float lowers[kVectors];
-    for (int v = 0; v < kVectors; ++v) {
-      terms[v].scale = scale;
-      terms[v].residual = residual;
-      terms[v].norm = norm;
-      terms[v].square = square;
-      const auto sums = Amx::load_i32(dots.of_row[r] + v * kLanes);
-      lowers[v] = terms[v].lower_bound(Amx::sub_i32(sums, offsets[v]));
-      hits |= std::uint64_t{Amx::not_greater_equal(lowers[v], thresholds[v])} << v * kLanes;
-    }
-    if (hits == 0) continue;
-    job.hits[i + r] |= hits << first * kLanes;
-    float* out = job.lowers + ((i + r) * job.vectors + first) * kLanes;
-    for (int v = 0; v < kVectors; ++v) Amx::store(out + v * kLanes, lowers[v]);
+    job.hits[i + r] |= bound_row(job, queries, i + r, dots.of_row[r]);
   }
 }
 

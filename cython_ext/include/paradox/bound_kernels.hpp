@@ -119,6 +119,55 @@ inline void bound_rows(const CodeScan& job) {
   }
 }
 
+/// What bounds are made of and compared with, of the queries in some vectors of a panel.
+template <class Simd, int kVectors>
+struct PanelLanes {
+  LaneTerms<Simd> terms[kVectors];  // of the queries; those of a row are not set
+  typename Simd::Int offsets[kVectors];
+  typename Simd::Float thresholds[kVectors];
+  const int first;  // vector of the panel
+
+  PanelLanes(const CodeTile& job, int first_vector) : first(first_vector) {
+    for (int v = 0; v < kVectors; ++v) {
+      const std::int64_t at = (first + v) * Simd::kLanes;
+      terms[v].slope = Simd::load(job.query_terms.slope + at);
+      terms[v].length = Simd::load(job.query_terms.length + at);
+      terms[v].rest = Simd::load(job.query_terms.rest + at);
+      offsets[v] = Simd::load_i32(job.query_terms.offset + at);
+      thresholds[v] = Simd::load(job.thresholds + at);
+    }
+  }
+};
+
+/// Returns which of these queries a row may be near enough to, and writes their bounds if any:
+/// `dots` (kVectors, lanes) are its products with them.
+template <class Simd, int kVectors>
+inline std::uint64_t bound_row(const CodeTile& job, const PanelLanes<Simd, kVectors>& queries,
+                               std::int64_t row, const std::int32_t* dots) {
+  constexpr int kLanes = Simd::kLanes;
+  const auto scale = Simd::broadcast(job.row_terms.scale[row]);
+  const auto residual = Simd::broadcast(job.row_terms.residual[row]);
+  const auto norm = Simd::broadcast(job.row_terms.norm[row]);
+  const auto square = Simd::broadcast(job.row_terms.square[row]);
+  std::uint64_t hits = 0;
+  typename Simd::Float lowers[kVectors];
+  for (int v = 0; v < kVectors; ++v) {
+    LaneTerms<Simd> terms = queries.terms[v];
+    terms.scale = scale;
+    terms.residual = residual;
+    terms.norm = norm;
+    terms.square = square;
+    const auto own = Simd::sub_i32(Simd::load_i32(dots + v * kLanes), queries.offsets[v]);
+    lowers[v] = terms.lower_bound(own);
+    const std::uint64_t mine = Simd::not_greater_equal(lowers[v], queries.thresholds[v]);
+    hits |= mine << (queries.first + v) * kLanes;
+  }
+  if (hits == 0) return 0;
+  float* out = job.lowers + (row * job.vectors + queries.first) * kLanes;
+  for (int v = 0; v < kVectors; ++v) Simd::store(out + v * kLanes, lowers[v]);
+  return hits;
+}
+
 /// The register tile is `kVectors` vectors of queries by `Simd::kCodeRows` rows, over the whole
 /// width at once: integers need no chunks, and are scored before they leave the registers.
 template <class Simd, int kVectors>
@@ -145,11 +194,11 @@ inline void bound_tile_of(const CodeTile& job) {
           codes[c] = Simd::broadcast_cell(rows[r] + j + c * kCodeCell);
         }
         for (int v = 0; v < kVectors; ++v) {
-          typename Simd::Int queries[kCells];
+          typename Simd::Int theirs[kCells];
           for (int c = 0; c < kCells; ++c) {
-            queries[c] = Simd::load_cells(cells + c * kCellBytes + v * kLanes * kCodeCell);
+            theirs[c] = Simd::load_cells(cells + c * kCellBytes + v * kLanes * kCodeCell);
           }
-          sums[r][v] = Simd::dot_bytes(codes, queries, sums[r][v]);
+          sums[r][v] = Simd::dot_bytes(codes, theirs, sums[r][v]);
         }
       }
       cells += kCells * kCellBytes;
@@ -159,29 +208,8 @@ inline void bound_tile_of(const CodeTile& job) {
     for (int r = 0; r < kRows; ++r) {
       for (int v = 0; v < kVectors; ++v) Simd::store(dots[r][v], sums[r][v]);
     }
-    for (int r = 0; r < kRows; ++r) {
-      LaneTerms<Simd> terms;
-      terms.scale = Simd::broadcast(job.row_terms.scale[i + r]);
-      terms.residual = Simd::broadcast(job.row_terms.residual[i + r]);
-      terms.norm = Simd::broadcast(job.row_terms.norm[i + r]);
-      terms.square = Simd::broadcast(job.row_terms.square[i + r]);
-      std::uint64_t hits = 0;
-      typename Simd::Float lowers[kVectors];
-      for (int v = 0; v < kVectors; ++v) {
-        const std::int64_t at = v * kLanes;
-        terms.slope = Simd::load(job.query_terms.slope + at);
-        terms.length = Simd::load(job.query_terms.length + at);
-        terms.rest = Simd::load(job.query_terms.rest + at);
-        const auto offset = Simd::load_i32(job.query_terms.offset + at);
-        lowers[v] = terms.lower_bound(Simd::sub_i32(Simd::load_i32(dots[r][v]), offset));
-        const auto threshold = Simd::load(job.thresholds + at);
-        hits |= static_cast<std::uint64_t>(Simd::not_greater_equal(lowers[v], threshold)) << at;
-      }
-      job.hits[i + r] = hits;
-      if (hits == 0) continue;
-      float* out = job.lowers + (i + r) * kVectors * kLanes;
-      for (int v = 0; v < kVectors; ++v) Simd::store(out + v * kLanes, lowers[v]);
-    }
+    const PanelLanes<Simd, kVectors> queries(job, 0);  // here: the products need all registers
+    for (int r = 0; r < kRows; ++r) job.hits[i + r] = bound_row(job, queries, i + r, dots[r][0]);
   }
 }
 
