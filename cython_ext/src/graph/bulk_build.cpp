@@ -229,7 +229,7 @@ bool BulkBuild::take_edge(std::uint32_t parent, std::uint32_t child,
   const Node node = graph_.nodes_[parent];
   const int n_edges = node.header().n_edges;
   const std::uint32_t* edges = node.neighbours();
-  if (std::find(edges, edges + n_edges, child) != edges + n_edges) return false;
+  if (graph_.has_edge(parent, child)) return false;
   int given_up = n_edges;
   if (n_edges == graph_.layout_.degree) {
     auto most = static_cast<std::uint32_t>(kManyParents * graph_.layout_.degree);

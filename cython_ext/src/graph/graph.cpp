@@ -27,10 +27,6 @@ constexpr std::int64_t kLeastInTheWay = 64, kShareInTheWay = 10;
 /// Of a node's edges this part at most leads to wards.
 constexpr int kWardShare = 4;
 
-/// No vector of a graph, nor its origin, is longer: those that come have norms up to 1e15
-/// (`approximate.py`), and squares of this stay in float32.
-constexpr float kMostLength = 1e16f;
-
 /// So many vectors ahead are asked for when distances to many are computed.
 constexpr int kAhead = 3;
 
@@ -356,13 +352,17 @@ void Graph::forget_guardians(std::uint32_t begin) {
   }
 }
 
+bool Graph::has_edge(std::uint32_t parent, std::uint32_t child) const {
+  const Node node = nodes_[parent];
+  const std::uint32_t* end = node.neighbours() + node.header().n_edges;
+  return std::find<const std::uint32_t*>(node.neighbours(), end, child) != end;
+}
+
 void Graph::adopt_if_orphan(std::uint32_t node) {
   const Node orphan = nodes_[node];
   const int n_edges = orphan.header().n_edges;
   for (int edge = 0; edge < n_edges; ++edge) {
-    const Node parent = nodes_[orphan.neighbours()[edge]];
-    const std::uint32_t* end = parent.neighbours() + parent.header().n_edges;
-    if (std::find<const std::uint32_t*>(parent.neighbours(), end, node) != end) return;
+    if (has_edge(orphan.neighbours()[edge], node)) return;
   }
   if (n_edges > 0) adopt(orphan.neighbours()[0], node);  // the nearest
 }
@@ -371,7 +371,7 @@ void Graph::adopt(std::uint32_t parent, std::uint32_t child) {
   const Node node = nodes_[parent];
   const NodeHeader& header = node.header();
   const std::uint32_t* edges = node.neighbours();
-  if (std::find(edges, edges + header.n_edges, child) != edges + header.n_edges) return;
+  if (has_edge(parent, child)) return;
   if (header.n_edges < layout_.degree) {
     set_edge(parent, header.n_edges, child, true);
     return;
@@ -432,7 +432,7 @@ void Graph::save_nodes(std::uint8_t* out) const {
 
 bool Graph::may_be(const GraphState& state, std::int64_t n) const {
   const auto is_node = [n](std::uint32_t node) { return node < n; };
-  const auto is_length = [](float value) { return std::fabs(value) <= kMostLength; };
+  const auto is_length = [](float value) { return is_kept_length(std::fabs(value)); };
   const auto is_count = [n](std::int64_t value, std::int64_t least) {
     return value >= least && value <= n;
   };
@@ -442,7 +442,7 @@ bool Graph::may_be(const GraphState& state, std::int64_t n) const {
          std::all_of(state.origin.begin(), state.origin.end(), is_length) && !entries.empty() &&
          std::all_of(entries.begin(), entries.end(), is_node) &&
          std::adjacent_find(entries.begin(), entries.end()) == entries.end() &&
-         is_length(state.longest) && state.longest >= 0.0f &&
+         is_kept_length(state.longest) &&
          (state.dimension == 0.0f ||
           (state.dimension >= kLeastDimension && state.dimension <= kMostDimension)) &&
          is_count(state.n_at_origin, 1) && is_count(state.n_at_choice, 1) &&
@@ -459,13 +459,13 @@ bool Graph::may_be(const Node& node, std::int64_t n) const {
     return false;
   }
   constexpr int kNoStep = 0x80;  // -128: products of it would not fit their sums
-  if (!(header.scale >= 0.0f && header.scale <= kMostLength && header.factor_scale >= 0.0f) ||
+  if (!is_kept_length(header.scale) || !(header.factor_scale >= 0.0f) ||
       std::memchr(node.vector(), kNoStep, static_cast<std::size_t>(layout_.dim)) != nullptr) {
     return false;
   }
   const auto sum = static_cast<float>(kernels_.dot_i8i8(node.vector(), node.vector(), layout_.dim));
   const float squares = header.scale * header.scale * sum;  // as `store` has it
-  return squares <= kMostLength * kMostLength && header.squares == squares &&
+  return squares <= kMostKeptLength * kMostKeptLength && header.squares == squares &&
          header.term == (is_product() ? 0.0f : squares);
 }
 

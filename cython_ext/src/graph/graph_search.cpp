@@ -48,21 +48,21 @@ SearchScratch& SearchScratch::of_this_thread() {
   return scratch;
 }
 
-void Graph::prepare(const float* query, SearchScratch& scratch) const {
+void Graph::prepare(const float* query, double norm, SearchScratch& scratch) const {
   const int dim = settings_.dim;
   float* input = at_least(scratch.input, dim + 1);
-  scratch.norm = settings_.metric == Metric::l2 ? 0.0 : norm(query, dim);
+  scratch.norm = norm;
   if (is_product()) {  // lengthened as the nodes are: estimates err by |q - node|
-    const bool is_long = scratch.norm > 0.0 && state_.longest > 0.0f;
-    const double scale = is_long ? state_.longest / scratch.norm : 1.0;
+    const bool is_long = norm > 0.0 && state_.longest > 0.0f;
+    const double scale = is_long ? state_.longest / norm : 1.0;
     for (int j = 0; j < dim; ++j) input[j] = static_cast<float>(query[j] * scale);
     input[dim] = 0.0f;
   } else {
-    const bool is_direction = settings_.metric == Metric::cosine && scratch.norm > 0.0;
-    const auto unit = static_cast<float>(is_direction ? 1.0 / scratch.norm : 1.0);
+    const bool is_direction = settings_.metric == Metric::cosine && norm > 0.0;
+    const auto unit = static_cast<float>(is_direction ? 1.0 / norm : 1.0);
     for (int j = 0; j < dim; ++j) input[j] = query[j] * unit - state_.origin[j];
   }
-  scratch.length = norm(input, dim);
+  scratch.length = this->norm(input, dim);
   rotation_.apply(kernels_, input, at_least(scratch.rotated, layout_.dim));
   prepare_rotated(scratch);
 }
@@ -281,7 +281,6 @@ void Graph::measure(const float* query, std::int64_t k, const GraphRows& rows,
     found.erase(end, found.end());
   }
   auto& answers = scratch.answers;
-  answers.clear();
   for (const std::uint64_t entry : found) {
     const std::int64_t slot = rows.slots[BeamEntry::node(entry)];
     if (slot >= 0) answers.push_back({0.0, rows.ids[slot], slot});
@@ -303,9 +302,10 @@ bool Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::in
   ThreadPool::instance().run(n, threads, [&](std::int64_t i) {
     SearchScratch& scratch = SearchScratch::of_this_thread();
     const float* query = queries + i * settings_.dim;
+    const double length = norm(query, settings_.dim);
     scratch.answers.clear();
-    if (settings_.metric == Metric::cosine || norm(query, settings_.dim) <= kGreatestLength) {
-      prepare(query, scratch);
+    if (settings_.metric == Metric::cosine || length <= kGreatestLength) {
+      prepare(query, length, scratch);
       walk(scratch, reach, rows.allowed == nullptr ? nullptr : &rows);
       measure(query, k, rows, scratch);
     }

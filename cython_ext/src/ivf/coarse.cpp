@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "paradox/ivf/kmeans.hpp"
+#include "paradox/lengths.hpp"
 #include "paradox/thread_pool.hpp"
 
 namespace paradox {
@@ -214,7 +215,7 @@ bool Coarse::restore(const Section<std::int16_t>& centres, const Section<float>&
   const auto is_step = [most](std::int16_t value) { return std::abs(int{value}) <= most; };
   if (scales.n == 0 || centres.n != scales.n * dim_ ||
       !std::all_of(centres.begin(), centres.end(), is_step) ||
-      !std::all_of(scales.begin(), scales.end(), is_list_length)) {
+      !std::all_of(scales.begin(), scales.end(), is_kept_length)) {
     return false;
   }
   points.resize(scales.n);
@@ -222,7 +223,7 @@ bool Coarse::restore(const Section<std::int16_t>& centres, const Section<float>&
   std::copy(scales.begin(), scales.end(), points.scales.data());
   for (std::int64_t i = 0; i < scales.n; ++i) points.measure(level_, i);
   return std::all_of(points.squares.begin(), points.squares.end(),
-                     [](float squares) { return squares <= kMostListLength * kMostListLength; });
+                     [](float squares) { return squares <= kMostKeptLength * kMostKeptLength; });
 }
 
 bool Coarse::restore(const SavedLists& saved) {

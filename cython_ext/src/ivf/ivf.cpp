@@ -6,6 +6,7 @@
 
 #include "paradox/half.hpp"
 #include "paradox/ivf/kmeans.hpp"
+#include "paradox/lengths.hpp"
 #include "paradox/thread_pool.hpp"
 
 namespace paradox {
@@ -348,8 +349,8 @@ bool Ivf::restore(std::uint32_t list, std::int64_t n, const std::int64_t* ids, s
     if (list_of_[number] != kNoRow) return false;  // it is in a list already
     list_of_[number] = list;
     const Supplement kept = its.supplement(layout_, at);
-    if (!is_list_length(kept.scale()) ||
-        !(std::fabs(kept.term()) <= kMostListLength * kMostListLength)) {
+    if (!is_kept_length(kept.scale()) ||
+        !(std::fabs(kept.term()) <= kMostKeptLength * kMostKeptLength)) {
       return false;
     }
   }
@@ -363,11 +364,11 @@ bool Ivf::restore(std::uint32_t list, std::int64_t n, const std::int64_t* ids, s
 }
 
 bool Ivf::restore(const SavedLists& saved, const std::int64_t* ids, std::int64_t n_rows) {
-  const auto is_length = [](float value) { return is_list_length(std::fabs(value)); };
+  const auto is_length = [](float value) { return is_kept_length(std::fabs(value)); };
   if (!coarse_.restore(saved) || saved.sizes.n != coarse_.n_lists() ||
       saved.origin.n != settings_.dim ||
       !std::all_of(saved.origin.begin(), saved.origin.end(), is_length) ||
-      !is_list_length(saved.longest) || !(saved.unit > 0.0f && std::isfinite(saved.unit)) ||
+      !is_kept_length(saved.longest) || !(saved.unit > 0.0f && std::isfinite(saved.unit)) ||
       saved.split_size < kLeastSplit) {
     return false;
   }

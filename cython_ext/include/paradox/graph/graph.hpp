@@ -25,6 +25,7 @@
 #include "paradox/graph/graph_kernels.hpp"
 #include "paradox/graph/node_store.hpp"
 #include "paradox/graph/rotation.hpp"
+#include "paradox/lengths.hpp"
 #include "paradox/thread_pool.hpp"
 
 namespace paradox {
@@ -36,9 +37,6 @@ static_assert(kEntryDim % kDimStep == 0);
 
 /// Between these the intrinsic dimension is measured.
 constexpr float kLeastDimension = 2.0f, kMostDimension = 256.0f;
-
-/// Where squares, and sums of a million of them, are far from overflowing float32.
-constexpr double kGreatestLength = 1e15;
 
 struct GraphSettings {
   int dim = 0;
@@ -104,7 +102,7 @@ struct SearchScratch {
   AlignedVector<float> input, rotated;
   AlignedVector<std::int16_t> values;  // the query in int16 steps
   float step = 0.0f;
-  double norm = 0.0;         // of the query as given; not under l2
+  double norm = 0.0;         // of the query as given
   double length = 0.0;       // of the query as rotated
   float key_of_zero = 0.0f;  // the key of a node at distance 0
   AlignedVector<std::uint8_t> sign_entries, residual_signs;
@@ -199,6 +197,7 @@ class Graph {
   /// are of the first two.
   std::size_t prune(std::uint32_t node, const std::vector<Neighbour>& nearest,
                     std::vector<std::uint32_t>* kept) const;
+  bool has_edge(std::uint32_t parent, std::uint32_t child) const;
   /// Makes a node that none of its neighbours has for a neighbour that of the nearest one.
   void adopt_if_orphan(std::uint32_t node);
   /// Makes a node a child of another, which gives one up where it has too many: no ward, and one
@@ -227,7 +226,7 @@ class Graph {
   bool may_be(const GraphState& state, std::int64_t n) const;
   bool may_be(const Node& node, std::int64_t n) const;
 
-  void prepare(const float* query, SearchScratch& scratch) const;
+  void prepare(const float* query, double norm, SearchScratch& scratch) const;
   void prepare(std::uint32_t node, SearchScratch& scratch) const;
   void prepare_rotated(SearchScratch& scratch) const;
   /// Fills `scratch.found` with the nodes it expands that are not removed, or that a filter allows.

@@ -1,7 +1,6 @@
 // What inverted lists are saved as. None of it is trusted to fit together: `restore` sees to that.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 
 namespace paradox {
@@ -28,11 +27,5 @@ struct SavedLists {
   float longest = 0.0f, unit = 0.0f;
   std::int64_t split_size = 0;
 };
-
-/// No vector of the lists, nor their origin, is longer: those that come have norms up to 1e15
-/// (`approximate.py`), and squares of this stay in float32.
-constexpr float kMostListLength = 1e16f;
-
-inline bool is_list_length(float value) { return value >= 0.0f && value <= kMostListLength; }
 
 }  // namespace paradox
