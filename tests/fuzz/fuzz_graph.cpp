@@ -9,6 +9,7 @@
 #include "damage.hpp"
 #include "paradox/graph/graph.hpp"
 #include "runs.hpp"
+#include "use.hpp"
 
 namespace paradox {
 extern const GraphKernels graph_kernels_scalar;
@@ -22,6 +23,7 @@ namespace {
 using fuzz::expect;
 using fuzz::Random;
 using fuzz::Section;
+using fuzz::vectors;
 using paradox::Graph;
 using paradox::GraphRows;
 using paradox::GraphSettings;
@@ -34,12 +36,6 @@ const paradox::GraphKernels& kernels_of(std::uint64_t seed) {
 #endif
   (void)seed;
   return paradox::graph_kernels_scalar;
-}
-
-std::vector<float> vectors(std::int64_t n, int dim, Random& random) {
-  std::vector<float> values(static_cast<std::size_t>(n * dim));
-  for (float& value : values) value = static_cast<float>(random.below(2001)) / 500.0f - 2.0f;
-  return values;
 }
 
 /// What a graph is saved as.
@@ -150,25 +146,23 @@ class Use {
     GraphRows rows;
     std::vector<double> norms(slots_.size(), 3.0);
     std::vector<std::int64_t> ids(slots_.size());
-    std::vector<std::uint8_t> allowed(slots_.size(), 1);
-    for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<std::int64_t>(i) + 1'000'000;
+    for (std::size_t i = 0; i < ids.size(); ++i)
+      ids[i] = static_cast<std::int64_t>(i) + fuzz::kFirstId;
     rows.vectors = rows_.data();
     rows.norms = norms.data();
     rows.ids = ids.data();
     rows.slots = slots_.data();
-    if (random_.below(2) == 0) {
-      const std::uint32_t of_every = 1 + random_.below(20);
-      for (std::uint8_t& may : allowed) may = random_.below(of_every) == 0 ? 1 : 0;
-      rows.allowed = allowed.data();
-    }
+    const fuzz::Filter filter(slots_.size(), random_);
+    if (filter.is_given) rows.allowed = filter.allowed.data();
     const auto may_be_found = [&](std::int64_t id) {
-      const auto node = static_cast<std::size_t>(id - 1'000'000);
-      return node < slots_.size() && slots_[node] >= 0 && allowed[node] != 0;
+      const auto node = static_cast<std::size_t>(id - fuzz::kFirstId);
+      return node < slots_.size() && slots_[node] >= 0 && filter.allowed[node] != 0;
     };
     for (const std::int64_t id : ids) rows.n_allowed += may_be_found(id) ? 1 : 0;
     fuzz::Found found(n, k);
     graph_.search(queries.data(), n, k, effort, rows, 1, found.ids.data(), found.distances.data());
     found.check(may_be_found);
+    (void)graph_.is_outgrown();
   }
 
   void add() {
@@ -216,12 +210,7 @@ bool run(const std::vector<Saved>& all, std::uint64_t seed) {
     return false;
   }
   Use use(some.settings, graph, random);
-  use.search();
-  for (std::uint32_t step = random.below(5); step > 0; --step) {
-    random.below(2) == 0 ? use.add() : use.remove();
-    use.search();
-    (void)graph.is_outgrown();
-  }
+  fuzz::search_and_change(use, random);
   const Saved again = saved(some.settings, graph);
   Graph copy(some.settings, kernels_of(seed));
   expect(restore(again, copy), "what was saved to be accepted");

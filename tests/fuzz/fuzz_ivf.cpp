@@ -8,6 +8,7 @@
 #include "damage.hpp"
 #include "paradox/ivf/ivf.hpp"
 #include "runs.hpp"
+#include "use.hpp"
 
 namespace paradox {
 extern const GraphKernels graph_kernels_scalar;
@@ -23,6 +24,7 @@ namespace {
 using fuzz::expect;
 using fuzz::Random;
 using fuzz::Section;
+using fuzz::vectors;
 using paradox::DType;
 using paradox::Half;
 using paradox::Ivf;
@@ -42,12 +44,6 @@ IvfLevel level_of(std::uint64_t seed) {
 #endif
   (void)seed;
   return {paradox::graph_kernels_scalar, paradox::ivf_kernels_scalar};
-}
-
-std::vector<float> vectors(std::int64_t n, int dim, Random& random) {
-  std::vector<float> values(static_cast<std::size_t>(n * dim));
-  for (float& value : values) value = static_cast<float>(random.below(2001)) / 500.0f - 2.0f;
-  return values;
 }
 
 /// What lists are saved as, and the ids of their rows.
@@ -135,7 +131,7 @@ bool restore(const Saved& saved, Ivf& ivf) {
 
 std::vector<std::int64_t> ids_of(std::int64_t n) {
   std::vector<std::int64_t> ids;
-  for (std::int64_t i = 0; i < n; ++i) ids.push_back(i + 1'000'000);
+  for (std::int64_t i = 0; i < n; ++i) ids.push_back(i + fuzz::kFirstId);
   return ids;
 }
 
@@ -179,7 +175,6 @@ class Use {
     const std::int64_t effort = 1 + random_.below(random_.below(8) ? 8 : 2147483647);
     const std::vector<float> queries = vectors(n, settings_.dim, random_);
     const std::vector<Half> halves(kept_ == 1 ? rows_.size() : 0, Half{0x3c00});
-    std::vector<std::uint8_t> allowed(ids_.size(), 1);
     IvfRows rows;
     rows.ids = ids_.data();
     if (kept_ == 0) rows.vectors = rows_.data();
@@ -187,14 +182,11 @@ class Use {
       rows.vectors = halves.data();
       rows.dtype = DType::f16;
     }
-    if (random_.below(2) == 0) {
-      const std::uint32_t of_every = 1 + random_.below(20);
-      for (std::uint8_t& may : allowed) may = random_.below(of_every) == 0 ? 1 : 0;
-      rows.allowed = allowed.data();
-    }
+    const fuzz::Filter filter(ids_.size(), random_);
+    if (filter.is_given) rows.allowed = filter.allowed.data();
     const auto may_be_found = [&](std::int64_t id) {
-      const auto number = static_cast<std::size_t>(id - 1'000'000);
-      return number < ids_.size() && ids_[number] == id && allowed[number] != 0;
+      const auto number = static_cast<std::size_t>(id - fuzz::kFirstId);
+      return number < ids_.size() && ids_[number] == id && filter.allowed[number] != 0;
     };
     for (const std::int64_t id : ids_) rows.n_allowed += may_be_found(id) ? 1 : 0;
     fuzz::Found found(n, k);
@@ -218,7 +210,7 @@ class Use {
     }
     rows_.resize(ids_.size() * static_cast<std::size_t>(settings_.dim), 1.0f);
     for (const std::int64_t number : numbers) {
-      ids_[static_cast<std::size_t>(number)] = number + 1'000'000;
+      ids_[static_cast<std::size_t>(number)] = number + fuzz::kFirstId;
     }
     rows_.shrink_to_fit();
     ids_.shrink_to_fit();
@@ -256,11 +248,7 @@ bool run(const std::vector<Saved>& all, std::uint64_t seed) {
     return false;
   }
   Use use(some.settings, some.ids, ivf, random);
-  use.search();
-  for (std::uint32_t step = random.below(5); step > 0; --step) {
-    random.below(2) == 0 ? use.add() : use.remove();
-    use.search();
-  }
+  fuzz::search_and_change(use, random);
   const Saved again = saved(some.settings, use.ids(), ivf);
   Ivf copy(some.settings, level_of(seed));
   expect(restore(again, copy), "what was saved to be accepted");
