@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from paradox import kernels
-from paradox.core.metric import Metric, check_metric
+from paradox.core.metric import Metric
 from paradox.core.types import NO_ID, BoolMask, F32Matrix, I64Vector, Neighbors
-from paradox.core.vectors import check_dim
 from paradox.index import scan
 from paradox.index.allow import Allow, AllowedRows, allowed_rows
 from paradox.index.backend import IndexStats
@@ -212,7 +211,7 @@ class ApproximateIndex(RowIndex):
     @classmethod
     def from_contents(cls, fields: dict[str, Any], sections: dict[str, memoryview]) -> Self:
         """Return the index that `contents` came from."""
-        index = cls(check_dim(fields["dim"]), check_metric(fields["metric"]), **fields["options"])
+        index = cls._empty(fields)
         index._effort = check_tuned(fields["effort"])
         index._rows = Rows.from_sections(sections, index._dim, coded_for=index._coded_for)
         index._labels = Labels.from_section(sections["labels"], index._rows.live)

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from paradox.core.errors import InvalidArgument, ZeroVector
-from paradox.core.metric import Metric, check_metric
+from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, I64Vector, Neighbors
-from paradox.core.vectors import check_dim
 from paradox.index import scan
 from paradox.index.allow import Allow, allowed_rows
 from paradox.index.backend import IndexStats
@@ -123,7 +122,7 @@ class ExactIndex(RowIndex):
     @classmethod
     def from_contents(cls, fields: dict[str, Any], sections: dict[str, memoryview]) -> Self:
         """Return the index that `contents` came from."""
-        index = cls(check_dim(fields["dim"]), check_metric(fields["metric"]), **fields["options"])
+        index = cls._empty(fields)
         index._rows = Rows.from_sections(
             sections, index._dim, _DTYPES[index._dtype], coded_for=index._coded_for
         )

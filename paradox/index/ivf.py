@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from paradox.core import config
 from paradox.core.errors import InvalidArgument
-from paradox.core.metric import Metric, check_metric
+from paradox.core.metric import Metric
 from paradox.core.types import NO_ID, F32Matrix, F32Vector, I64Vector, Neighbors
-from paradox.core.vectors import check_dim, check_directions
+from paradox.core.vectors import check_directions
 from paradox.index import scan
 from paradox.index.allow import Allow, AllowedRows, allowed_rows
 from paradox.index.approximate import CALL_ROWS, ApproximateIndex
@@ -226,7 +226,7 @@ class IvfIndex(ApproximateIndex):
     @classmethod
     def from_contents(cls, fields: dict[str, Any], sections: dict[str, memoryview]) -> Self:
         """Return the index that `contents` came from."""
-        index = cls(check_dim(fields["dim"]), check_metric(fields["metric"]), **fields["options"])
+        index = cls._empty(fields)
         index._effort = check_tuned(fields["effort"])
         index._rows = IvfRows.from_sections(sections, index._kept_dim, _DTYPES[index._keep])
         if fields["lists"]:

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from paradox.core.metric import Metric
+from paradox.core.metric import Metric, check_metric
 from paradox.core.types import F32Matrix, F32Vector, I64Vector, Neighbors
+from paradox.core.vectors import check_dim
 from paradox.index import scan
 from paradox.index.container import made_from, read_container, write_container
 from paradox.index.rows import Rows
@@ -53,6 +54,11 @@ class RowIndex(ABC):
         Raises:
             InvalidArgument: they are those of no index; any other error says so too.
         """
+
+    @classmethod
+    def _empty(cls, fields: dict[str, Any]) -> Self:
+        """Return an index without vectors that has the options of a saved one."""
+        return cls(check_dim(fields["dim"]), check_metric(fields["metric"]), **fields["options"])
 
     @property
     def dim(self) -> int:
