@@ -1,4 +1,4 @@
-"""Contestants measured one after the other; one that cannot be is left out, and the report says so."""
+"""Contestants measured in turn; one that cannot be is left out, and the report says so."""
 
 from __future__ import annotations
 
