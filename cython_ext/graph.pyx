@@ -36,6 +36,7 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
         int degree
         int build_effort
         uint64_t seed
+        cbool sketch
 
     cdef cppclass GraphState:
         vector[float] origin
@@ -95,7 +96,8 @@ cdef class Graph:
     cdef object kept
     cdef int dim
 
-    def __cinit__(self, str isa, int dim, int metric, int degree, int build_effort, uint64_t seed):
+    def __cinit__(self, str isa, int dim, int metric, int degree, int build_effort, uint64_t seed,
+                  cbool sketch):
         cdef GraphSettings settings
         cdef const GraphKernels* kernels = find_graph_kernels(isa.encode())
         if kernels is NULL:
@@ -105,6 +107,7 @@ cdef class Graph:
         settings.degree = degree
         settings.build_effort = build_effort
         settings.seed = seed
+        settings.sketch = sketch
         self.graph.reset(new NativeGraph(settings, kernels[0]))
 
     def __len__(self):
@@ -117,7 +120,7 @@ cdef class Graph:
 
     @property
     def nbytes(self):
-        """Memory of the nodes."""
+        """Memory of the nodes, and of their sketch."""
         return self.graph.get().bytes()
 
     @property

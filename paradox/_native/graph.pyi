@@ -12,6 +12,7 @@ class Graph:
         degree: int,
         build_effort: int,
         seed: int,
+        sketch: bool,
     ) -> None: ...
     def __len__(self) -> int: ...
     @property

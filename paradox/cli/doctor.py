@@ -142,7 +142,7 @@ def levels_in_use() -> Kernels:
     from paradox.kernels.level import available, isa
 
     # Raises where the graph has no kernels for the level of the scans.
-    empty_graph(32, "l2", degree=32, build_effort=1, seed=0)
+    empty_graph(32, "l2", degree=32, build_effort=1, seed=0, sketch=False)
     return Kernels(isa(), isa(), available(), config.isa())
 
 

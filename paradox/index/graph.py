@@ -32,8 +32,9 @@ class GraphIndex(ApproximateIndex):
         degree: edges of a node, a multiple of 32.
         build_effort: width of the searches that look for a node's neighbours.
         seed: of all that is chosen at random; the graph does not depend on the threads.
-        codes: keep 8-bit codes of the rows too, so that scans, of few rows and of those that a
-            filter allows, read a quarter of the bytes.
+        codes: keep codes of the rows too: of 8 bits, so that scans, of few rows and of those that
+            a filter allows, read a quarter of the bytes; and of 1 bit, with which a search of much
+            effort looks at all rows where edges would take longer.
         build_threads: threads of a build; None takes the process's.
 
     Raises:
@@ -126,6 +127,7 @@ class GraphIndex(ApproximateIndex):
             degree=self._degree,
             build_effort=self._build_effort,
             seed=self._seed,
+            sketch=self._codes,
         )
 
     def _lead(

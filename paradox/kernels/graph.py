@@ -12,7 +12,9 @@ BLOCK_EDGES, MOST_EDGES = 32, 128
 """A node's edges are a multiple of the one, and at most the other."""
 
 
-def empty_graph(dim: int, metric: Metric, *, degree: int, build_effort: int, seed: int) -> Graph:
+def empty_graph(
+    dim: int, metric: Metric, *, degree: int, build_effort: int, seed: int, sketch: bool
+) -> Graph:
     """Return a graph without nodes.
 
     Args:
@@ -21,5 +23,7 @@ def empty_graph(dim: int, metric: Metric, *, degree: int, build_effort: int, see
         degree: edges of a node, a multiple of `BLOCK_EDGES`.
         build_effort: width of the searches that look for a node's neighbours.
         seed: of the rotation and of all choices at random.
+        sketch: keep 1-bit codes of all nodes side by side, so that a search of much effort can
+            look at all of them.
     """
-    return Graph(isa(), dim, METRICS.index(metric), degree, build_effort, seed)
+    return Graph(isa(), dim, METRICS.index(metric), degree, build_effort, seed, sketch)

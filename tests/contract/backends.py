@@ -46,6 +46,7 @@ MAKES = {
     "exact-int8": Make("exact", {"dtype": "int8"}, whole=True, certified=True),
     "exact-int8-coded": Make("exact", {"dtype": "int8", "codes": True}, whole=True, certified=True),
     "graph": Make("graph"),
+    "graph-without-codes": Make("graph", {"codes": False}),
     "hnsw": Make("hnsw", {"ef_construction": 60}),
     "ivf": Make("ivf"),
     "ivfpq": Make("ivfpq"),

@@ -99,6 +99,7 @@ std::vector<Saved> made() {
       settings.metric = metric;
       settings.degree = n == 150 ? 64 : 32;
       settings.build_effort = 20;
+      settings.sketch = n != 45;
       Graph graph(settings, paradox::graph_kernels_scalar);
       graph.add(vectors(n, settings.dim, random).data(), n, 1);
       all.push_back(saved(settings, graph));

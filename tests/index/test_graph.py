@@ -27,9 +27,15 @@ def points(n: int, dim: int, seed: int = 0) -> F32Matrix:
 
 
 def made(
-    isa: str, dim: int, metric: Metric, *parts: F32Matrix, threads: int = 1, degree: int = 32
+    isa: str,
+    dim: int,
+    metric: Metric,
+    *parts: F32Matrix,
+    threads: int = 1,
+    degree: int = 32,
+    sketch: bool = False,
 ) -> native.Graph:
-    graph = native.Graph(isa, dim, METRICS.index(metric), degree, 40, 3)
+    graph = native.Graph(isa, dim, METRICS.index(metric), degree, 40, 3, sketch)
     for part in parts:
         graph.add(part, threads)
     return graph
@@ -227,7 +233,7 @@ def test_vectors_that_cannot_be_told_apart_do_no_harm(vector: str) -> None:
 
 def test_half_of_the_records_replaced_leave_the_answers_as_good() -> None:
     base, later, queries = points(4_000, 32), points(2_000, 32, 4), points(100, 32, 9)
-    graph = index.create("graph", dim=32, metric="l2", seed=1)
+    graph = index.create("graph", dim=32, metric="l2", seed=1, codes=False)
     graph.add(np.arange(4_000), base)
     graph.add(np.arange(0, 4_000, 2), later)
     now = base.copy()
@@ -314,7 +320,7 @@ def topic(n: int, dim: int, distance: float, seed: int) -> F32Matrix:
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("batch", [300, 2_000])
 def test_a_new_topic_far_from_all_others_is_found(metric: Metric, batch: int) -> None:
-    graph = index.create("graph", dim=32, metric=metric)
+    graph = index.create("graph", dim=32, metric=metric, codes=False)
     for seed in range(5):
         graph.add(np.arange(2_000) + 10_000 * seed, topic(2_000, 32, 12.0, seed))
     new, ids = topic(batch, 32, 12.0, 99), np.arange(batch) + 90_000
@@ -330,7 +336,7 @@ def test_a_new_topic_far_from_all_others_is_found(metric: Metric, batch: int) ->
 
 @pytest.mark.parametrize(("metric", "least"), [("l2", 0.9), ("cosine", 0.9), ("ip", 0.5)])
 def test_single_vectors_far_from_all_others_are_mostly_found(metric: Metric, least: float) -> None:
-    graph = index.create("graph", dim=32, metric=metric)
+    graph = index.create("graph", dim=32, metric=metric, codes=False)
     for seed in range(5):
         graph.add(np.arange(2_000) + 10_000 * seed, topic(2_000, 32, 12.0, seed))
     alone, ids = np.concatenate([topic(1, 32, 12.0, 99 + i) for i in range(40)]), np.arange(40)
@@ -364,7 +370,7 @@ def test_nodes_that_are_near_to_all_leave_others_their_edges() -> None:
 def test_topics_one_after_the_other_are_found_and_again_after_loading(
     metric: Metric, tmp_path: Path
 ) -> None:
-    graph = index.create("graph", dim=32, metric=metric)
+    graph = index.create("graph", dim=32, metric=metric, codes=False)
     topics = [topic(1_000, 32, 12.0, seed) for seed in range(8)]
     for number, vectors in enumerate(topics):
         graph.add(np.arange(1_000) + 1_000 * number, vectors)
@@ -387,7 +393,7 @@ def test_vectors_longer_than_the_first_are_found_as_if_all_had_come_at_once(
     truth = np.argsort(oracle.distances(queries, base, "ip"), axis=1, kind="stable")[:, :10]
 
     def recall_of(*batches: slice) -> float:
-        graph = index.create("graph", dim=48, metric="ip")
+        graph = index.create("graph", dim=48, metric="ip", codes=False)
         for some in batches:
             graph.add(np.arange(4_200)[some], base[some])
         found = graph.search(queries, 10, effort=60)
@@ -403,7 +409,7 @@ def test_vectors_longer_than_the_first_are_found_as_if_all_had_come_at_once(
 @pytest.mark.parametrize("metric", ["l2", "ip"])
 def test_vectors_too_small_for_float32_squares_are_scanned(metric: Metric, size: float) -> None:
     base = points(5_000, 16) * np.float32(size)
-    graph = index.create("graph", dim=16, metric=metric)
+    graph = index.create("graph", dim=16, metric=metric, codes=False)
     graph.add(np.arange(5_000), base)
     queries = points(20, 16, 9)
     found = graph.search(queries, 10, effort=20)
@@ -415,7 +421,7 @@ def test_vectors_too_small_for_float32_squares_are_scanned(metric: Metric, size:
 
 def test_queries_however_small_are_answered_under_inner_product() -> None:
     base = points(5_000, 16)
-    graph = index.create("graph", dim=16, metric="ip")
+    graph = index.create("graph", dim=16, metric="ip", codes=False)
     graph.add(np.arange(5_000), base)
     queries = points(50, 16, 9)
     expected = graph.search(queries, 10, effort=60).ids
@@ -426,7 +432,7 @@ def test_queries_however_small_are_answered_under_inner_product() -> None:
 
 def test_a_graph_that_ran_out_of_memory_is_scanned_and_then_built_anew() -> None:
     base = points(3_000, 16)
-    made_index: Any = index.create("graph", dim=16, metric="l2")
+    made_index: Any = index.create("graph", dim=16, metric="l2", codes=False)
     made_index.add(np.arange(2_500), base[:2_500])
 
     class Full:

@@ -7,9 +7,9 @@
 
 #include "paradox/graph/bulk_build.hpp"
 #include "paradox/graph/bypass.hpp"
+#include "paradox/graph/edge_codes.hpp"
 #include "paradox/graph/insertion.hpp"
 #include "paradox/graph/random.hpp"
-#include "paradox/half.hpp"
 
 namespace paradox {
 namespace {
@@ -41,31 +41,6 @@ constexpr double kHeadroom = 1.1;
 /// each vector it takes some third of the time of an insertion, but of all of them.
 constexpr std::int64_t kBulkVectors = 2048, kBulkShare = 2;
 
-/// Puts the signs of an edge where a scan wants them.
-void spread(const std::uint8_t* signs, int dim, int edge, std::uint8_t* codes) {
-  const int shift = edge < 16 ? 0 : 4;
-  const int keep = 0xf0 >> shift;
-  std::uint8_t* code = codes + edge % 16;
-  for (int j = 0; j < dim / 8; ++j, code += 32) {
-    code[0] = static_cast<std::uint8_t>((code[0] & keep) | (signs[j] & 15) << shift);
-    code[16] = static_cast<std::uint8_t>((code[16] & keep) | (signs[j] >> 4) << shift);
-  }
-}
-
-/// Offsets and slopes, scaled so that the greatest is 1.
-float scaled(const std::vector<float>& offsets, const std::vector<float>& slopes, Half* offset_out,
-             Half* slope_out) {
-  float greatest = 0.0f;
-  for (const float offset : offsets) greatest = std::max(greatest, std::fabs(offset));
-  for (const float slope : slopes) greatest = std::max(greatest, std::fabs(slope));
-  const float inverse = greatest > 0.0f ? 1.0f / greatest : 0.0f;
-  for (std::size_t i = 0; i < offsets.size(); ++i) {
-    offset_out[i] = to_half(std::clamp(offsets[i] * inverse, -1.0f, 1.0f));
-    slope_out[i] = to_half(std::clamp(slopes[i] * inverse, -1.0f, 1.0f));
-  }
-  return greatest;
-}
-
 }  // namespace
 
 Graph::Graph(const GraphSettings& settings, const GraphKernels& kernels)
@@ -73,7 +48,8 @@ Graph::Graph(const GraphSettings& settings, const GraphKernels& kernels)
       kernels_(kernels),
       layout_(rotated_dim(lengthened_dim(settings.dim, settings.metric)), settings.degree),
       rotation_(lengthened_dim(settings.dim, settings.metric), layout_.dim, settings.seed),
-      nodes_(layout_) {}
+      nodes_(layout_),
+      sketch_(layout_.dim) {}
 
 float Graph::distance(std::uint32_t a, std::uint32_t b) const {
   const Node x = nodes_[a], y = nodes_[b];
@@ -107,6 +83,7 @@ void Graph::add(const float* vectors, std::int64_t n, int threads) {
   } else {
     Insertion(*this, threads).run(static_cast<std::uint32_t>(before));
   }
+  sketch(static_cast<std::uint32_t>(before), threads);
   if (n_connected_ == before) n_connected_ = size();
   if (state_.n_at_choice != chosen_before) measure_dimension(threads);
 }
@@ -228,7 +205,7 @@ void Graph::encode_edges(std::uint32_t node) {
     offsets[edge] = factors.offset;
     slopes[edge] = factors.slope;
   }
-  target.header().factor_scale = scaled(offsets, slopes, target.offsets(), target.slopes());
+  target.header().factor_scale = write_scaled(offsets, slopes, target.offsets(), target.slopes());
 }
 
 void Graph::set_edge(std::uint32_t node, int edge, std::uint32_t neighbour, bool is_chosen) {
@@ -420,7 +397,7 @@ void Graph::encode_entries() {
   }
   entry_offsets_.resize(n_places);
   entry_slopes_.resize(n_places);
-  entry_scale_ = scaled(offsets, slopes, entry_offsets_.data(), entry_slopes_.data());
+  entry_scale_ = write_scaled(offsets, slopes, entry_offsets_.data(), entry_slopes_.data());
 }
 
 void Graph::save_nodes(std::uint8_t* out) const {
@@ -485,6 +462,7 @@ bool Graph::restore(const std::uint8_t* nodes, std::int64_t n, const GraphState&
   n_connected_ = n;
   state_ = state;
   encode_entries();
+  sketch(0, 1);
   return true;
 }
 

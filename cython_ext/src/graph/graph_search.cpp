@@ -29,7 +29,8 @@ constexpr std::size_t kLowestRank = 10, kMeanRank = 40, kHighestRank = 100;
 /// Greatest int16 step of a query: its product with an int8 vector must fit 32 bits.
 float greatest_step(int dim) { return std::min(8191.0f, 2147483000.0f / (127.0f * dim)); }
 
-/// Takes a key into a heap of the k least; whether these are k and have changed.
+}  // namespace
+
 bool keep_least(std::vector<float>& heap, std::size_t k, float key) {
   if (heap.size() == k) {
     if (k == 0 || key >= heap.front()) return false;
@@ -40,8 +41,6 @@ bool keep_least(std::vector<float>& heap, std::size_t k, float key) {
   std::push_heap(heap.begin(), heap.end());
   return heap.size() == k;
 }
-
-}  // namespace
 
 SearchScratch& SearchScratch::of_this_thread() {
   thread_local SearchScratch scratch;
@@ -121,13 +120,23 @@ void Graph::enter(SearchScratch& scratch) const {
   scratch.beam.merge(starts, n_starts);
 }
 
+double Graph::share_allowed(const GraphRows& rows) const {
+  return static_cast<double>(std::max(rows.n_allowed, std::int64_t{1})) /
+         static_cast<double>(size() - n_removed_);
+}
+
+float Graph::node_key(const Node& node, const SearchScratch& scratch) const {
+  const std::int32_t dot = kernels_.dot_i16i8(scratch.values.data(), node.vector(), layout_.dim);
+  const NodeHeader& header = node.header();
+  return header.term - 2.0f * (scratch.step * header.scale) * static_cast<float>(dot);
+}
+
 /// Nodes within a distance are as many as its power of the intrinsic dimension: `effort` is then
 /// the rank of the farthest node that a search looks at.
 /// Of the nodes passed on the way a filter allows but a share.
 Reach Graph::reach_of(std::int64_t k, std::int64_t effort, const GraphRows& rows) const {
   effort = std::max(effort, k);
-  const double n_live = static_cast<double>(size() - n_removed_);
-  const double share = static_cast<double>(std::max(rows.n_allowed, std::int64_t{1})) / n_live;
+  const double share = share_allowed(rows);
   const auto width = [&](std::int64_t wanted) {
     return static_cast<int>(
         std::min(static_cast<double>(wanted) / share, static_cast<double>(size())));
@@ -164,9 +173,8 @@ void Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphRows* fi
     const std::uint32_t upcoming = is_settled ? beam.pop(farthest) : beam.peek();
     const Node node = nodes_[at];
     const NodeHeader& header = node.header();
-    const std::int32_t dot = kernels_.dot_i16i8(scratch.values.data(), node.vector(), layout_.dim);
     EdgeScan scan{};
-    scan.node_key = header.term - 2.0f * (scratch.step * header.scale) * static_cast<float>(dot);
+    scan.node_key = node_key(node, scratch);
     if (filter == nullptr ? header.is_removed == 0 : filter->allow(at)) {
       scratch.found.push_back(BeamEntry::of(scan.node_key, at));
       if (keep_least(scratch.nearest, reach.k, scan.node_key)) {
@@ -297,6 +305,8 @@ void Graph::measure(const float* query, std::int64_t k, const GraphRows& rows,
 bool Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
                    const GraphRows& rows, int threads, std::int64_t* ids, float* distances) const {
   const Reach reach = reach_of(k, effort, rows);
+  const Sweep sweep = sweep_of(k, effort, rows);
+  const GraphRows* filter = rows.allowed == nullptr ? nullptr : &rows;
   const std::int64_t n_wanted = std::min(k, rows.n_allowed);
   std::atomic<bool> has_gaps{false};
   ThreadPool::instance().run(n, threads, [&](std::int64_t i) {
@@ -306,7 +316,11 @@ bool Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::in
     scratch.answers.clear();
     if (settings_.metric == Metric::cosine || length <= kGreatestLength) {
       prepare(query, length, scratch);
-      walk(scratch, reach, rows.allowed == nullptr ? nullptr : &rows);
+      if (sweep.n_kept > 0) {
+        this->sweep(scratch, sweep, filter);
+      } else {
+        walk(scratch, reach, filter);
+      }
       measure(query, k, rows, scratch);
     }
     const std::int64_t n_found = write_nearest(scratch.answers, k, ids + i * k, distances + i * k);

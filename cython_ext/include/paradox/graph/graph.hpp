@@ -25,6 +25,7 @@
 #include "paradox/graph/graph_kernels.hpp"
 #include "paradox/graph/node_store.hpp"
 #include "paradox/graph/rotation.hpp"
+#include "paradox/graph/sketch.hpp"
 #include "paradox/lengths.hpp"
 #include "paradox/thread_pool.hpp"
 
@@ -44,6 +45,7 @@ struct GraphSettings {
   int degree = kEdgeBlock;     // a multiple of kEdgeBlock
   int build_effort = 100;      // beam width of the searches for a node's neighbours
   std::uint64_t seed = 0;
+  bool sketch = false;  // keep the sketch that sweeps read
 };
 
 /// A node at a squared distance, as the nodes are kept.
@@ -97,6 +99,12 @@ struct Reach {
   float factor = 0;  // of squared distances
 };
 
+/// How a search sweeps. None does while `n_kept` is 0.
+struct Sweep {
+  std::size_t n_kept = 0;  // nodes it ends with: the nearest by their own vectors
+  float certainty = 0.0f;  // standard errors that an estimate is allowed
+};
+
 /// What a search needs, and keeps, of a query.
 struct SearchScratch {
   AlignedVector<float> input, rotated;
@@ -109,12 +117,16 @@ struct SearchScratch {
   SignTable signs{};
   Beam beam;
   NodeSet met;
-  std::vector<std::uint64_t> found;  // expanded nodes that may be answers, by BeamEntry
-  std::vector<float> nearest;        // the k least keys among them, as a heap
+  std::vector<std::uint64_t> found;    // measured nodes that may be answers, by BeamEntry
+  std::vector<float> nearest;          // the k least keys among them, as a heap
+  std::vector<std::uint32_t> waiting;  // nodes that a sweep has still to measure
   std::vector<Answer> answers;
 
   static SearchScratch& of_this_thread();
 };
+
+/// Takes a key into a heap of the k least; whether these are k and have changed.
+bool keep_least(std::vector<float>& heap, std::size_t k, float key);
 
 class Graph {
  public:
@@ -125,7 +137,7 @@ class Graph {
   std::int64_t size() const { return nodes_.size(); }
   /// Those that have their edges: all, unless an `add` has thrown.
   std::int64_t n_connected() const { return n_connected_; }
-  std::int64_t bytes() const { return nodes_.bytes(); }
+  std::int64_t bytes() const { return nodes_.bytes() + sketch_.bytes(); }
 
   /// Appends n vectors (n, dim). Many at once, beside those there are, are built in bulk.
   void add(const float* vectors, std::int64_t n, int threads);
@@ -221,6 +233,8 @@ class Graph {
   /// Chooses among the first n nodes, which must have their edges, those that are not removed.
   void choose_entries(std::uint32_t n);
   void encode_entries();
+  /// Sketches the nodes from one on.
+  void sketch(std::uint32_t begin, int threads);
 
   /// Whether a state could be that of n nodes, and a node one of them.
   bool may_be(const GraphState& state, std::int64_t n) const;
@@ -231,8 +245,18 @@ class Graph {
   void prepare_rotated(SearchScratch& scratch) const;
   /// Fills `scratch.found` with the nodes it expands that are not removed, or that a filter allows.
   void walk(SearchScratch& scratch, const Reach& reach, const GraphRows* filter = nullptr) const;
+  /// Fills `scratch.found` from estimates of all nodes: where a walk would expand so many that
+  /// reading them costs more, and what it missed would still be missed.
+  void sweep(SearchScratch& scratch, const Sweep& sweep, const GraphRows* filter) const;
+  /// Measures the nodes that wait, and takes in those near enough.
+  void measure_waiting(SearchScratch& scratch, std::size_t n_kept, const GraphRows* filter) const;
+  Sweep sweep_of(std::int64_t k, std::int64_t effort, const GraphRows& rows) const;
   /// Keys above this are of no use to a search that has found what it has.
   float farthest(const SearchScratch& scratch, const Reach& reach) const;
+  /// Of the nodes that are not removed.
+  double share_allowed(const GraphRows& rows) const;
+  /// Of the query that `scratch` is prepared for.
+  float node_key(const Node& node, const SearchScratch& scratch) const;
   Reach reach_of(std::int64_t k, std::int64_t effort, const GraphRows& rows) const;
   /// Measures the nodes that were found and may be among the k nearest.
   void measure(const float* query, std::int64_t k, const GraphRows& rows,
@@ -250,6 +274,7 @@ class Graph {
   NodeLayout layout_;
   Rotation rotation_;
   NodeStore nodes_;
+  Sketch sketch_;
   GraphState state_;
   std::int64_t n_connected_ = 0, n_removed_ = 0;
   float longest_seen_ = 0.0f;  // inner product: the greatest norm of a node

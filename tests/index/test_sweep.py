@@ -1,0 +1,103 @@
+"""Sweeps: searches of a graph that estimate every node from the sketch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from paradox import index
+from paradox.core.metric import METRICS, Metric
+from paradox.core.types import F32Matrix, I64Matrix
+from paradox.index import IndexBackend
+from paradox.kernels import available, oracle
+from tests.index.test_graph import found_in, made
+
+N, DIM = 6_000, 48
+K = 10
+LEAST, SWEEPING, SCANNING = 20, 300, 2_000
+"""Efforts at which a graph of `N` sweeps, the first of them hardly, and at which it scans."""
+
+
+def hard(n: int, seed: int = 0) -> F32Matrix:
+    """Return points without structure, where edges lead to few of the nearest."""
+    return np.random.default_rng(seed).normal(size=(n, DIM)).astype(np.float32)
+
+
+def graph_of(base: F32Matrix, metric: Metric, *, codes: bool = True) -> IndexBackend:
+    made = index.create("graph", dim=base.shape[1], metric=metric, codes=codes)
+    made.add(np.arange(len(base)), base)
+    return made
+
+
+def recall(found: I64Matrix, base: F32Matrix, queries: F32Matrix, metric: Metric) -> float:
+    near = oracle.top_k(queries, base, K, metric)[0]
+    return float(np.mean([np.isin(a, b).mean() for a, b in zip(found, near, strict=True)]))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_sweep_finds_what_edges_do_not_lead_to(metric: Metric) -> None:
+    base, queries = hard(N), hard(200, 1)
+    by_sweep = graph_of(base, metric).search(queries, K, effort=LEAST)
+    by_edges = graph_of(base, metric, codes=False).search(queries, K, effort=LEAST)
+    assert not by_sweep.certified
+    assert recall(by_sweep.ids, base, queries, metric) > 0.97
+    assert recall(by_edges.ids, base, queries, metric) < 0.92
+
+
+@pytest.mark.parametrize("isa", [name for name in available() if name != "scalar"])
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_level_sweeps_alike(isa: str, metric: Metric) -> None:
+    base, queries = hard(700), hard(20, 1)
+    expected = found_in(made("scalar", DIM, metric, base, sketch=True), base, queries, K, 90)
+    got = found_in(made(isa, DIM, metric, base, sketch=True), base, queries, K, 90)
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_more_effort_finds_no_less() -> None:
+    base, queries = hard(N), hard(200, 1)
+    graph = graph_of(base, "l2")
+    found = [graph.search(queries, K, effort=effort) for effort in (16, 30, 60, 300, 1_000)]
+    recalls = [recall(some.ids, base, queries, "l2") for some in found]
+    assert recalls == sorted(recalls)
+    assert graph.search(queries, K, effort=SCANNING).certified
+
+
+def test_a_sweep_sees_what_changed(tmp_path: Path) -> None:
+    base, more = hard(N), hard(1_000, 2)
+    graph = graph_of(base, "cosine")
+    gone = np.arange(0, N, 3)
+    graph.remove(gone)
+    for begin in range(0, len(more), 37):  # blocks of a sketch are 32 nodes
+        some = more[begin : begin + 37]
+        graph.add(np.arange(N + begin, N + begin + len(some)), some)
+    graph.add(np.array([1]), more[:1] * -1)
+    graph.save(tmp_path / "graph")
+    for made_so in (graph, index.load(tmp_path / "graph")):
+        found = made_so.search(more, 1, effort=SWEEPING)
+        assert not found.certified
+        assert (found.ids[:, 0] == np.arange(N, N + len(more))).mean() > 0.999
+        assert made_so.search(more[:1] * -1, 1, effort=SWEEPING).ids[0, 0] == 1
+        assert not np.isin(made_so.search(base[gone], 3, effort=SWEEPING).ids, gone).any()
+
+
+def test_a_sweep_keeps_to_a_filter() -> None:
+    base, queries = hard(N), hard(100, 1)
+    allowed = np.random.default_rng(3).permutation(N)[: N // 2]
+    graph = graph_of(base, "l2")
+    found = graph.search(queries, K, effort=SWEEPING, allow=allowed)
+    assert np.isin(found.ids, allowed).all()
+    near = allowed[oracle.top_k(queries, base[allowed], K, "l2")[0]]
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(found.ids, near, strict=True)]) > 0.99
+
+
+def test_tuning_settles_on_a_sweep_where_edges_do_not_lead_far_enough() -> None:
+    base, queries = hard(N), hard(400, 1)
+    graph = graph_of(base, "l2")
+    effort = graph.tune(queries[:200], K, 0.97)
+    assert effort is not None
+    assert effort < SWEEPING
+    found = graph.search(queries[200:], K)
+    assert not found.certified
+    assert recall(found.ids, base, queries[200:], "l2") > 0.97
