@@ -1,4 +1,4 @@
-"""The index that chooses: exact while it is small, a graph once a scan would be slow."""
+"""The index that chooses by size: a scan, a graph, then inverted lists."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from paradox.index.backend import IndexBackend, IndexStats
 from paradox.index.container import made_from, read_container, write_container
 from paradox.index.exact import ExactIndex
 from paradox.index.graph import GraphIndex
+from paradox.index.ivf import IvfIndex
 from paradox.index.options import check_int
 
 _DEFAULT_EXACT_BELOW = 20_000
 """Rows of 384 float32 that one core scans in about 3 ms, ten times what a graph takes then."""
+_DEFAULT_LISTS_FROM = 2_000_000
+"""Rows of 384 dimensions that a graph takes 9 GB for, and six minutes on two cores to build; lists
+take 4 GB, and half a minute."""
 
 
 class _Inner(IndexBackend, Protocol):
@@ -34,29 +38,42 @@ class _Inner(IndexBackend, Protocol):
     def from_contents(cls, fields: dict[str, Any], sections: dict[str, memoryview]) -> Self: ...
 
 
-_IN_USE: dict[str, Any] = {"exact": ExactIndex, "graph": GraphIndex}
+_BY_SIZE: tuple[Any, ...] = (ExactIndex, GraphIndex, IvfIndex)
+_IN_USE: dict[str, Any] = {index.name: index for index in _BY_SIZE}
 
 
 class AutoIndex:
-    """`exact` below a number of vectors, `graph` from there on; back again below half of it.
+    """`exact` below a number of vectors, `graph` from there on, `ivf` from a greater one on.
 
-    Its figures name the index in use.
+    It goes back below half of a number. What a recall takes is for the index in use to find: where
+    edges would take longer than estimates of all rows, or these than a scan, `graph` changes to
+    them, by the dimension of the vectors. Figures name the index in use.
 
     Args:
         dim: dimension of the vectors.
         metric: metric of the distances.
         exact_below: vectors below which every search is a scan.
+        lists_from: vectors from which they are kept in inverted lists; None takes 2,000,000, or
+            `exact_below` where that is more.
 
     Raises:
-        InvalidArgument: `exact_below` out of its range.
+        InvalidArgument: one of the numbers out of its range, or the second below the first.
     """
 
     name = "auto"
 
     def __init__(
-        self, dim: int, metric: Metric, *, exact_below: int = _DEFAULT_EXACT_BELOW
+        self,
+        dim: int,
+        metric: Metric,
+        *,
+        exact_below: int = _DEFAULT_EXACT_BELOW,
+        lists_from: int | None = None,
     ) -> None:
         self._exact_below = check_int("exact_below", exact_below, 1, 2**31 - 1)
+        if lists_from is None:
+            lists_from = max(_DEFAULT_LISTS_FROM, self._exact_below)
+        self._lists_from = check_int("lists_from", lists_from, self._exact_below, 2**31 - 1)
         self._inner: _Inner = ExactIndex(dim, metric)
 
     @property
@@ -79,14 +96,12 @@ class AutoIndex:
     def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
         """Insert vectors, replacing those whose id is known; may change the index."""
         self._inner.add(ids, vectors)
-        if len(self) >= self._exact_below and isinstance(self._inner, ExactIndex):
-            self._change_to(GraphIndex(self.dim, self.metric))
+        self._fit()
 
     def remove(self, ids: I64Vector) -> int:
         """Remove vectors by id; return how many there were; may change the index."""
         n_removed = self._inner.remove(ids)
-        if len(self) < self._exact_below // 2 and not isinstance(self._inner, ExactIndex):
-            self._change_to(ExactIndex(self.dim, self.metric))
+        self._fit()
         return n_removed
 
     def search(
@@ -123,6 +138,7 @@ class AutoIndex:
         fields, sections = self._inner.contents()
         own = {
             "exact_below": self._exact_below,
+            "lists_from": self._lists_from,
             "in_use": self._inner.stats().backend,
             "inner": fields,
         }
@@ -141,7 +157,12 @@ class AutoIndex:
         with made_from(path):
             inner = fields["inner"]
             dim, metric = check_dim(inner["dim"]), check_metric(inner["metric"])
-            index = cls(dim, metric, exact_below=fields["exact_below"])
+            index = cls(
+                dim,
+                metric,
+                exact_below=fields["exact_below"],
+                lists_from=fields.get("lists_from"),
+            )
             index._inner = _IN_USE[fields["in_use"]].from_contents(inner, sections)
         return index
 
@@ -149,7 +170,16 @@ class AutoIndex:
         """Return the figures of the index in use, under its own name."""
         return self._inner.stats()
 
-    def _change_to(self, index: _Inner) -> None:
-        if len(self):
+    def _fit(self) -> None:
+        """Change the index where there are enough vectors for another, or too few for this one."""
+        n, limits = len(self), (self._exact_below, self._lists_from)
+        at = _BY_SIZE.index(type(self._inner))
+        enough = sum(n >= limit for limit in limits)
+        few = sum(n >= limit // 2 for limit in limits)
+        wanted = enough if enough > at else min(at, few)
+        if wanted == at:
+            return
+        index: _Inner = _BY_SIZE[wanted](self.dim, self.metric)
+        if n:
             index.add(*self._inner.get(self._inner.ids()))
         self._inner = index

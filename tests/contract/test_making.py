@@ -57,6 +57,7 @@ def test_an_unknown_option_names_the_known(make):
         ("ivfpq", {"factory": 7}, "factory"),
         ("ivfpq", {"train_rows": 0}, "train_rows"),
         ("auto", {"exact_below": 0}, "exact_below"),
+        ("auto", {"exact_below": 50, "lists_from": 49}, "lists_from: expected 50 to"),
     ],
 )
 def test_options_that_cannot_be(backend, options, message):
@@ -116,6 +117,25 @@ def test_rows_that_faiss_cannot_train_on_are_scanned(caplog):
     hits = made.search(vectors()[-2:], 3)
     assert hits.certified
     np.testing.assert_array_equal(hits.ids, truth(vectors()[-2:], ids_of(), vectors(), 3, "l2")[0])
+
+
+def test_auto_goes_to_lists_and_back(tmp_path):
+    made = index.create("auto", dim=16, metric="l2", exact_below=1_000, lists_from=5_000)
+    made.add(ids_of()[:3_000], vectors()[:3_000])
+    assert made.stats().backend == "graph"
+    made.add(ids_of()[3_000:], vectors()[3_000:])
+    assert made.stats().backend == "ivf"
+    made.save(tmp_path / "auto")
+    made = index.load(tmp_path / "auto")
+    made.remove(ids_of()[2_500:])
+    assert made.stats().backend == "ivf"
+    made.remove(ids_of()[2_000:])
+    assert made.stats().backend == "graph"
+    made.remove(ids_of()[100:])
+    assert made.stats().backend == "exact"
+    made.add(ids_of(), vectors())
+    assert made.stats().backend == "ivf"
+    assert made.search(vectors()[4_000:4_001], 1, effort=200).ids[0, 0] == ids_of()[4_000]
 
 
 def test_auto_goes_to_a_graph_and_back():
