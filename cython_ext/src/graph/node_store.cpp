@@ -1,11 +1,10 @@
 #include "paradox/graph/node_store.hpp"
 
+#include <cstring>
 #include <new>
 
 #if defined(__linux__) || defined(__APPLE__)
 #include <sys/mman.h>
-#else
-#include <cstring>
 #endif
 
 namespace paradox {
@@ -44,20 +43,24 @@ NodeStore::NodeStore(const NodeLayout& layout) : layout_(layout), shift_(0) {
   mask_ = (std::uint32_t{1} << shift_) - 1;
 }
 
+NodeStore::NodeStore(const NodeStore& other)
+    : layout_(other.layout_), shift_(other.shift_), mask_(other.mask_) {
+  grow(other.size());
+  const auto bytes = static_cast<std::size_t>(layout_.stride << shift_);
+  for (std::size_t i = 0; i < chunks_.size(); ++i) {
+    std::memcpy(chunks_[i].get(), other.chunks_[i].get(), bytes);
+  }
+}
+
+/// A chunk too many is left for the next time.
 void NodeStore::grow(std::int64_t n) {
   const std::int64_t chunk_nodes = std::int64_t{1} << shift_;
   const std::int64_t n_chunks = (size_ + n + chunk_nodes - 1) >> shift_;
   const auto bytes = static_cast<std::size_t>(layout_.stride << shift_);
-  const std::size_t before = chunks_.size();
-  try {
-    while (static_cast<std::int64_t>(chunks_.size()) < n_chunks) {
-      chunks_.emplace_back(map_chunk(bytes), Unmap{bytes});
-    }
-  } catch (...) {
-    chunks_.erase(chunks_.begin() + static_cast<std::ptrdiff_t>(before), chunks_.end());
-    throw;
+  while (static_cast<std::int64_t>(chunks_.size()) < n_chunks) {
+    append(Chunk(map_chunk(bytes), Unmap{bytes}));
   }
-  size_ += n;
+  poke_word(size_, size_ + n);
 }
 
 }  // namespace paradox
