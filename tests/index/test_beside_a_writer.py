@@ -198,6 +198,18 @@ def test_a_view_goes_on_showing_what_there_was() -> None:
     assert (scanned.ids[:, 0] == np.arange(50)).all()
 
 
+def test_a_bulk_build_leaves_the_graph_that_is_searched_as_it_is() -> None:
+    base = np.random.default_rng(3).normal(size=(6_000, DIM)).astype(np.float32)
+    graph: Any = index.create("graph", dim=DIM, metric="l2")
+    graph.add(np.arange(2_500), base[:2_500])
+    view = graph._view
+    before = view.nearest(base[::30], 10, 30, None, 1)
+    graph.add(np.arange(2_500, 6_000), base[2_500:])
+    after = view.nearest(base[::30], 10, 30, None, 1)
+    np.testing.assert_array_equal(after.ids, before.ids)
+    assert (graph.search(base[2_500::30], 1, effort=60).ids[:, 0] >= 2_500).mean() > 0.9
+
+
 def test_nodes_are_bypassed_once_nobody_sees_them() -> None:
     base = np.random.default_rng(4).normal(size=(3_000, DIM)).astype(np.float32)
     graph: Any = index.create("graph", dim=DIM, metric="l2")

@@ -1,4 +1,4 @@
-"""Rows that are written while views of them are read: no slot is used again while somebody looks."""
+"""Rows are written while views of them are read: no slot is used again while somebody looks."""
 
 from __future__ import annotations
 
