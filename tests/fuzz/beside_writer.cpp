@@ -1,5 +1,6 @@
 // Searches of a graph beside one that changes it, under the thread sanitizer. What may be torn are
-// the codes and factors of edges, which two functions alone write: see `graph.hpp`.
+// the codes and factors of edges (see `graph.hpp`): a kernel alone reads them, so the kernels are
+// built without the sanitizer. A node's vector, which they read too, is written with its header.
 #include <atomic>
 #include <cmath>
 #include <cstdint>
@@ -14,8 +15,6 @@
 #include "paradox/graph/graph.hpp"
 #include "use.hpp"
 
-extern "C" const char* __tsan_default_suppressions() { return "race:spread\nrace:write_factors\n"; }
-
 namespace paradox {
 extern const GraphKernels graph_kernels_scalar;
 }
@@ -27,7 +26,7 @@ using paradox::Graph;
 using paradox::Random;
 
 constexpr int kDim = 8, kReaders = 2;
-constexpr std::int64_t kMost = 4'000;
+constexpr std::int64_t kMost = 2'500;
 
 /// What readers see: the moment, and which nodes are removed in it.
 struct View {

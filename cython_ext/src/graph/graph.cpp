@@ -52,11 +52,6 @@ void spread(const std::uint8_t* signs, int dim, int edge, std::uint8_t* codes) {
   }
 }
 
-void write_factors(float offset, float slope, Half* offset_out, Half* slope_out) {
-  *offset_out = to_half(offset);
-  *slope_out = to_half(slope);
-}
-
 /// Offsets and slopes, scaled so that the greatest is 1.
 float scaled(const std::vector<float>& offsets, const std::vector<float>& slopes, Half* offset_out,
              Half* slope_out) {
@@ -65,8 +60,8 @@ float scaled(const std::vector<float>& offsets, const std::vector<float>& slopes
   for (const float slope : slopes) greatest = std::max(greatest, std::fabs(slope));
   const float inverse = greatest > 0.0f ? 1.0f / greatest : 0.0f;
   for (std::size_t i = 0; i < offsets.size(); ++i) {
-    write_factors(std::clamp(offsets[i] * inverse, -1.0f, 1.0f),
-                  std::clamp(slopes[i] * inverse, -1.0f, 1.0f), offset_out + i, slope_out + i);
+    offset_out[i] = to_half(std::clamp(offsets[i] * inverse, -1.0f, 1.0f));
+    slope_out[i] = to_half(std::clamp(slopes[i] * inverse, -1.0f, 1.0f));
   }
   return greatest;
 }
@@ -264,8 +259,8 @@ void Graph::set_edge(std::uint32_t node, int edge, std::uint32_t neighbour, bool
     return;
   }
   const float inverse = greatest > 0.0f ? 1.0f / header.factor_scale : 0.0f;
-  write_factors(factors.offset * inverse, factors.slope * inverse, target.offsets() + edge,
-                target.slopes() + edge);
+  target.offsets()[edge] = to_half(factors.offset * inverse);
+  target.slopes()[edge] = to_half(factors.slope * inverse);
   poke_word(header.n_edges, n_edges);
 }
 
