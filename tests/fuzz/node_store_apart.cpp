@@ -18,7 +18,7 @@ void NodeStore::grow(std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) {
     auto* node = static_cast<std::uint8_t*>(::operator new(bytes, std::align_val_t{64}));
     std::memset(node, 0, bytes);
-    chunks_.emplace_back(node, Unmap{bytes});
+    append(Chunk(node, Unmap{bytes}));
   }
   size_ += n;
 }
