@@ -2,7 +2,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """The native graph; `paradox.index.graph` is its face.
 
-Arguments are trusted. Nodes are numbered from 0 in the order in which their vectors come.
+Arguments are trusted. Nodes are numbered from 0 in the order in which their vectors come. One
+thread may change a graph; views of it are searched meanwhile.
 """
 
 from cpython.buffer cimport (
@@ -56,8 +57,12 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
         const uint8_t* allowed
         int64_t n_allowed
 
+    cdef cppclass GraphMoment:
+        pass
+
     cdef cppclass NativeGraph "paradox::Graph":
         NativeGraph(const GraphSettings& settings, const GraphKernels& kernels) except +
+        NativeGraph(const NativeGraph& other) except +
         int64_t size() const
         int64_t n_connected() const
         int64_t bytes() const
@@ -65,9 +70,13 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
         const GraphState& state() const
         cbool is_outgrown() const
         void add(const float* vectors, int64_t n, int threads) except +
-        void remove(const int64_t* nodes, int64_t n, int threads) except +
+        cbool is_bulk(int64_t n) const
+        void remove(const int64_t* nodes, int64_t n, uint32_t seq) except +
+        cbool bypass(uint32_t seq, int threads) except +
+        GraphMoment moment(uint32_t seq) const
         cbool search(const float* queries, int64_t n, int64_t k, int64_t effort,
-                     const GraphRows& rows, int threads, int64_t* ids, float* distances) except +
+                     const GraphRows& rows, const GraphMoment& moment, int threads, int64_t* ids,
+                     float* distances) except +
         void save_nodes(uint8_t* out) noexcept
         cbool restore(const uint8_t* nodes, int64_t n, const GraphState& state) except +
 
@@ -92,9 +101,8 @@ cdef class Graph:
     """A quantised proximity graph of vectors (n, dim) float32."""
 
     cdef unique_ptr[NativeGraph] graph
-    cdef GraphRows rows
-    cdef object kept
     cdef int dim
+    cdef tuple made_of
 
     def __cinit__(self, str isa, int dim, int metric, int degree, int build_effort, uint64_t seed,
                   cbool sketch):
@@ -108,6 +116,7 @@ cdef class Graph:
         settings.build_effort = build_effort
         settings.seed = seed
         settings.sketch = sketch
+        self.made_of = (isa, dim, metric, degree, build_effort, seed, sketch)
         self.graph.reset(new NativeGraph(settings, kernels[0]))
 
     def __len__(self):
@@ -154,54 +163,52 @@ cdef class Graph:
         with nogil:
             self.graph.get().add(data, n, threads)
 
-    def remove(self, const int64_t[::1] nodes, int threads):
-        """Take nodes out of all answers."""
+    def is_bulk(self, int64_t n):
+        """Whether an `add` of n vectors gives all nodes other edges: searches find less then."""
+        return self.graph.get().is_bulk(n)
+
+    def copy(self):
+        """Return a graph of the same nodes."""
+        cdef Graph copy = Graph.__new__(Graph, *self.made_of)
+        with nogil:
+            copy.graph.reset(new NativeGraph(self.graph.get()[0]))
+        return copy
+
+    def remove(self, const int64_t[::1] nodes, uint32_t seq):
+        """Take nodes out of the answers of views from write seq on, 1 or more."""
         cdef int64_t n = nodes.shape[0]
         if not n:
             return
         cdef const int64_t* data = &nodes[0]
         with nogil:
-            self.graph.get().remove(data, n, threads)
+            self.graph.get().remove(data, n, seq)
+
+    def bypass(self, uint32_t seq, int threads):
+        """Lead searches around nodes removed up to write seq, if many; return whether it did.
+
+        Nobody may search a view of before any more.
+        """
+        cdef cbool has_changed
+        with nogil:
+            has_changed = self.graph.get().bypass(seq, threads)
+        return has_changed
 
     def use_rows(self, const float[:, ::1] vectors, const double[::1] norms,
-                 const int64_t[::1] ids, const int64_t[::1] slots):
-        """Say where `search` finds the vectors, until the next call.
+                 const int64_t[::1] ids, const int64_t[::1] slots, uint32_t seq):
+        """Return a view of the nodes there are, less those removed up to write seq.
 
         A node's vector is in row slots[node] of vectors (n_rows, dim), its id in ids (n_rows,).
-        The arrays are kept, and read as they are at the time of a search.
+        The arrays are kept; of these rows none may change as long as there is the view.
         """
-        self.kept = (vectors, norms, ids, slots)
-        self.rows.vectors = &vectors[0, 0]
-        self.rows.norms = &norms[0]
-        self.rows.ids = &ids[0]
-        self.rows.slots = &slots[0]
-
-    def search(self, object queries, int64_t k, int64_t effort,
-               const uint8_t[::1] allowed, int64_t n_allowed, int threads):
-        """Return ids and distances (n, k) of the k nearest rows; -1 and +inf padded.
-
-        queries is (n, dim) float32, contiguous. allowed (n_rows,) says of each row whether it may
-        be found, None that all may; n_allowed may. The third of what is returned tells whether
-        fewer were found than could be, for any of the queries.
-        """
-        cdef int64_t n = len(queries)
-        cdef cnp.npy_intp[2] shape = [n, k]
-        cdef cnp.ndarray ids = cnp.PyArray_EMPTY(2, shape, cnp.NPY_INT64, 0)
-        cdef cnp.ndarray distances = cnp.PyArray_EMPTY(2, shape, cnp.NPY_FLOAT32, 0)
-        cdef cbool has_gaps
-        if not n:
-            return ids, distances, False
-        cdef GraphRows rows = self.rows
-        rows.allowed = NULL
-        if allowed is not None:
-            rows.allowed = &allowed[0]
-        rows.n_allowed = n_allowed
-        cdef const float* data = start_of(queries, n * self.dim)
-        cdef int64_t* found = <int64_t*> cnp.PyArray_DATA(ids)
-        cdef float* measured = <float*> cnp.PyArray_DATA(distances)
-        with nogil:
-            has_gaps = self.graph.get().search(data, n, k, effort, rows, threads, found, measured)
-        return ids, distances, has_gaps
+        cdef GraphView view = GraphView.__new__(GraphView)
+        view.graph = self
+        view.moment = self.graph.get().moment(seq)
+        view.kept = (vectors, norms, ids, slots)
+        view.rows.vectors = &vectors[0, 0]
+        view.rows.norms = &norms[0]
+        view.rows.ids = &ids[0]
+        view.rows.slots = &slots[0]
+        return view
 
     def save_nodes(self, uint8_t[:, ::1] out):
         """Write the nodes into out (len(self), node_bytes)."""
@@ -223,3 +230,40 @@ cdef class Graph:
         kept.n_at_join = state["n_at_join"]
         kept.n_bypassed = state["n_bypassed"]
         return self.graph.get().restore(&nodes[0, 0], n, kept)
+
+
+cdef class GraphView:
+    """What searches see of a graph at one moment, whatever comes later."""
+
+    cdef Graph graph
+    cdef GraphMoment moment
+    cdef GraphRows rows
+    cdef object kept
+
+    def search(self, object queries, int64_t k, int64_t effort,
+               const uint8_t[::1] allowed, int64_t n_allowed, int threads):
+        """Return ids and distances (n, k) of the k nearest rows; -1 and +inf padded.
+
+        queries is (n, dim) float32, contiguous. allowed (n_rows,) says of each row whether it may
+        be found, None that all may; n_allowed may. The third of what is returned tells whether
+        fewer were found than could be, for any of the queries.
+        """
+        cdef int64_t n = len(queries)
+        cdef cnp.npy_intp[2] shape = [n, k]
+        cdef cnp.ndarray ids = cnp.PyArray_EMPTY(2, shape, cnp.NPY_INT64, 0)
+        cdef cnp.ndarray distances = cnp.PyArray_EMPTY(2, shape, cnp.NPY_FLOAT32, 0)
+        cdef cbool has_gaps
+        if not n:
+            return ids, distances, False
+        cdef GraphRows rows = self.rows
+        rows.allowed = NULL
+        if allowed is not None:
+            rows.allowed = &allowed[0]
+        rows.n_allowed = n_allowed
+        cdef const float* data = start_of(queries, n * self.graph.dim)
+        cdef int64_t* found = <int64_t*> cnp.PyArray_DATA(ids)
+        cdef float* measured = <float*> cnp.PyArray_DATA(distances)
+        cdef NativeGraph* graph = self.graph.graph.get()
+        with nogil:
+            has_gaps = graph.search(data, n, k, effort, rows, self.moment, threads, found, measured)
+        return ids, distances, has_gaps

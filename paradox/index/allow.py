@@ -11,6 +11,7 @@ from paradox.core.types import BoolMask, I64Vector
 
 if TYPE_CHECKING:
     from paradox.index.rows import Rows
+    from paradox.index.rows_view import RowsView
 
 
 class AllowList:
@@ -24,19 +25,25 @@ class AllowList:
         self._ids = ids
         self._last: tuple[object, AllowedRows] | None = None
 
-    def among(self, rows: Rows) -> AllowedRows:
+    def among(self, rows: Rows | RowsView) -> AllowedRows:
         """Return which rows the ids are in; kept until these change, or others are asked for."""
+        known = self.known_among(rows)
+        if known is None:
+            known = AllowedRows(self._ids, rows)
+            self._last = rows.state, known
+        return known
+
+    def known_among(self, rows: Rows | RowsView) -> AllowedRows | None:
+        """Return which rows the ids are in, if that was asked last."""
         last = self._last
-        if last is None or last[0] is not rows.state:
-            self._last = last = rows.state, AllowedRows(self._ids, rows)
-        return last[1]
+        return last[1] if last is not None and last[0] is rows.state else None
 
 
 Allow = AllowList | I64Vector
 """The ids a search may return: (n,) int64, any order, unknown ones ignored; or a list of them."""
 
 
-def allowed_rows(allow: Allow, rows: Rows) -> AllowedRows:
+def allowed_rows(allow: Allow, rows: Rows | RowsView) -> AllowedRows:
     """Return the rows that hold the allowed ids."""
     return allow.among(rows) if isinstance(allow, AllowList) else AllowedRows(allow, rows)
 
@@ -48,7 +55,7 @@ class AllowedRows:
         mask: (n_slots,) whether a slot is one of them.
     """
 
-    def __init__(self, ids: I64Vector, rows: Rows) -> None:
+    def __init__(self, ids: I64Vector, rows: Rows | RowsView) -> None:
         slots = rows.find(ids)
         self.mask: BoolMask = np.zeros(rows.n_slots, np.bool_)
         self.mask[slots[slots >= 0]] = True

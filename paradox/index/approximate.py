@@ -11,36 +11,24 @@ from abc import abstractmethod
 from collections.abc import Hashable
 from typing import Any, ClassVar, Self
 
-import numpy as np
 import numpy.typing as npt
 
-from paradox import kernels
 from paradox.core.metric import Metric
-from paradox.core.types import NO_ID, BoolMask, F32Matrix, I64Vector, Neighbors
-from paradox.index import scan
+from paradox.core.types import BoolMask, F32Matrix, I64Vector, Neighbors
 from paradox.index.allow import Allow, AllowedRows, allowed_rows
 from paradox.index.backend import IndexStats
 from paradox.index.labels import Labels
-from paradox.index.options import MAX_EFFORT, check_effort, check_tuned
+from paradox.index.options import check_effort, check_tuned
 from paradox.index.row_index import RowIndex
 from paradox.index.rows import Rows, unit
-from paradox.index.tune import smallest_effort
+from paradox.index.structured import LARGEST_NORM, StructuredRows
 
-CALL_ROWS = 1_000
-"""Rows scanned in the time that a search spends outside of the structure, some 100 µs."""
-_OUT_OF_ORDER = 3
-"""How many rows in sequence are scanned in the time of one that a filter picks."""
-LARGEST_NORM = 1e15
-"""Where squares, and sums of a million of them, are far from overflowing float32."""
 _LEAST_NORM = 1e-15
 """Where squares are far from the least that float32 tells from 0."""
 
 
 class ApproximateIndex(RowIndex):
     """Rows, the labels the structure knows them by, filters, tuning, files.
-
-    Where a search would cost more than a scan of the rows it may return, it is a scan, and its
-    answer certified. Effort therefore has an upper end, at which every answer is exact.
 
     Rows so long, or so short, that their squares leave float32 are not shown to the structure
     (faiss ends the process over long ones), and while there are any, or a query is that long, a
@@ -51,15 +39,22 @@ class ApproximateIndex(RowIndex):
     """
 
     default_effort: ClassVar[int]
+    _rows_kind: ClassVar[type[Rows]] = Rows
+    _rows: Rows
 
     def __init__(self, dim: int, metric: Metric, *, codes: bool = False) -> None:
         self._coded_for = metric if codes else None
-        super().__init__(dim, metric, Rows(dim, coded_for=self._coded_for))
+        super().__init__(dim, metric, self._rows_kind(dim, coded_for=self._coded_for))
         self._labels = Labels()
         self._effort: int | None = None
         self._n_builds = 0
 
     # ---------------------------------------------------------------- what a structure must do
+
+    @property
+    @abstractmethod
+    def _searched(self) -> StructuredRows:
+        """What a search is to look at: itself, unless it is to be searched beside a writer."""
 
     @property
     @abstractmethod
@@ -87,19 +82,6 @@ class ApproximateIndex(RowIndex):
         """Empty the structure and make it ready for all rows, if there are enough."""
 
     @abstractmethod
-    def _lead(
-        self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None, threads: int
-    ) -> tuple[Neighbors, bool]:
-        """Return the k nearest rows it leads to, and whether there are fewer than there could be.
-
-        Distances are true ones, equal ones ordered by id; where there are fewer, -1 and +inf pad.
-        """
-
-    @abstractmethod
-    def _rows_worth(self, k: int, effort: int) -> float:
-        """Return how many rows could be scanned in the time of a search."""
-
-    @abstractmethod
     def _structure_bytes(self) -> int:
         """Return the memory the structure holds, or an estimate of it."""
 
@@ -118,8 +100,9 @@ class ApproximateIndex(RowIndex):
 
     def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
         """Insert vectors, replacing those whose id is known."""
+        known = self._rows.find(ids)
         slots = self._rows.put(ids, vectors)
-        self._let_go(self._labels.take(slots))
+        self._let_go(self._labels.take(known[known >= 0]))
         if self._must_rebuild():
             self._build_anew()
         elif self._ready:
@@ -147,24 +130,8 @@ class ApproximateIndex(RowIndex):
     ) -> Neighbors:
         """Return the k nearest vectors of each query; see `IndexBackend.search`."""
         effort = self._effort_or_default() if effort is None else check_effort(effort)
-        allowed = None if allow is None else allowed_rows(allow, self._rows)
-        if self._must_scan(queries, k, effort, allowed):
-            nearest = scan.nearest(
-                self._rows, queries, k, self._metric, allowed=allowed, threads=threads
-            )
-            return scan.neighbors(self._rows, *nearest, certified=True, effort=effort)
-        found, has_gaps = self._lead(queries, k, effort, allowed, threads)
-        if has_gaps:
-            n = len(self._rows) if allowed is None else len(allowed)
-            lacking = np.flatnonzero(found.ids[:, min(k, n) - 1] == NO_ID)
-            scanned = scan.neighbors(
-                self._rows,
-                *scan.nearest(
-                    self._rows, queries[lacking], k, self._metric, allowed=allowed, threads=threads
-                ),
-            )
-            found.ids[lacking], found.distances[lacking] = scanned.ids, scanned.distances
-        return found
+        searched, allowed = (self._searched, None) if allow is None else self._allowed(allow)
+        return searched.nearest(queries, k, effort, allowed, threads)
 
     @property
     def effort_key(self) -> Hashable:
@@ -173,27 +140,13 @@ class ApproximateIndex(RowIndex):
 
     def tunable(self, k: int) -> bool:
         """Tell whether effort makes a difference now; see `IndexBackend.tunable`."""
-        return not self._scan_is_cheaper(k, 1, None) and self._n_shown == len(self._rows)
+        return self._searched.has_effort(k)
 
     def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:
-        """Set and return the smallest effort that reaches `recall`@k; see `IndexBackend.tune`.
-
-        Every recall is reached: the greatest effort is a scan. Queries of which every search is one
-        say nothing of efforts, and are left out.
-        """
-        if not self.tunable(k):
-            return self._effort
-        if self._metric != "cosine":
-            queries = queries[kernels.row_norms(queries) <= LARGEST_NORM]
-        if not len(queries):
-            return self._effort
-        truth = scan.neighbors(self._rows, *scan.nearest(self._rows, queries, k, self._metric))
-        self._effort = smallest_effort(
-            lambda effort: self.search(queries, k, effort=effort),
-            truth,
-            recall,
-            greatest=self._scanning_effort(k),
-        )
+        """Set and return the smallest effort that reaches `recall`@k; see `IndexBackend.tune`."""
+        least = self._searched.least_effort(queries, k, recall)
+        if least is not None:
+            self._effort = least
         return self._effort
 
     def contents(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
@@ -213,7 +166,7 @@ class ApproximateIndex(RowIndex):
         """Return the index that `contents` came from."""
         index = cls._empty(fields)
         index._effort = check_tuned(fields["effort"])
-        index._rows = Rows.from_sections(sections, index._dim, coded_for=index._coded_for)
+        index._rows = cls._rows_kind.from_sections(sections, index._dim, coded_for=index._coded_for)
         index._labels = Labels.from_section(sections["labels"], index._rows.live)
         if fields["structure"]:
             index._restore(fields["structure"], sections)
@@ -232,6 +185,10 @@ class ApproximateIndex(RowIndex):
         )
 
     # ---------------------------------------------------------------- inside
+
+    def _allowed(self, allow: Allow) -> tuple[StructuredRows, AllowedRows]:
+        """Return what a filtered search is to look at, and which of its rows are allowed."""
+        return self._searched, allowed_rows(allow, self._rows)
 
     def _points(self, vectors: F32Matrix) -> F32Matrix:
         """Return vectors as the structure sees them: directions under cosine."""
@@ -264,32 +221,5 @@ class ApproximateIndex(RowIndex):
         may_be_seen: BoolMask = (norms <= LARGEST_NORM) & ((norms >= _LEAST_NORM) | (norms == 0))
         return slots[may_be_seen]
 
-    def _may_overflow(self, queries: F32Matrix) -> bool:
-        """Tell whether the structure has not seen all rows, or must not see these queries."""
-        if self._n_shown < len(self._rows):
-            return True
-        if self._metric == "cosine":
-            return False
-        return bool(kernels.row_norms(queries).max(initial=0) > LARGEST_NORM)
-
-    def _must_scan(
-        self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None = None
-    ) -> bool:
-        """Tell whether a search is a scan, as that is cheaper or the only safe way."""
-        return self._scan_is_cheaper(k, effort, allowed) or self._may_overflow(queries)
-
     def _effort_or_default(self) -> int:
         return self.default_effort if self._effort is None else self._effort
-
-    def _scan_is_cheaper(self, k: int, effort: int, allowed: AllowedRows | None) -> bool:
-        if not self._ready or allowed is None:
-            return not self._ready or len(self._rows) <= self._rows_worth(k, effort)
-        excess = len(self._rows) / max(len(allowed), 1)
-        return _OUT_OF_ORDER * len(allowed) <= self._rows_worth(k, effort) * excess
-
-    def _scanning_effort(self, k: int) -> int:
-        """Return the least power of two that makes an unfiltered search a scan."""
-        effort = 1
-        while effort < MAX_EFFORT // 2 and not self._scan_is_cheaper(k, effort, None):
-            effort *= 2
-        return effort

@@ -89,6 +89,14 @@ class AutoIndex:
     def __len__(self) -> int:
         return len(self._inner)
 
+    @property
+    def beside_writer(self) -> IndexBackend | None:
+        """Return the index in use, if it is one that may be read beside a writer.
+
+        It stays as it is when another takes its place.
+        """
+        return self._inner.beside_writer
+
     def check(self, vectors: F32Matrix) -> None:
         """Refuse vectors that the index in use cannot keep."""
         self._inner.check(vectors)

@@ -42,7 +42,8 @@ class IndexBackend(Protocol):
 
     Inputs are trusted: float32, C-contiguous, finite, of the right dimension, and not zero under
     the cosine metric; `paradox.core.vectors` makes them so. One writer at a time, and no reader
-    beside a writer: `memory/` sees to that. Readers may run side by side.
+    beside a writer, but of what `beside_writer` gives: `memory/` sees to that. Readers may run side
+    by side.
     """
 
     @property
@@ -57,6 +58,17 @@ class IndexBackend(Protocol):
 
     def __len__(self) -> int:
         """Number of live vectors."""
+        ...
+
+    @property
+    def beside_writer(self) -> IndexBackend | None:
+        """What may be read while this is written to: this, its part in use now, or nothing.
+
+        May be asked for at any time. Its searches (`search`, `range_search`, `tunable`, `tune`) and
+        its length, effort key and figures then never wait for a writer. A search sees all of what
+        was written before it began and nothing of a write call that had not ended, whatever is
+        written meanwhile: so a replaced id is found once, at a distance it had, and no removed one.
+        """
         ...
 
     def check(self, vectors: F32Matrix) -> None:

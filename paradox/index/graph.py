@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +11,17 @@ import numpy.typing as npt
 from paradox.core import config
 from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
-from paradox.core.types import F32Matrix, I64Vector, Neighbors
-from paradox.index.allow import AllowedRows
+from paradox.core.types import F32Matrix, F32Vector, I64Vector, Neighbors
+from paradox.index import scan
+from paradox.index.allow import Allow, AllowedRows, AllowList, allowed_rows
 from paradox.index.approximate import ApproximateIndex
+from paradox.index.labels import Labels
 from paradox.index.native_search import nearest_rows
 from paradox.index.options import check_int, check_threads
-from paradox.kernels.graph import BLOCK_EDGES, MOST_EDGES, empty_graph
+from paradox.index.rows_view import RowsView
+from paradox.index.structured import StructuredRows
+from paradox.index.versioned_rows import MOST_WRITES, VersionedRows
+from paradox.kernels.graph import BLOCK_EDGES, MOST_EDGES, Graph, empty_graph
 
 _MIN_STALE = 1_000
 _CALL_ROWS, _ROWS_AN_EXPANSION = 200, 5
@@ -25,6 +31,8 @@ and 0.6 µs, where a row of 384 dimensions takes 0.1 µs."""
 
 class GraphIndex(ApproximateIndex):
     """A proximity graph that scores all edges of a node in one sequential read.
+
+    Searches run beside one writer: each looks at the view that the last whole write left.
 
     Args:
         dim: dimension of the vectors.
@@ -43,6 +51,9 @@ class GraphIndex(ApproximateIndex):
 
     name = "graph"
     default_effort = 64
+    _rows_kind = VersionedRows
+    _rows: VersionedRows
+    _graph: Graph
 
     def __init__(
         self,
@@ -63,22 +74,47 @@ class GraphIndex(ApproximateIndex):
         self._build_effort = check_int("build_effort", build_effort, 1, 10_000)
         self._seed = check_int("seed", seed, 0, 2**31 - 1)
         self._build_threads = check_threads("build_threads", build_threads)
-        self._n_reachable = 0
         self._rebuild()
+        self._finding = threading.Lock()  # held while ids are looked up, or moved
+        self._publish()
+
+    def __len__(self) -> int:
+        return len(self._view.rows)
+
+    @property
+    def beside_writer(self) -> Self:
+        """Return the index; see `IndexBackend.beside_writer`."""
+        return self
 
     def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
         """Insert vectors, replacing those whose id is known."""
+        self._publish_what_failed()
         try:
             super().add(ids, vectors)
         finally:
-            self._use_rows()
+            self._publish()
+        self._bypass()
 
     def remove(self, ids: I64Vector) -> int:
         """Remove vectors by id; return how many there were."""
+        self._publish_what_failed()
         try:
-            return super().remove(ids)
+            n_removed = super().remove(ids)
         finally:
-            self._use_rows()
+            self._publish()
+        self._bypass()
+        return n_removed
+
+    def range_search(self, query: F32Vector, radius: float, *, limit: int) -> Neighbors:
+        """Return the nearest `limit` vectors within `radius`; fewer than that are all of them."""
+        return scan.first(scan.within(self._view.rows, query, radius, self._metric), limit)
+
+    @classmethod
+    def from_contents(cls, fields: dict[str, Any], sections: dict[str, memoryview]) -> Self:
+        """Return the index that `contents` came from."""
+        index = super().from_contents(fields, sections)
+        index._publish()
+        return index
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -90,6 +126,20 @@ class GraphIndex(ApproximateIndex):
         }
 
     @property
+    def _searched(self) -> GraphView:
+        return self._view
+
+    def _allowed(self, allow: Allow) -> tuple[GraphView, AllowedRows]:
+        view = self._view
+        if isinstance(allow, AllowList):
+            known = allow.known_among(view.rows)
+            if known is not None:
+                return view, known
+        with self._finding:
+            view = self._view
+            return view, allowed_rows(allow, view.rows)
+
+    @property
     def _ready(self) -> bool:
         return self._graph.n_connected == len(self._labels)
 
@@ -97,28 +147,53 @@ class GraphIndex(ApproximateIndex):
         return vectors  # the graph takes directions itself
 
     def _take_in(self, labels: I64Vector, points: F32Matrix) -> None:
+        if self._graph.n_connected and self._graph.is_bulk(len(points)):
+            self._graph = self._graph.copy()  # searches go on in the one there is
         self._graph.add(np.ascontiguousarray(points), self._threads())
         if self._graph.is_outgrown:
             self._build_anew()
 
     def _let_go(self, labels: I64Vector) -> None:
         if self._ready:
-            self._graph.remove(np.ascontiguousarray(labels), self._threads())
+            self._graph.remove(np.ascontiguousarray(labels), self._rows.seq)
 
-    def _use_rows(self) -> None:
-        """Tell the graph where the rows are now: whatever changes them may move them."""
+    def _build_anew(self) -> None:
+        if self._rows.seq > MOST_WRITES:
+            self._rows = self._rows.compacted()
+        super()._build_anew()
+
+    def _publish(self) -> None:
+        """Let searches that begin now see what there is."""
         rows = self._rows
-        if len(rows) and len(self._labels):
-            self._graph.use_rows(rows.matrix, rows.norms, rows.ids, self._labels.section())
-        is_whole = self._ready and self._n_shown == len(rows)
-        self._n_reachable = len(rows) if is_whole else 0
+        rows.make_room()
+        view = GraphView(self._metric, rows, self._labels, self._graph)
+        with self._finding:
+            rows.settle_ids()
+            self._view = view
+        rows.follow(view.rows)
+
+    def _publish_what_failed(self) -> None:
+        """Show what a write that ran out of memory has left."""
+        if self._rows.has_unseen:
+            self._publish()
+
+    def _bypass(self) -> None:
+        """Lead searches around removed nodes that no search sees any more, if these are many.
+
+        What is still seen is left for the next write, so the edges of a graph depend on who reads
+        beside the writer; without readers they depend on the writes alone.
+        """
+        if self._ready and self._graph.bypass(self._rows.seen_seq, self._threads()):
+            self._publish()
 
     def _threads(self) -> int:
         return self._build_threads or config.threads()
 
     def _must_rebuild(self) -> bool:
         # A graph that ran out of memory on the way is of no use: searches scan until it is whole.
-        return not self._ready or self._labels.n_stale > max(_MIN_STALE, len(self._rows))
+        is_spent = self._rows.seq > MOST_WRITES
+        too_many = self._labels.n_stale > max(_MIN_STALE, len(self._rows))
+        return not self._ready or too_many or is_spent
 
     def _rebuild(self) -> None:
         self._graph = empty_graph(
@@ -129,23 +204,6 @@ class GraphIndex(ApproximateIndex):
             seed=self._seed,
             sketch=self._codes,
         )
-
-    def _lead(
-        self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None, threads: int
-    ) -> tuple[Neighbors, bool]:
-        return nearest_rows(self._graph, self._rows, queries, k, effort, allowed, threads)
-
-    def _must_scan(
-        self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None = None
-    ) -> bool:
-        # Most searches are decided by one number, which is kept: the whole question takes 1 µs, and
-        # the norms of queries 3. The graph finds nothing for those that are too long.
-        if allowed is None and self._n_reachable > self._rows_worth(k, effort):
-            return False
-        return super()._must_scan(queries, k, effort, allowed)
-
-    def _rows_worth(self, k: int, effort: int) -> float:
-        return _CALL_ROWS + _ROWS_AN_EXPANSION * max(k, effort)
 
     def _structure_bytes(self) -> int:
         return self._graph.nbytes
@@ -173,4 +231,47 @@ class GraphIndex(ApproximateIndex):
             )
         if not self._graph.restore(nodes, fields | lists):
             raise InvalidArgument("graph: expected the nodes of a graph; got others")
-        self._use_rows()
+
+
+class GraphView(StructuredRows):
+    """What searches see of a graph and its rows, from one write to the next.
+
+    Attributes:
+        rows: as they are then.
+    """
+
+    def __init__(self, metric: Metric, rows: VersionedRows, labels: Labels, graph: Graph) -> None:
+        self._metric = metric
+        self.rows = self._rows = RowsView(rows)
+        self._is_ready = graph.n_connected == len(labels)
+        self._n_labelled = labels.n_live
+        if len(rows) and len(labels):
+            of_rows = rows.matrix, rows.norms, rows.ids
+            self._graph = graph.use_rows(*of_rows, labels.slot_of, rows.seq)
+        is_whole = self._is_ready and self._n_labelled == len(rows)
+        self._n_reachable = len(rows) if is_whole else 0
+
+    @property
+    def _ready(self) -> bool:
+        return self._is_ready
+
+    @property
+    def _n_shown(self) -> int:
+        return self._n_labelled
+
+    def _lead(
+        self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None, threads: int
+    ) -> tuple[Neighbors, bool]:
+        return nearest_rows(self._graph, self.rows, queries, k, effort, allowed, threads)
+
+    def _must_scan(
+        self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None = None
+    ) -> bool:
+        # Most searches are decided by one number, which is kept: the whole question takes 1 µs, and
+        # the norms of queries 3. The graph finds nothing for those that are too long.
+        if allowed is None and self._n_reachable > self._rows_worth(k, effort):
+            return False
+        return super()._must_scan(queries, k, effort, allowed)
+
+    def _rows_worth(self, k: int, effort: int) -> float:
+        return _CALL_ROWS + _ROWS_AN_EXPANSION * max(k, effort)

@@ -17,9 +17,9 @@ from paradox.core.metric import Metric
 from paradox.core.shared_lock import SharedLock
 from paradox.core.types import F32Matrix, I64Matrix, I64Vector
 from paradox.core.uninterrupted import uninterrupted
-from paradox.index.approximate import CALL_ROWS
 from paradox.index.options import check_int, check_threads
 from paradox.index.proposing import ProposingIndex
+from paradox.index.structured import CALL_ROWS
 
 _GROWTH = 1.5
 _LEAST_CAPACITY = 1_024

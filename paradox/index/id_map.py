@@ -45,9 +45,18 @@ class IdMap:
             cells, open_ = (cells[go_on] + 1) & self._last, open_[go_on]
         return values
 
+    def with_room(self, n_more: int) -> IdMap:
+        """Return a map of the same keys that takes n more as they are; itself if it does."""
+        if not self._is_full(n_more):
+            return self
+        roomy = IdMap()
+        roomy._keys, roomy._values = self._keys, self._values
+        roomy._rebuild(n_more)
+        return roomy
+
     def set(self, keys: I64Vector, values: I64Vector) -> None:
         """Give each key its value; no two keys may be equal."""
-        if 2 * (self._n_cells_used + len(keys)) > len(self._keys):
+        if self._is_full(len(keys)):
             self._rebuild(len(keys))
         cells, open_ = self._home(keys), np.arange(len(keys))
         while len(open_):
@@ -61,6 +70,9 @@ class IdMap:
     def remove(self, keys: I64Vector) -> None:
         """Forget keys that are present, no two of them equal."""
         self.set(keys, np.full(len(keys), _ABSENT, np.int64))
+
+    def _is_full(self, n_more: int) -> bool:
+        return 2 * (self._n_cells_used + n_more) > len(self._keys)
 
     def _home(self, keys: I64Vector) -> I64Vector:
         hashed = (keys.view(np.uint64) * _MULTIPLIER) >> self._shift

@@ -17,7 +17,7 @@ from paradox.core.types import NO_ID, F32Matrix, F32Vector, I64Vector, Neighbors
 from paradox.core.vectors import check_directions
 from paradox.index import scan
 from paradox.index.allow import Allow, AllowedRows, allowed_rows
-from paradox.index.approximate import CALL_ROWS, ApproximateIndex
+from paradox.index.approximate import ApproximateIndex
 from paradox.index.backend import IndexStats
 from paradox.index.exact import ExactIndex
 from paradox.index.ivf_build import FileBuild, bar
@@ -33,6 +33,8 @@ from paradox.index.options import (
     check_threads,
     check_tuned,
 )
+from paradox.index.rows import Rows
+from paradox.index.structured import CALL_ROWS, StructuredRows
 from paradox.index.tune import smallest_effort
 from paradox.kernels.ivf import empty_lists
 
@@ -54,7 +56,7 @@ _DTYPES: dict[str, type[np.generic]] = {
 }
 
 
-class IvfIndex(ApproximateIndex):
+class IvfIndex(ApproximateIndex, StructuredRows):
     """Lists around centres; effort is the number of lists that a search looks into.
 
     Rows are scanned until there are 2,000 of them. Lists are learnt then, and again whenever there
@@ -76,6 +78,7 @@ class IvfIndex(ApproximateIndex):
 
     name = "ivf"
     default_effort = 32
+    _rows: Rows
 
     def __init__(
         self,
@@ -247,6 +250,10 @@ class IvfIndex(ApproximateIndex):
         )
 
     # ---------------------------------------------------------------- inside
+
+    @property
+    def _searched(self) -> StructuredRows:
+        return self
 
     def _clear(self) -> None:
         self._lists = empty_lists(self._dim, self._metric, seed=self._seed)

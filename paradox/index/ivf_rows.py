@@ -12,9 +12,9 @@ from paradox import kernels
 from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
 from paradox.core.types import NO_ID, F32Matrix, I64Vector
-from paradox.index.approximate import LARGEST_NORM
 from paradox.index.id_map import IdMap
 from paradox.index.rows import Rows, check_saved
+from paradox.index.structured import LARGEST_NORM
 
 _IN_PLACE = 0
 _BLOCK = 1 << 20

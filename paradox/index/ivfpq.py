@@ -19,9 +19,9 @@ from paradox.core import config
 from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, I64Matrix, I64Vector
-from paradox.index.approximate import CALL_ROWS
 from paradox.index.options import check_int, check_threads
 from paradox.index.proposing import ProposingIndex
+from paradox.index.structured import CALL_ROWS
 
 faiss: Any = import_module("faiss")  # its stubs lack half of what it has
 

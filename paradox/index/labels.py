@@ -15,6 +15,8 @@ class Labels:
 
     A row that is replaced gets a new entry, and its old one is stale: still in the library's index,
     perhaps, but no answer any more. So no library needs to delete or update for us to do so.
+
+    A stale label's row is not forgotten: whoever searches what there was before goes on finding it.
     """
 
     def __init__(self) -> None:
@@ -53,15 +55,20 @@ class Labels:
         labels: I64Vector = self._label_of[slots[slots < len(self._label_of)]]
         labels = labels[labels != _NONE]
         self._label_of[self._slot_of[labels]] = _NONE
-        self._slot_of[labels] = _NONE
         self.n_live -= len(labels)
         return labels
+
+    @property
+    def slot_of(self) -> I64Vector:
+        """(len(self),) the row of each label, and that which a stale one had; kept as it is."""
+        return self._slot_of[: self._n]
 
     def slots(self, labels: I64Matrix) -> I64Matrix:
         """Return the row each label stands for, -1 for a stale label and for -1."""
         if not self._n:
             return np.full(labels.shape, _NONE, np.int64)
-        slots: I64Matrix = np.where(labels < 0, _NONE, self._slot_of[labels])
+        had = self._slot_of[labels]
+        slots: I64Matrix = np.where((labels < 0) | (self._label_of[had] != labels), _NONE, had)
         return slots
 
     def stale(self) -> BoolMask:
@@ -70,8 +77,8 @@ class Labels:
         return stale
 
     def section(self) -> I64Vector:
-        """Return what a saved index keeps of its labels."""
-        return self._slot_of[: self._n]
+        """Return what a saved index keeps of its labels: -1 for the stale."""
+        return self.slots(np.arange(self._n))
 
     @classmethod
     def from_section(cls, section: memoryview, is_live: BoolMask) -> Labels:
@@ -87,7 +94,7 @@ class Labels:
         slots = labels._slot_of[live]
         if not ((slots >= 0) & (slots < len(is_live))).all() or not is_live[slots].all():
             raise InvalidArgument("labels: expected those of rows there are; got others")
-        labels._label_of = np.full(int(slots.max(initial=-1)) + 1, _NONE, np.int64)
+        labels._label_of = np.full(int(slots.max(initial=0)) + 1, _NONE, np.int64)
         labels._label_of[slots] = live
         if (labels._label_of[slots] != live).any():
             raise InvalidArgument("labels: expected one a row; got several")

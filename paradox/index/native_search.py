@@ -7,13 +7,14 @@ import numpy as np
 from paradox.core.types import F32Matrix, Neighbors
 from paradox.index.allow import AllowedRows
 from paradox.index.rows import Rows
-from paradox.kernels.graph import Graph
+from paradox.index.rows_view import RowsView
+from paradox.kernels.graph import GraphView
 from paradox.kernels.ivf import Ivf
 
 
 def nearest_rows(
-    structure: Graph | Ivf,
-    rows: Rows,
+    structure: GraphView | Ivf,
+    rows: Rows | RowsView,
     queries: F32Matrix,
     k: int,
     effort: int,

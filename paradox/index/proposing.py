@@ -12,13 +12,21 @@ from paradox.core.types import F32Matrix, F64Matrix, I64Matrix, Neighbors
 from paradox.index import scan
 from paradox.index.allow import AllowedRows
 from paradox.index.approximate import ApproximateIndex
+from paradox.index.rows import Rows
+from paradox.index.structured import StructuredRows
 
 _MARGIN = 1.5
 """How many more candidates a filtered search takes than it should need on average."""
 
 
-class ProposingIndex(ApproximateIndex):
+class ProposingIndex(ApproximateIndex, StructuredRows):
     """What indexes share whose library gives labels for a query, and knows no filter."""
+
+    _rows: Rows
+
+    @property
+    def _searched(self) -> StructuredRows:
+        return self
 
     @abstractmethod
     def _propose(self, points: F32Matrix, n: int, effort: int, threads: int) -> I64Matrix | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ from paradox.core.vectors import check_dim
 from paradox.index import scan
 from paradox.index.container import made_from, read_container, write_container
 from paradox.index.rows import Rows
+
+if TYPE_CHECKING:
+    from paradox.index.backend import IndexBackend
 
 
 class RowIndex(ABC):
@@ -72,6 +75,11 @@ class RowIndex(ABC):
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def beside_writer(self) -> IndexBackend | None:
+        """Return None: a writer must be alone; see `IndexBackend.beside_writer`."""
+        return None
 
     def range_search(self, query: F32Vector, radius: float, *, limit: int) -> Neighbors:
         """Return the nearest `limit` vectors within `radius`; fewer than that are all of them."""

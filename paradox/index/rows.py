@@ -114,20 +114,8 @@ class Rows:
         """
         slots = self.find(ids)
         new = np.flatnonzero(slots < 0)
-        n_reused = min(len(new), len(self._free))
-        n_fresh = len(new) - n_reused
-        self._reserve(self.n_slots + n_fresh)
-        if n_reused:
-            slots[new[:n_reused]] = self._free[-n_reused:]
-            del self._free[-n_reused:]
-        slots[new[n_reused:]] = np.arange(self.n_slots, self.n_slots + n_fresh)
-        self.n_slots += n_fresh
-        self._matrix[slots] = vectors
-        self._norms[slots] = kernels.row_norms(vectors)
-        if self._codes is not None:
-            self._codes.put(slots, vectors)
-        self._ids[slots] = ids
-        self._live[slots] = True
+        slots[new] = self._take_slots(len(new))
+        self._fill(slots, ids, vectors)
         self._slot_of.set(ids[new], slots[new])
         self.state = object()
         return slots
@@ -165,7 +153,7 @@ class Rows:
         dtype: npt.DTypeLike = np.float32,
         *,
         coded_for: Metric | None = None,
-    ) -> Rows:
+    ) -> Self:
         """Return the rows that `sections` came from; a matrix mapped from a file stays there.
 
         Raises:
@@ -192,6 +180,28 @@ class Rows:
         """Refuse ids of which two are equal."""
         if len(self._slot_of) != len(self):
             raise InvalidArgument("rows: expected every id once; got some twice")
+
+    def _take_slots(self, n: int) -> I64Vector:
+        """Return slots for n more vectors: free ones, and fresh ones."""
+        n_reused = min(n, len(self._free))
+        n_fresh = n - n_reused
+        self._reserve(self.n_slots + n_fresh)
+        slots = np.empty(n, np.int64)
+        if n_reused:
+            slots[:n_reused] = self._free[-n_reused:]
+            del self._free[-n_reused:]
+        slots[n_reused:] = np.arange(self.n_slots, self.n_slots + n_fresh)
+        self.n_slots += n_fresh
+        return slots
+
+    def _fill(self, slots: I64Vector, ids: I64Vector, vectors: npt.NDArray[Any]) -> None:
+        """Write vectors and what is known of them into their slots."""
+        self._matrix[slots] = vectors
+        self._norms[slots] = kernels.row_norms(vectors)
+        if self._codes is not None:
+            self._codes.put(slots, vectors)
+        self._ids[slots] = ids
+        self._live[slots] = True
 
     def _reserve(self, n_slots: int) -> None:
         """Make room for `n_slots` slots in memory that can be written to."""

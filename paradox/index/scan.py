@@ -28,6 +28,7 @@ from paradox.core.types import (
 )
 from paradox.index.allow import AllowedRows
 from paradox.index.rows import Rows
+from paradox.index.rows_view import RowsView
 
 _SLACK = 16
 _FEW = 512
@@ -35,7 +36,7 @@ _BLOCK_CELLS = 1 << 22
 
 
 def nearest(
-    rows: Rows,
+    rows: Rows | RowsView,
     queries: F32Matrix,
     k: int,
     metric: Metric,
@@ -73,7 +74,7 @@ def nearest(
     return found, distances
 
 
-def within(rows: Rows, query: F32Vector, radius: float, metric: Metric) -> Neighbors:
+def within(rows: Rows | RowsView, query: F32Vector, radius: float, metric: Metric) -> Neighbors:
     """Return all rows whose distance, rounded to float32, is `radius` or less, nearest first."""
     if not len(rows):
         return neighbors(rows, *padding(1, 0), certified=True).first_row()
@@ -93,7 +94,7 @@ def within(rows: Rows, query: F32Vector, radius: float, metric: Metric) -> Neigh
 
 
 def in_order(
-    rows: Rows, found: I64Matrix, distances: F64Matrix, k: int
+    rows: Rows | RowsView, found: I64Matrix, distances: F64Matrix, k: int
 ) -> tuple[I64Matrix, F64Matrix]:
     """Return the first k of candidates by distance, then id, padded with -1 and +inf."""
     order = np.lexsort((rows.ids[found], found < 0, distances), axis=-1)[:, :k]
@@ -108,7 +109,7 @@ def in_order(
 
 
 def neighbors(
-    rows: Rows,
+    rows: Rows | RowsView,
     found: I64Matrix,
     distances: F64Matrix,
     *,
@@ -129,7 +130,7 @@ def first(found: Neighbors, n: int) -> Neighbors:
 
 
 def _by_float32(
-    rows: Rows,
+    rows: Rows | RowsView,
     queries: F32Matrix,
     k: int,
     metric: Metric,
@@ -165,7 +166,7 @@ def _n_candidates(k: int, n: int) -> int:
 
 
 def _nearest_of_few(
-    rows: Rows, queries: F32Matrix, k: int, metric: Metric, slots: I64Vector
+    rows: Rows | RowsView, queries: F32Matrix, k: int, metric: Metric, slots: I64Vector
 ) -> tuple[I64Matrix, F64Matrix]:
     found, distances = padding(len(queries), k)
     if len(slots):
@@ -179,7 +180,7 @@ def _nearest_of_few(
     return found, distances
 
 
-def _not_beyond(rows: Rows, query: F32Vector, limit: float, metric: Metric) -> I64Vector:
+def _not_beyond(rows: Rows | RowsView, query: F32Vector, limit: float, metric: Metric) -> I64Vector:
     """Return the slots whose true distance may be `limit` or less."""
     rough = kernels.distances(query, rows.matrix, metric)
     norm = kernels.row_norms(query[np.newaxis, :])[0]

@@ -7,6 +7,7 @@ from paradox.core.metric import METRICS, Metric
 from paradox.kernels.level import isa
 
 Graph = native.Graph
+GraphView = native.GraphView
 
 BLOCK_EDGES, MOST_EDGES = 32, 128
 """A node's edges are a multiple of the one, and at most the other."""

@@ -28,7 +28,9 @@ class DerivedData:
     """Index and payload columns that follow the change log of a store.
 
     While running and after a crash it is the same code that brings them up to date. Readers run
-    side by side; what they see is the state between two writes.
+    side by side; what they see is the state between two writes. Who needs no payload, of an index
+    that may be read beside a writer, needs not hold it: what is seen then of a block of changes may
+    be its deletes alone, but of each record one state or the other.
 
     Args:
         made: the engine's settings.

@@ -68,7 +68,7 @@ class EffortBook:
         While one caller tunes, others go on with the effort known so far.
 
         Args:
-            index: must not be written to meanwhile.
+            index: must not be written to meanwhile, unless it may be read beside a writer.
             k: neighbours asked for.
             recall: in (0, 1].
             sample: gives (m, dim) float32, some of the index's own vectors; m may be 0.

@@ -24,6 +24,7 @@ from paradox.core.types import (
 )
 from paradox.core.uninterrupted import uninterrupted
 from paradox.core.vectors import as_ids, as_matrix, check_aim, check_directions, check_k
+from paradox.index import AllowList, IndexBackend
 from paradox.memory import settings
 from paradox.memory.checkpoint import Derived
 from paradox.memory.derived import DerivedData
@@ -281,14 +282,13 @@ class LatentMemoryEngine:
             check_directions(queries, where="queries")
         recall = check_aim(recall, effort) or DEFAULT_RECALL
         self._efforts.note(queries)
-        with self._derived.reading():
-            derived = self._current()
-            allow = None if filter is None else derived.filtered(filter, self.schema)
-            if effort is None:
-                effort = self._efforts.effort_for(derived.index, k, recall, self._tuning_sample)
-            found = derived.index.search(
-                queries, k, effort=effort, allow=allow, threads=self._threads
-            )
+        if filter is None and (beside := self._current().index.beside_writer) is not None:
+            found = self._search(beside, queries, k, effort, recall)
+        else:  # ids and payloads have to be of one moment
+            with self._derived.reading():
+                derived = self._current()
+                allow = None if filter is None else derived.filtered(filter, self.schema)
+                found = self._search(derived.index, queries, k, effort, recall, allow)
         found = replace(found, _fetch=self.get)
         return found.first_row() if np.ndim(vectors) == 1 else found
 
@@ -387,6 +387,19 @@ class LatentMemoryEngine:
             return done
 
         return uninterrupted(write)
+
+    def _search(
+        self,
+        index: IndexBackend,
+        queries: F32Matrix,
+        k: int,
+        effort: int | None,
+        recall: float,
+        allow: AllowList | None = None,
+    ) -> Neighbors:
+        if effort is None:
+            effort = self._efforts.effort_for(index, k, recall, self._tuning_sample)
+        return index.search(queries, k, effort=effort, allow=allow, threads=self._threads)
 
     def _tuning_sample(self) -> F32Matrix:
         return self.sample(_TUNING_SAMPLE)[1]

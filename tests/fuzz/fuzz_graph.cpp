@@ -107,6 +107,7 @@ std::vector<Saved> made() {
       std::vector<std::int64_t> gone;
       for (std::int64_t i = 0; i < n; i += 3) gone.push_back(i);
       graph.remove(gone.data(), static_cast<std::int64_t>(gone.size()), 1);
+      graph.bypass(1, 1);
       all.push_back(saved(settings, graph));
     }
   }
@@ -161,7 +162,8 @@ class Use {
     };
     for (const std::int64_t id : ids) rows.n_allowed += may_be_found(id) ? 1 : 0;
     fuzz::Found found(n, k);
-    graph_.search(queries.data(), n, k, effort, rows, 1, found.ids.data(), found.distances.data());
+    graph_.search(queries.data(), n, k, effort, rows, graph_.moment(seq_), 1, found.ids.data(),
+                  found.distances.data());
     found.check(may_be_found);
     (void)graph_.is_outgrown();
   }
@@ -185,7 +187,8 @@ class Use {
       slots_[node] = -1;
       gone.push_back(static_cast<std::int64_t>(node));
     }
-    graph_.remove(gone.data(), static_cast<std::int64_t>(gone.size()), 1);
+    graph_.remove(gone.data(), static_cast<std::int64_t>(gone.size()), ++seq_);
+    if (random_.below(2) == 0) graph_.bypass(seq_ - random_.below(2), 1);
   }
 
  private:
@@ -194,6 +197,7 @@ class Use {
   Random& random_;
   std::vector<float> rows_;
   std::vector<std::int64_t> slots_;
+  std::uint32_t seq_ = 1;
 };
 
 bool run(const std::vector<Saved>& all, std::uint64_t seed) {

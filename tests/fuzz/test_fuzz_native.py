@@ -44,14 +44,14 @@ def program(name: str, *sources: str) -> Program:
 
 
 GRAPH = [
-    *("beam", "bulk_build", "bypass", "components", "graph", "graph_search", "insertion"),
+    *("beam", "bulk_build", "bypass", "components", "graph", "graph_search", "insertion", "sweep"),
 ]
 IVF = ["coarse", "inverted_list", "ivf", "ivf_search", "kmeans"]
 PROGRAMS = {
     "graph": program(
         "graph",
         *(f"graph/{source}" for source in GRAPH),
-        os.path.relpath(FUZZ / "node_store_apart", NATIVE / "src"),
+        os.path.relpath(FUZZ / "chunks_apart", NATIVE / "src"),
     ),
     "ivf": program("ivf", *(f"ivf/{source}" for source in IVF)),
 }

@@ -44,8 +44,9 @@ def made(
 def found_in(graph: native.Graph, base: F32Matrix, queries: F32Matrix, k: int, effort: int) -> Any:
     """Return the ids that a graph of `base` finds, which are the rows' numbers."""
     numbers, n = np.arange(len(base)), len(base)
-    graph.use_rows(base, np.linalg.norm(base.astype(np.float64), axis=1), numbers, numbers)
-    return graph.search(queries, k, effort, None, n, 1)[0]
+    norms = np.linalg.norm(base.astype(np.float64), axis=1)
+    view = graph.use_rows(base, norms, numbers, numbers, 1)
+    return view.search(queries, k, effort, None, n, 1)[0]
 
 
 def kept_dim(dim: int, metric: Metric) -> int:

@@ -287,6 +287,27 @@ def test_readers_and_a_writer_side_by_side(make_engine, rng):
     assert len(engine) == 20 * 20 + 1
 
 
+@pytest.mark.parametrize("options", [{"index": "graph"}, {"index_options": {"exact_below": 100}}])
+def test_searches_of_a_graph_do_not_wait_for_a_writer(make_engine, rng, options):
+    engine = make_engine(**options)
+    vectors = vectors_of(rng, 400)
+    engine.add(vectors, ids=np.arange(400), payload=[{"i": i} for i in range(400)])
+    found, filtered = [], []
+    with engine._derived.changing():  # as a writer does
+        reader = threading.Thread(target=lambda: found.append(engine.query(vectors[7], k=1).ids[0]))
+        waiting = threading.Thread(
+            target=lambda: filtered.append(engine.query(vectors[7], k=1, filter="i >= 7").ids[0])
+        )
+        reader.start()
+        reader.join(timeout=60)
+        assert found == [7]
+        waiting.start()
+        waiting.join(timeout=0.05)
+        assert filtered == []  # it needs ids and payloads of one moment
+    waiting.join()
+    assert filtered == [7]
+
+
 def test_many_writers_lose_nothing(make_engine, rng):
     engine = make_engine()
     vectors = vectors_of(rng, 400)

@@ -4,10 +4,10 @@
 
 namespace paradox {
 
-Bypass::Bypass(Graph& graph, int threads)
+Bypass::Bypass(Graph& graph, std::uint32_t seq, int threads)
     : graph_(graph), threads_(threads), is_removed_(static_cast<std::size_t>(graph.size())) {
   for (std::uint32_t node = 0; node < graph.size(); ++node) {
-    is_removed_[node] = graph.nodes_[node].header().is_removed != 0 ? 1 : 0;
+    is_removed_[node] = graph.nodes_[node].header().is_there_at(seq) ? 0 : 1;
   }
 }
 

@@ -40,7 +40,7 @@ bool Graph::join_components_once() {
   reach(state_.entries[0]);
   bool is_changed = false;
   for (std::uint32_t node = 0; node < n; ++node) {
-    if (is_reached[node] != 0 || nodes_[node].header().is_removed != 0) continue;
+    if (is_reached[node] != 0 || nodes_[node].header().is_removed()) continue;
     const std::uint32_t other = nearest_reached(node, is_reached);
     guard(other, node);
     adopt(other, node);

@@ -65,6 +65,7 @@ void Graph::add(const float* vectors, std::int64_t n, int threads) {
   const std::int64_t before = size();
   const std::int64_t chosen_before = state_.n_at_choice;
   if (before + n > kMaxNodes) throw std::overflow_error("a graph has at most 2^31 nodes");
+  const bool is_bulk = this->is_bulk(n);
   nodes_.grow(n);
   forget_guardians(static_cast<std::uint32_t>(before));
   for_each(n, 256, threads, [&](std::int64_t i) {
@@ -77,7 +78,7 @@ void Graph::add(const float* vectors, std::int64_t n, int threads) {
       longest_seen_ = std::max(longest_seen_, std::sqrt(squares));
     }
   }
-  if (n >= kBulkVectors && kBulkShare * n >= before) {
+  if (is_bulk) {
     forget_guardians(0);
     BulkBuild(*this, threads).run();
   } else {
@@ -88,16 +89,29 @@ void Graph::add(const float* vectors, std::int64_t n, int threads) {
   if (state_.n_at_choice != chosen_before) measure_dimension(threads);
 }
 
-void Graph::remove(const std::int64_t* nodes, std::int64_t n, int threads) {
+bool Graph::is_bulk(std::int64_t n) const { return n >= kBulkVectors && kBulkShare * n >= size(); }
+
+void Graph::remove(const std::int64_t* nodes, std::int64_t n, std::uint32_t seq) {
+  std::int64_t n_fresh = 0;
   for (std::int64_t i = 0; i < n; ++i) {
-    std::int32_t& is_removed = nodes_[static_cast<std::uint32_t>(nodes[i])].header().is_removed;
-    n_removed_ += 1 - is_removed;
-    is_removed = 1;
+    NodeHeader& header = nodes_[static_cast<std::uint32_t>(nodes[i])].header();
+    if (header.is_removed()) continue;
+    poke_word(header.removed_at, seq);
+    ++n_fresh;
   }
-  const std::int64_t n_live = size() - n_removed_, n_in_the_way = n_removed_ - state_.n_bypassed;
-  if (n_in_the_way <= std::max(kLeastInTheWay, n_live / kShareInTheWay)) return;
-  if (n_live > 0) Bypass(*this, threads).run();
-  state_.n_bypassed = n_removed_;
+  unsettled_.emplace_back(seq, n_fresh);
+  poke_word(n_removed_, n_removed_ + n_fresh);
+}
+
+bool Graph::bypass(std::uint32_t seq, int threads) {
+  for (; !unsettled_.empty() && unsettled_.front().first <= seq; unsettled_.pop_front()) {
+    n_settled_ += unsettled_.front().second;
+  }
+  const std::int64_t n_live = size() - n_removed_, n_in_the_way = n_settled_ - state_.n_bypassed;
+  if (n_in_the_way <= std::max(kLeastInTheWay, n_live / kShareInTheWay)) return false;
+  if (n_live > 0) Bypass(*this, seq, threads).run();
+  state_.n_bypassed = n_settled_;
+  return true;
 }
 
 bool Graph::is_outgrown() const {
@@ -188,12 +202,11 @@ void Graph::connect(std::uint32_t node, const std::vector<std::uint32_t>& neighb
   const auto n = static_cast<int>(neighbours.size());
   const Node target = nodes_[node];
   NodeHeader& header = target.header();
-  header.n_edges = n;
+  poke_word(header.n_edges, n);
   for (int edge = 0; edge < layout_.degree; ++edge) {
     header.set_chosen(edge, edge < static_cast<int>(n_chosen));
+    store_word(target.neighbours()[edge], edge < n ? neighbours[edge] : node);
   }
-  std::copy_n(neighbours.data(), n, target.neighbours());
-  std::fill(target.neighbours() + n, target.neighbours() + layout_.degree, node);
   encode_edges(node);
 }
 
@@ -205,24 +218,27 @@ void Graph::encode_edges(std::uint32_t node) {
     offsets[edge] = factors.offset;
     slopes[edge] = factors.slope;
   }
-  target.header().factor_scale = write_scaled(offsets, slopes, target.offsets(), target.slopes());
+  const float scale = write_scaled(offsets, slopes, target.offsets(), target.slopes());
+  poke_word(target.header().factor_scale, scale);
 }
 
 void Graph::set_edge(std::uint32_t node, int edge, std::uint32_t neighbour, bool is_chosen) {
   const Node target = nodes_[node];
   NodeHeader& header = target.header();
-  header.n_edges = std::max(header.n_edges, edge + 1);
   header.set_chosen(edge, is_chosen);
-  target.neighbours()[edge] = neighbour;
+  store_word(target.neighbours()[edge], neighbour);
   const EdgeFactors factors = encode_edge(node, edge);
   const float greatest = std::max(std::fabs(factors.offset), std::fabs(factors.slope));
+  const int n_edges = std::max(header.n_edges, edge + 1);
   if (greatest > header.factor_scale) {  // all have to be scaled anew
+    poke_word(header.n_edges, n_edges);
     encode_edges(node);
     return;
   }
   const float inverse = greatest > 0.0f ? 1.0f / header.factor_scale : 0.0f;
   target.offsets()[edge] = to_half(factors.offset * inverse);
   target.slopes()[edge] = to_half(factors.slope * inverse);
+  poke_word(header.n_edges, n_edges);
 }
 
 /// What `prune` would do with one candidate more, except that an edge left out stays so when the
@@ -369,9 +385,7 @@ void Graph::choose_entries(std::uint32_t n) {
   Random random(settings_.seed + 1);
   state_.entries =
       sample(n, std::min(std::max(wanted, std::uint32_t{kEdgeBlock}), kMostEntries), random);
-  const auto is_removed = [this](std::uint32_t node) {
-    return nodes_[node].header().is_removed != 0;
-  };
+  const auto is_removed = [this](std::uint32_t node) { return nodes_[node].header().is_removed(); };
   if (!std::all_of(state_.entries.begin(), state_.entries.end(), is_removed)) {
     state_.entries.erase(std::remove_if(state_.entries.begin(), state_.entries.end(), is_removed),
                          state_.entries.end());
@@ -380,30 +394,36 @@ void Graph::choose_entries(std::uint32_t n) {
 }
 
 void Graph::encode_entries() {
-  const auto& entries = state_.entries;
+  const auto made = std::make_shared<Entries>();
+  const auto& entries = made->nodes = state_.entries;
   const std::size_t n_places = (entries.size() + kEdgeBlock - 1) / kEdgeBlock * kEdgeBlock;
   std::vector<float> offsets(n_places), slopes(n_places);
   std::vector<std::uint8_t> signs(entry_dim() / 8);
   const AlignedVector<std::int8_t> zeros(entry_dim());
-  entry_codes_.assign(n_places / 8 * static_cast<std::size_t>(entry_dim()), 0);
+  made->codes.assign(n_places / 8 * static_cast<std::size_t>(entry_dim()), 0);
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const NodeHeader& header = nodes_[entries[i]].header();
     Residual residual{signs.data(), 0.0f, 0.0f};
     kernels_.residual({zeros.data(), 0.0f}, vector(entries[i]), entry_dim(), &residual);
     spread(signs.data(), entry_dim(), static_cast<int>(i % kEdgeBlock),
-           entry_codes_.data() + i / kEdgeBlock * kEdgeBlock / 8 * entry_dim());
+           made->codes.data() + i / kEdgeBlock * kEdgeBlock / 8 * entry_dim());
     slopes[i] = residual.absolute > 0.0f ? 2.0f * header.squares / residual.absolute : 0.0f;
     offsets[i] = header.term;
   }
-  entry_offsets_.resize(n_places);
-  entry_slopes_.resize(n_places);
-  entry_scale_ = write_scaled(offsets, slopes, entry_offsets_.data(), entry_slopes_.data());
+  made->offsets.resize(n_places);
+  made->slopes.resize(n_places);
+  made->scale = write_scaled(offsets, slopes, made->offsets.data(), made->slopes.data());
+  entries_ = made;
 }
 
+/// Of a removal a file keeps that there was one: it is then before all that is searched.
 void Graph::save_nodes(std::uint8_t* out) const {
   for (std::int64_t i = 0; i < size(); ++i) {
-    std::memcpy(out + i * layout_.stride, nodes_[static_cast<std::uint32_t>(i)].data(),
+    std::uint8_t* to = out + i * layout_.stride;
+    std::memcpy(to, nodes_[static_cast<std::uint32_t>(i)].data(),
                 static_cast<std::size_t>(layout_.stride));
+    auto& header = *reinterpret_cast<NodeHeader*>(to);
+    header.removed_at = header.is_removed() ? 1 : 0;
   }
 }
 
@@ -431,8 +451,7 @@ bool Graph::may_be(const Node& node, std::int64_t n) const {
   const NodeHeader& header = node.header();
   if (!std::all_of(node.neighbours(), node.neighbours() + layout_.degree, is_node) ||
       header.n_edges < 0 || header.n_edges > layout_.degree || !is_node(header.guardian) ||
-      header.n_wards < 0 || header.n_wards > layout_.degree / kWardShare ||
-      (header.is_removed & ~1) != 0) {
+      header.n_wards < 0 || header.n_wards > layout_.degree / kWardShare || header.removed_at > 1) {
     return false;
   }
   constexpr int kNoStep = 0x80;  // -128: products of it would not fit their sums
@@ -455,10 +474,11 @@ bool Graph::restore(const std::uint8_t* nodes, std::int64_t n, const GraphState&
     std::memcpy(&node.header(), nodes + i * layout_.stride,
                 static_cast<std::size_t>(layout_.stride));
     if (!may_be(node, n)) return false;
-    n_removed_ += header.is_removed;
+    n_removed_ += header.removed_at;
     if (is_product()) longest_seen_ = std::max(longest_seen_, std::sqrt(header.squares));
   }
   if (state.n_bypassed > n_removed_) return false;
+  n_settled_ = n_removed_;
   n_connected_ = n;
   state_ = state;
   encode_entries();

@@ -88,24 +88,24 @@ void Graph::prepare_rotated(SearchScratch& scratch) const {
   scratch.key_of_zero = static_cast<float>(-(scratch.length * scratch.length + node_squares));
 }
 
-void Graph::enter(SearchScratch& scratch) const {
+void Graph::enter(SearchScratch& scratch, const Entries& entries) const {
   std::uint64_t starts[kStarts];
   int n_starts = 0;
   float keys[kEdgeBlock];
   EdgeScan scan{};
-  scan.factor_scale = entry_scale_;
+  scan.factor_scale = entries.scale;
   scan.threshold = std::numeric_limits<float>::infinity();
   SignTable signs = scratch.signs;
   signs.base *= static_cast<float>(entry_dim()) / static_cast<float>(layout_.dim);
-  for (std::size_t begin = 0; begin < state_.entries.size(); begin += kEdgeBlock) {
-    scan.codes = entry_codes_.data() + begin / 8 * entry_dim();
-    scan.offsets = entry_offsets_.data() + begin;
-    scan.slopes = entry_slopes_.data() + begin;
+  for (std::size_t begin = 0; begin < entries.nodes.size(); begin += kEdgeBlock) {
+    scan.codes = entries.codes.data() + begin / 8 * entry_dim();
+    scan.offsets = entries.offsets.data() + begin;
+    scan.slopes = entries.slopes.data() + begin;
     std::uint32_t below = kernels_.score_edges(scan, signs, entry_dim(), keys);
     for (; below != 0; below &= below - 1) {
       const auto i = static_cast<std::size_t>(__builtin_ctz(below));
-      if (begin + i >= state_.entries.size()) break;
-      const std::uint64_t entry = BeamEntry::of(keys[i], state_.entries[begin + i]);
+      if (begin + i >= entries.nodes.size()) break;
+      const std::uint64_t entry = BeamEntry::of(keys[i], entries.nodes[begin + i]);
       if (n_starts == kStarts && entry >= starts[kStarts - 1]) continue;
       int at = n_starts < kStarts ? n_starts++ : kStarts - 1;
       for (; at > 0 && starts[at - 1] > entry; --at) starts[at] = starts[at - 1];
@@ -122,7 +122,7 @@ void Graph::enter(SearchScratch& scratch) const {
 
 double Graph::share_allowed(const GraphRows& rows) const {
   return static_cast<double>(std::max(rows.n_allowed, std::int64_t{1})) /
-         static_cast<double>(size() - n_removed_);
+         static_cast<double>(size() - peek_word(n_removed_));
 }
 
 float Graph::node_key(const Node& node, const SearchScratch& scratch) const {
@@ -133,18 +133,21 @@ float Graph::node_key(const Node& node, const SearchScratch& scratch) const {
 
 /// Nodes within a distance are as many as its power of the intrinsic dimension: `effort` is then
 /// the rank of the farthest node that a search looks at.
-/// Of the nodes passed on the way a filter allows but a share.
-Reach Graph::reach_of(std::int64_t k, std::int64_t effort, const GraphRows& rows) const {
+/// Of the nodes passed on the way a filter allows but a share; and those that have come since the
+/// moment are passed too.
+Reach Graph::reach_of(std::int64_t k, std::int64_t effort, const GraphRows& rows,
+                      const GraphMoment& moment) const {
   effort = std::max(effort, k);
+  const std::int64_t size = this->size();
   const double share = share_allowed(rows);
   const auto width = [&](std::int64_t wanted) {
     return static_cast<int>(
-        std::min(static_cast<double>(wanted) / share, static_cast<double>(size())));
+        std::min(static_cast<double>(wanted) / share, static_cast<double>(size)));
   };
-  if (state_.dimension == 0.0f || width(effort) == size()) return {width(effort), 0};
+  if (moment.dimension == 0.0f || width(effort) == size) return {width(effort), 0};
   const double ranks = static_cast<double>(effort) / static_cast<double>(k);
   return {width(kWidest * effort), static_cast<std::size_t>(k),
-          static_cast<float>(std::pow(ranks, 2.0 / state_.dimension))};
+          static_cast<float>(std::pow(ranks, 2.0 / moment.dimension))};
 }
 
 float Graph::farthest(const SearchScratch& scratch, const Reach& reach) const {
@@ -155,13 +158,15 @@ float Graph::farthest(const SearchScratch& scratch, const Reach& reach) const {
   return zero + reach.factor * std::max(scratch.nearest.front() - zero, 0.0f);
 }
 
-void Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphRows* filter) const {
+void Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphMoment& moment,
+                 const GraphRows* filter) const {
   Beam& beam = scratch.beam;
   beam.reset(reach.width);
   scratch.met.clear();
   scratch.found.clear();
   scratch.nearest.clear();
-  enter(scratch);
+  enter(scratch, *moment.entries);
+  const std::uint32_t seq = moment.seq, n_seen = moment.n_nodes;
   const int n_blocks = layout_.degree / kEdgeBlock;
   float farthest = std::numeric_limits<float>::infinity();
   float keys[kEdgeBlock];
@@ -175,28 +180,29 @@ void Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphRows* fi
     const NodeHeader& header = node.header();
     EdgeScan scan{};
     scan.node_key = node_key(node, scratch);
-    if (filter == nullptr ? header.is_removed == 0 : filter->allow(at)) {
+    if (at < n_seen && header.is_there_at(seq) && (filter == nullptr || filter->allow(at))) {
       scratch.found.push_back(BeamEntry::of(scan.node_key, at));
       if (keep_least(scratch.nearest, reach.k, scan.node_key)) {
         farthest = this->farthest(scratch, reach);
       }
     }
-    scan.factor_scale = header.factor_scale;
+    scan.factor_scale = peek_word(header.factor_scale);
+    const int degree = peek_word(header.n_edges);
     if (!is_whole) nodes_.prefetch_rest(at);
     if (upcoming != Beam::kNone) nodes_.prefetch(upcoming);
-    for (int block = 0; block < n_blocks && block * kEdgeBlock < header.n_edges; ++block) {
+    for (int block = 0; block < n_blocks && block * kEdgeBlock < degree; ++block) {
       scan.codes = node.codes(block);
       scan.offsets = node.offsets() + block * kEdgeBlock;
       scan.slopes = node.slopes() + block * kEdgeBlock;
       scan.threshold = std::min(beam.threshold(), farthest);
       std::uint32_t below = kernels_.score_edges(scan, scratch.signs, layout_.dim, keys);
       if (block == 0 && upcoming != Beam::kNone) nodes_.prefetch_rest(upcoming);
-      const int n_edges = header.n_edges - block * kEdgeBlock;
+      const int n_edges = degree - block * kEdgeBlock;
       if (n_edges < kEdgeBlock) below &= (std::uint32_t{1} << n_edges) - 1;
       int n_fresh = 0;
       for (; below != 0; below &= below - 1) {
         const int i = __builtin_ctz(below);
-        const std::uint32_t neighbour = node.neighbours()[block * kEdgeBlock + i];
+        const std::uint32_t neighbour = load_word(node.neighbours()[block * kEdgeBlock + i]);
         fresh[n_fresh] = BeamEntry::of(keys[i], neighbour);
         n_fresh += scratch.met.insert(neighbour) ? 1 : 0;
       }
@@ -218,7 +224,7 @@ void Graph::measure_dimension(int threads) {
   for_each(static_cast<std::int64_t>(probes.size()), 1, threads, [&](std::int64_t i) {
     SearchScratch& scratch = SearchScratch::of_this_thread();
     prepare(probes[static_cast<std::size_t>(i)], scratch);
-    walk(scratch, {static_cast<int>(kHighestRank), 0});
+    walk(scratch, {static_cast<int>(kHighestRank), 0}, newest());
     auto& found = scratch.found;
     if (found.size() < kHighestRank) return;
     std::sort(found.begin(), found.end());
@@ -249,7 +255,7 @@ void Graph::measure_dimension(int threads) {
 std::vector<std::uint32_t> Graph::met_on_the_way_to(std::uint32_t node) const {
   SearchScratch& scratch = SearchScratch::of_this_thread();
   prepare(node, scratch);
-  walk(scratch, {settings_.build_effort, 0});
+  walk(scratch, {settings_.build_effort, 0}, newest());
   std::vector<std::uint32_t> met;
   met.reserve(scratch.found.size());
   for (const std::uint64_t entry : scratch.found) met.push_back(BeamEntry::node(entry));
@@ -303,8 +309,9 @@ void Graph::measure(const float* query, std::int64_t k, const GraphRows& rows,
 }
 
 bool Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
-                   const GraphRows& rows, int threads, std::int64_t* ids, float* distances) const {
-  const Reach reach = reach_of(k, effort, rows);
+                   const GraphRows& rows, const GraphMoment& moment, int threads, std::int64_t* ids,
+                   float* distances) const {
+  const Reach reach = reach_of(k, effort, rows, moment);
   const Sweep sweep = sweep_of(k, effort, rows);
   const GraphRows* filter = rows.allowed == nullptr ? nullptr : &rows;
   const std::int64_t n_wanted = std::min(k, rows.n_allowed);
@@ -317,9 +324,9 @@ bool Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::in
     if (settings_.metric == Metric::cosine || length <= kGreatestLength) {
       prepare(query, length, scratch);
       if (sweep.n_kept > 0) {
-        this->sweep(scratch, sweep, filter);
+        this->sweep(scratch, sweep, moment, filter);
       } else {
-        walk(scratch, reach, filter);
+        walk(scratch, reach, moment, filter);
       }
       measure(query, k, rows, scratch);
     }

@@ -38,7 +38,7 @@ void Graph::sketch(std::uint32_t begin, int threads) {
   sketch_.grow(size());
   const std::int64_t first = begin / kEdgeBlock;
   const AlignedVector<std::int8_t> origin(layout_.dim);
-  for_each(sketch_.n_blocks() - first, 64, threads, [&](std::int64_t i) {
+  for_each(Sketch::n_blocks(size()) - first, 64, threads, [&](std::int64_t i) {
     const SketchBlock block = sketch_[first + i];
     const auto start = static_cast<std::uint32_t>((first + i) * kEdgeBlock);
     std::uint8_t* signs = at_least(SearchScratch::of_this_thread().residual_signs, layout_.dim / 8);
@@ -51,7 +51,7 @@ void Graph::sketch(std::uint32_t begin, int threads) {
       slopes[j] = residual.absolute > 0.0f ? 2.0f * header.squares / residual.absolute : 0.0f;
       offsets[j] = header.term;
     }
-    block.factor_scale() = write_scaled(offsets, slopes, block.offsets(), block.slopes());
+    poke_word(block.factor_scale(), write_scaled(offsets, slopes, block.offsets(), block.slopes()));
   });
 }
 
@@ -66,7 +66,8 @@ Sweep Graph::sweep_of(std::int64_t k, std::int64_t effort, const GraphRows& rows
           std::min(certainty, kMostCertainty)};
 }
 
-void Graph::sweep(SearchScratch& scratch, const Sweep& sweep, const GraphRows* filter) const {
+void Graph::sweep(SearchScratch& scratch, const Sweep& sweep, const GraphMoment& moment,
+                  const GraphRows* filter) const {
   scratch.found.clear();
   scratch.nearest.clear();
   scratch.waiting.clear();
@@ -76,7 +77,8 @@ void Graph::sweep(SearchScratch& scratch, const Sweep& sweep, const GraphRows* f
   signs.base += sweep.certainty * std::sqrt(kSignVariance * length * length + rounding);
   EdgeScan scan{};
   float keys[kEdgeBlock];
-  const std::int64_t n_nodes = size(), n_blocks = sketch_.n_blocks();
+  const std::int64_t n_nodes = std::min<std::int64_t>(moment.n_nodes, size());
+  const std::int64_t n_blocks = Sketch::n_blocks(n_nodes);
   for (std::int64_t b = 0; b < n_blocks; ++b) {
     const SketchBlock block = sketch_[b];
     if (b + kBlocksAhead < n_blocks) {
@@ -85,7 +87,7 @@ void Graph::sweep(SearchScratch& scratch, const Sweep& sweep, const GraphRows* f
     scan.codes = block.codes();
     scan.offsets = block.offsets();
     scan.slopes = block.slopes();
-    scan.factor_scale = block.factor_scale();
+    scan.factor_scale = peek_word(block.factor_scale());
     scan.threshold = scratch.nearest.size() == sweep.n_kept
                          ? scratch.nearest.front()
                          : std::numeric_limits<float>::infinity();
@@ -96,17 +98,17 @@ void Graph::sweep(SearchScratch& scratch, const Sweep& sweep, const GraphRows* f
       nodes_.prefetch_vector(static_cast<std::uint32_t>(node));
       scratch.waiting.push_back(static_cast<std::uint32_t>(node));
     }
-    if (scratch.waiting.size() >= kWaiting) measure_waiting(scratch, sweep.n_kept, filter);
+    if (scratch.waiting.size() >= kWaiting) measure_waiting(scratch, sweep.n_kept, moment, filter);
   }
-  measure_waiting(scratch, sweep.n_kept, filter);
+  measure_waiting(scratch, sweep.n_kept, moment, filter);
 }
 
-void Graph::measure_waiting(SearchScratch& scratch, std::size_t n_kept,
+void Graph::measure_waiting(SearchScratch& scratch, std::size_t n_kept, const GraphMoment& moment,
                             const GraphRows* filter) const {
   for (const std::uint32_t at : scratch.waiting) {
     const Node node = nodes_[at];
-    const NodeHeader& header = node.header();
-    if (filter == nullptr ? header.is_removed != 0 : !filter->allow(at)) continue;
+    if (!node.header().is_there_at(moment.seq) || (filter != nullptr && !filter->allow(at)))
+      continue;
     const float key = node_key(node, scratch);
     if (scratch.nearest.size() == n_kept && key >= scratch.nearest.front()) continue;
     scratch.found.push_back(BeamEntry::of(key, at));

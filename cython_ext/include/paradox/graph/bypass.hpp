@@ -8,11 +8,11 @@
 
 namespace paradox {
 
-/// Gives every node that has removed neighbours the neighbours of these in their place (as
-/// FreshDiskANN does: Singh et al., 2021). No search meets a removed node then.
+/// Gives every node that has neighbours removed up to a write the neighbours of these in their
+/// place (as FreshDiskANN does: Singh et al., 2021). No search meets such a removed node then.
 class Bypass {
  public:
-  Bypass(Graph& graph, int threads);
+  Bypass(Graph& graph, std::uint32_t seq, int threads);
 
   void run();
 

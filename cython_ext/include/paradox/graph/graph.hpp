@@ -9,14 +9,26 @@
 //     key(x) = term(x) - 2 <q, x>             term: |x|^2 under l2, 0 under inner product
 //     <q, r> ~ <node, r> + f (<q, s> - <node, s>),  s = sign(r),  f = |r|^2 / sum |r_i|
 //
-// Arguments are trusted. Nodes are numbered in the order they come. One writer at a time and no
-// reader beside it; readers side by side. All may throw std::bad_alloc; after an `add` that has,
-// a graph is of no use any more, and `n_connected` tells.
+// Arguments are trusted. Nodes are numbered in the order they come. All may throw std::bad_alloc;
+// after an `add` that has, a graph is of no use any more, and `n_connected` tells.
+//
+// One writer at a time, and readers beside it and each other. A reader searches what there was at a
+// moment: nodes that come later may lead it on, but are not found, and those removed later are. The
+// writer therefore never moves or changes a node's vector; a node is reached only once it is whole;
+// and a removed one is bypassed only when no reader of a moment before is left. What is changed
+// under readers are edges. Every place for a neighbour holds the number of a node at all times, but
+// a code and its factors may be those of the edge before, or half of them, while one is exchanged:
+// for so long an estimate is wrong, and leads a search astray by a node, never to a wrong answer.
+// The same holds of the last 31 nodes of the sketch.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <deque>
+#include <limits>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "paradox/aligned.hpp"
@@ -68,7 +80,7 @@ struct GraphRows {
   const float* vectors = nullptr;         // (n_rows, dim)
   const double* norms = nullptr;          // (n_rows,)
   const std::int64_t* ids = nullptr;      // (n_rows,)
-  const std::int64_t* slots = nullptr;    // (size(),) of the nodes; negative for those removed
+  const std::int64_t* slots = nullptr;    // (size(),) of the nodes; negative: in none
   const std::uint8_t* allowed = nullptr;  // (n_rows,) whether a row may be found; null: all may
   std::int64_t n_allowed = 0;
 
@@ -87,6 +99,25 @@ struct GraphState {
   // Numbers of nodes: those the origin and the entries were chosen among, those there were when
   // components were joined, and those that are bypassed.
   std::int64_t n_at_origin = 0, n_at_choice = 0, n_at_join = 0, n_bypassed = 0;
+};
+
+/// The entries, by the signs of the first dimensions of their rotated vectors: never changed, only
+/// exchanged for others.
+struct Entries {
+  std::vector<std::uint32_t> nodes;
+  AlignedVector<std::uint8_t> codes;
+  std::vector<Half> offsets, slopes;
+  float scale = 0.0f;
+};
+
+/// What a search sees of a graph. Writes are numbered from 1.
+struct GraphMoment {
+  static constexpr std::uint32_t kNewest = std::numeric_limits<std::uint32_t>::max() - 1;
+
+  std::uint32_t seq = kNewest;  // the last write that had removed nodes
+  std::uint32_t n_nodes = std::numeric_limits<std::uint32_t>::max();  // those from there on are new
+  float dimension = 0.0f;
+  std::shared_ptr<const Entries> entries;
 };
 
 /// How far a search goes. It ends once the nearest node that it knows of and has not expanded is
@@ -142,15 +173,28 @@ class Graph {
   /// Appends n vectors (n, dim). Many at once, beside those there are, are built in bulk.
   void add(const float* vectors, std::int64_t n, int threads);
 
-  /// Takes nodes out of all answers. Searches pass over them until there are many: then they are
-  /// bypassed.
-  void remove(const std::int64_t* nodes, std::int64_t n, int threads);
+  /// Takes nodes out of the answers of moments from write `seq` on, which is not below that of any
+  /// removal before. Searches pass over them until they are bypassed.
+  void remove(const std::int64_t* nodes, std::int64_t n, std::uint32_t seq);
+
+  /// Bypasses the nodes removed up to write `seq`, if these are many; whether that was so. Nobody
+  /// may search a moment before that write any more.
+  bool bypass(std::uint32_t seq, int threads);
+
+  /// What there is now, the removals up to write `seq` among it.
+  GraphMoment moment(std::uint32_t seq) const {
+    return {seq, static_cast<std::uint32_t>(size()), state_.dimension, entries_};
+  }
 
   /// The k nearest rows of each query, as far as `effort` finds them, by true distance, equal ones
   /// by id: none of a query longer than `kGreatestLength`, but under cosine. Both outputs are (n,
   /// k); -1 and +inf where there are fewer. Returns whether there are fewer than there could be.
   bool search(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
-              const GraphRows& rows, int threads, std::int64_t* ids, float* distances) const;
+              const GraphRows& rows, const GraphMoment& moment, int threads, std::int64_t* ids,
+              float* distances) const;
+
+  /// Whether an `add` of n vectors gives all nodes other edges: meanwhile, searches find less.
+  bool is_bulk(std::int64_t n) const;
 
   /// Whether what the first vectors decided does not fit those there are: made anew from all of
   /// them, a graph would find more.
@@ -243,27 +287,34 @@ class Graph {
   void prepare(const float* query, double norm, SearchScratch& scratch) const;
   void prepare(std::uint32_t node, SearchScratch& scratch) const;
   void prepare_rotated(SearchScratch& scratch) const;
-  /// Fills `scratch.found` with the nodes it expands that are not removed, or that a filter allows.
-  void walk(SearchScratch& scratch, const Reach& reach, const GraphRows* filter = nullptr) const;
+  /// Fills `scratch.found` with the nodes it expands that are there at a moment and that a filter
+  /// allows.
+  void walk(SearchScratch& scratch, const Reach& reach, const GraphMoment& moment,
+            const GraphRows* filter = nullptr) const;
   /// Fills `scratch.found` from estimates of all nodes: where a walk would expand so many that
   /// reading them costs more, and what it missed would still be missed.
-  void sweep(SearchScratch& scratch, const Sweep& sweep, const GraphRows* filter) const;
+  void sweep(SearchScratch& scratch, const Sweep& sweep, const GraphMoment& moment,
+             const GraphRows* filter) const;
   /// Measures the nodes that wait, and takes in those near enough.
-  void measure_waiting(SearchScratch& scratch, std::size_t n_kept, const GraphRows* filter) const;
+  void measure_waiting(SearchScratch& scratch, std::size_t n_kept, const GraphMoment& moment,
+                       const GraphRows* filter) const;
   Sweep sweep_of(std::int64_t k, std::int64_t effort, const GraphRows& rows) const;
+  /// As the writer sees it.
+  GraphMoment newest() const { return moment(GraphMoment::kNewest); }
   /// Keys above this are of no use to a search that has found what it has.
   float farthest(const SearchScratch& scratch, const Reach& reach) const;
   /// Of the nodes that are not removed.
   double share_allowed(const GraphRows& rows) const;
   /// Of the query that `scratch` is prepared for.
   float node_key(const Node& node, const SearchScratch& scratch) const;
-  Reach reach_of(std::int64_t k, std::int64_t effort, const GraphRows& rows) const;
+  Reach reach_of(std::int64_t k, std::int64_t effort, const GraphRows& rows,
+                 const GraphMoment& moment) const;
   /// Measures the nodes that were found and may be among the k nearest.
   void measure(const float* query, std::int64_t k, const GraphRows& rows,
                SearchScratch& scratch) const;
   /// Measures how fast the number of nodes grows with the distance.
   void measure_dimension(int threads);
-  void enter(SearchScratch& scratch) const;
+  void enter(SearchScratch& scratch, const Entries& entries) const;
   double true_distance(const float* query, double query_norm, const GraphRows& rows,
                        std::int64_t slot) const;
   /// The key up to which a node may still be nearer than the k-th found so far.
@@ -277,13 +328,13 @@ class Graph {
   Sketch sketch_;
   GraphState state_;
   std::int64_t n_connected_ = 0, n_removed_ = 0;
+  // Removed nodes that no reader can find any more as far as is known, and the others by write.
+  std::int64_t n_settled_ = 0;
+  std::deque<std::pair<std::uint32_t, std::int64_t>> unsettled_;
   float longest_seen_ = 0.0f;  // inner product: the greatest norm of a node
 
-  // The entries, by the signs of the first dimensions of their rotated vectors.
   int entry_dim() const { return std::min(layout_.dim, kEntryDim); }
-  AlignedVector<std::uint8_t> entry_codes_;
-  std::vector<Half> entry_offsets_, entry_slopes_;
-  float entry_scale_ = 0.0f;
+  std::shared_ptr<const Entries> entries_ = std::make_shared<Entries>();  // state_.entries
 };
 
 /// Runs body(i) for each i in [0, n), `chunk` of them a task.

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "paradox/matrix.hpp"
+#include "paradox/shared_word.hpp"
 
 namespace paradox {
 
@@ -26,11 +27,15 @@ struct NodeHeader {
   float term;          // what is added to -2 <query, node>: the squared norm, or 0
   float factor_scale;  // value of 1 among the edge factors
   std::int32_t n_edges;
-  std::int32_t is_removed;  // out of all answers, but on the way to others
-  std::uint32_t guardian;   // a node that never gives this one up as a neighbour; itself: none
-  std::int32_t n_wards;     // nodes whose guardian this one is
+  std::uint32_t removed_at;  // the write since which it is in no answer, but on the way; 0: none
+  std::uint32_t guardian;    // a node that never gives this one up as a neighbour; itself: none
+  std::int32_t n_wards;      // nodes whose guardian this one is
   // A bit an edge: pruning kept it, and did not only fill up with it.
   std::uint64_t chosen[kMostEdges / 64];
+
+  bool is_removed() const { return removed_at != 0; }
+  /// Whether it was not removed by then. Without a branch: `removed_at == 0 || removed_at > seq`.
+  bool is_there_at(std::uint32_t seq) const { return peek_word(removed_at) - 1 >= seq; }
 
   bool is_chosen(int edge) const { return (chosen[edge / 64] >> edge % 64 & 1) != 0; }
   void set_chosen(int edge, bool is_chosen) {

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "paradox/aligned.hpp"
+#include "paradox/graph/chunks.hpp"
 #include "paradox/graph/node_layout.hpp"
 
 namespace paradox {
@@ -31,26 +31,24 @@ class SketchBlock {
 
 class Sketch {
  public:
-  explicit Sketch(int dim) : dim_(dim), block_bytes_(SketchBlock::bytes(dim)) {}
+  explicit Sketch(int dim) : dim_(dim), memory_(SketchBlock::bytes(dim)) {}
 
-  std::int64_t n_blocks() const { return n_blocks_; }
-  std::int64_t block_bytes() const { return block_bytes_; }
-  std::int64_t bytes() const { return n_blocks_ * block_bytes_; }
+  static std::int64_t n_blocks(std::int64_t n_nodes) {
+    return (n_nodes + kEdgeBlock - 1) / kEdgeBlock;
+  }
+  std::int64_t block_bytes() const { return memory_.record_bytes(); }
+  std::int64_t bytes() const { return memory_.bytes(); }
 
   /// Makes room for n nodes. Throws std::bad_alloc, and then nothing has changed.
-  void grow(std::int64_t n) {
-    n_blocks_ = (n + kEdgeBlock - 1) / kEdgeBlock;
-    memory_.resize(static_cast<std::size_t>(n_blocks_ * block_bytes_));
-  }
+  void grow(std::int64_t n) { memory_.grow(n_blocks(n) - memory_.size()); }
 
   SketchBlock operator[](std::int64_t i) const {
-    return {dim_, const_cast<std::uint8_t*>(memory_.data()) + i * block_bytes_};
+    return {dim_, memory_[static_cast<std::uint32_t>(i)]};
   }
 
  private:
   int dim_;
-  std::int64_t block_bytes_, n_blocks_ = 0;
-  AlignedVector<std::uint8_t> memory_;
+  Chunks memory_;
 };
 
 }  // namespace paradox

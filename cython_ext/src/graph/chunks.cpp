@@ -1,11 +1,10 @@
-#include "paradox/graph/node_store.hpp"
+#include "paradox/graph/chunks.hpp"
 
+#include <cstring>
 #include <new>
 
 #if defined(__linux__) || defined(__APPLE__)
 #include <sys/mman.h>
-#else
-#include <cstring>
 #endif
 
 namespace paradox {
@@ -31,7 +30,7 @@ std::uint8_t* map_chunk(std::size_t bytes) {
 
 }  // namespace
 
-void NodeStore::Unmap::operator()(std::uint8_t* chunk) const {
+void Chunks::Unmap::operator()(std::uint8_t* chunk) const {
 #if defined(__linux__) || defined(__APPLE__)
   munmap(chunk, bytes);
 #else
@@ -39,25 +38,29 @@ void NodeStore::Unmap::operator()(std::uint8_t* chunk) const {
 #endif
 }
 
-NodeStore::NodeStore(const NodeLayout& layout) : layout_(layout), shift_(0) {
-  while ((layout_.stride << (shift_ + 1)) <= kChunkBytes) ++shift_;
+Chunks::Chunks(std::int64_t record_bytes) : record_bytes_(record_bytes) {
+  while ((record_bytes_ << (shift_ + 1)) <= kChunkBytes) ++shift_;
   mask_ = (std::uint32_t{1} << shift_) - 1;
 }
 
-void NodeStore::grow(std::int64_t n) {
-  const std::int64_t chunk_nodes = std::int64_t{1} << shift_;
-  const std::int64_t n_chunks = (size_ + n + chunk_nodes - 1) >> shift_;
-  const auto bytes = static_cast<std::size_t>(layout_.stride << shift_);
-  const std::size_t before = chunks_.size();
-  try {
-    while (static_cast<std::int64_t>(chunks_.size()) < n_chunks) {
-      chunks_.emplace_back(map_chunk(bytes), Unmap{bytes});
-    }
-  } catch (...) {
-    chunks_.erase(chunks_.begin() + static_cast<std::ptrdiff_t>(before), chunks_.end());
-    throw;
+Chunks::Chunks(const Chunks& other) : Chunks(other.record_bytes_) {
+  grow(other.size());
+  for (std::size_t i = 0; i < chunks_.size(); ++i) {
+    const std::int64_t first = static_cast<std::int64_t>(i) << shift_;
+    const std::int64_t n = std::min(size_ - first, std::int64_t{1} << shift_);
+    std::memcpy(chunks_[i].get(), other.chunks_[i].get(),
+                static_cast<std::size_t>(n * record_bytes_));
   }
-  size_ += n;
+}
+
+/// A chunk too many is left for the next time.
+void Chunks::grow(std::int64_t n) {
+  const std::int64_t n_chunks = (size_ + n + mask_) >> shift_;
+  const auto bytes = static_cast<std::size_t>(record_bytes_ << shift_);
+  while (static_cast<std::int64_t>(chunks_.size()) < n_chunks) {
+    append(Chunk(map_chunk(bytes), Unmap{bytes}));
+  }
+  poke_word(size_, size_ + n);
 }
 
 }  // namespace paradox

@@ -1,0 +1,222 @@
+"""Searches of `graph` beside a writer: each answer is that of one moment while it was asked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from paradox import index
+from paradox.core.metric import METRICS, Metric
+from paradox.core.types import F32Matrix, I64Vector, Neighbors
+from paradox.index import AllowList
+from paradox.kernels import oracle
+
+DIM = 16
+N_IDS = 6_000
+N_KEPT = 40
+"""The first ids are replaced again and again, and never removed."""
+EFFORT = 300
+
+Change = tuple[str, I64Vector]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A search: `first` writes had ended when it began, and `last` begun when it ended."""
+
+    kind: str
+    about: int
+    found: Neighbors
+    first: int
+    last: int
+
+
+class History:
+    """What every write left: of each id the version of its vector, -1 where it is not there."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(5)
+        self._places = rng.normal(size=(N_IDS, DIM)) * 3
+        self._moves = rng.normal(size=(400, DIM)) * 0.02
+        self.states = [np.full(N_IDS, -1)]
+        self.n_begun = 0
+
+    @property
+    def n_ended(self) -> int:
+        return len(self.states) - 1
+
+    def vectors(self, ids: I64Vector, versions: Any) -> F32Matrix:
+        return (self._places[ids] + self._moves[versions]).astype(np.float32)
+
+    def query(self, about: int) -> F32Matrix:
+        return self._places[about : about + 1].astype(np.float32)
+
+    def write(self, graph: Any, change: Change) -> None:
+        what, ids = change
+        self.n_begun += 1
+        after = self.states[-1].copy()
+        after[ids] = self.n_begun if what == "add" else -1
+        if what == "add":
+            graph.add(ids, self.vectors(ids, self.n_begun))
+        else:
+            graph.remove(ids)
+        self.states.append(after)
+
+
+def is_of(state: Any, history: History, asked: Asked, metric: Metric, among: Any) -> bool:
+    """Tell whether an answer could be that of a state; a certified one is the only one."""
+    there = np.flatnonzero(state >= 0)
+    if among is not None:
+        there = np.intersect1d(there, among)
+    ids = asked.found.ids.ravel()
+    ids = ids[ids >= 0]
+    distances = asked.found.distances.ravel()[: len(ids)]
+    if len(np.unique(ids)) != len(ids) or not np.isin(ids, there).all():
+        return False
+    query = history.query(asked.about)
+    true = oracle.distances(query, history.vectors(ids, state[ids]), metric)[0]
+    if not np.allclose(distances, true, rtol=1e-4, atol=1e-5):
+        return False
+    is_sought = state[asked.about] >= 0 and metric == "l2" and among is None
+    if is_sought and asked.about not in ids:  # no other is nearly as near
+        return False
+    if not asked.found.certified:
+        return asked.kind != "range"
+    every = np.sort(oracle.distances(query, history.vectors(there, state[there]), metric)[0])
+    n = min(len(every), len(ids)) if asked.kind == "range" else min(len(every), 10)
+    return len(ids) == n and np.allclose(distances, every[:n], rtol=1e-4, atol=1e-5)
+
+
+def changes(seed: int) -> Iterator[Change]:
+    """Yield writes: growth from few, replacements, removals, one that is built in bulk."""
+    rng = np.random.default_rng(seed)
+    yield "add", np.arange(100)
+    n = 100
+    while n < 1_600:  # the arrays grow, and the graph is built anew
+        more = int(rng.integers(40, 260))
+        yield "add", np.concatenate([np.arange(n, n + more), np.arange(N_KEPT)])
+        n += more
+    for _ in range(14):  # many are replaced: nodes are bypassed, and then all is built anew
+        others = rng.choice(np.arange(N_KEPT, n), 150, replace=False)
+        yield "add", np.concatenate([others[:110], np.arange(N_KEPT)])
+        yield "remove", others[110:]
+    yield "add", np.arange(n, n + 2_100)  # in bulk, beside those there are
+    for _ in range(3):
+        yield "remove", rng.choice(np.arange(N_KEPT, n + 2_100), 900, replace=False)
+        yield "add", np.arange(N_KEPT)
+
+
+def asking(
+    graph: Any, history: History, allowed: list[I64Vector], lists: list[AllowList], seed: int
+) -> Callable[[list[Asked], threading.Event], None]:
+    def ask(answers: list[Asked], is_over: threading.Event) -> None:
+        rng = np.random.default_rng(seed)
+        while not is_over.is_set():
+            about = int(rng.integers(2 * N_KEPT))
+            query, first = history.query(about), history.n_ended
+            kind = ("near", "near", "filter", "range")[int(rng.integers(4))]
+            if kind == "near":
+                found = graph.search(query, 10, effort=EFFORT)
+            elif kind == "range":
+                found = graph.range_search(query[0], 40.0, limit=30)
+            else:
+                about_list = int(rng.integers(len(allowed)))
+                allow = (lists if rng.integers(2) else allowed)[about_list]
+                found = graph.search(query, 10, effort=EFFORT, allow=allow)
+                kind = str(about_list)
+            answers.append(Asked(kind, about, found, first, history.n_begun))
+
+    return ask
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_answer_is_that_of_one_moment_while_it_was_asked(metric: Metric) -> None:
+    graph: Any = index.create("graph", dim=DIM, metric=metric, build_threads=2)
+    history, is_over = History(), threading.Event()
+    allowed = [np.arange(0, N_IDS, step) for step in (2, 400)]
+    lists = [AllowList(ids) for ids in allowed]
+    answers: list[list[Asked]] = [[] for _ in range(2)]
+    raised: list[BaseException] = []
+
+    def guarded(ask: Any, own: list[Asked]) -> None:
+        try:
+            ask(own, is_over)
+        except BaseException as error:
+            raised.append(error)
+
+    readers = [
+        threading.Thread(
+            target=guarded, args=(asking(graph, history, allowed, lists, seed), answers[seed])
+        )
+        for seed in range(2)
+    ]
+    for reader in readers:
+        reader.start()
+    try:
+        for change in changes(1):
+            history.write(graph, change)
+    finally:
+        is_over.set()
+        for reader in readers:
+            reader.join()
+    assert not raised
+    asked = [one for own in answers for one in own]
+    beside = 0
+    for one in asked[:: max(1, len(asked) // 3_000)]:
+        among = allowed[int(one.kind)] if one.kind.isdecimal() else None
+        states = history.states[one.first : one.last + 1]
+        assert any(is_of(state, history, one, metric, among) for state in states), one
+        beside += one.last > one.first
+    assert beside > 100
+    assert len(graph) == int((history.states[-1] >= 0).sum())
+
+
+def test_a_view_goes_on_showing_what_there_was() -> None:
+    """Even while all of it is replaced, removed, and led around."""
+    rng = np.random.default_rng(3)
+    base = rng.normal(size=(3_000, DIM)).astype(np.float32)
+    graph: Any = index.create("graph", dim=DIM, metric="l2")
+    graph.add(np.arange(3_000), base)
+    queries = base[::30] + np.float32(0.01)
+    view = graph._view
+    before = view.nearest(queries, 10, EFFORT, None, 1)
+    for some in np.split(np.arange(3_000), 10):
+        graph.add(some[:200], base[some[:200]] + np.float32(50))
+        graph.remove(some[200:])
+        after = view.nearest(queries, 10, EFFORT, None, 1)
+        assert not after.certified
+        hits = [len(np.intersect1d(a, b)) for a, b in zip(after.ids, before.ids, strict=True)]
+        assert np.mean(hits) > 9.8
+        true = oracle.distances(queries, base, "l2")
+        assert np.allclose(after.distances, np.take_along_axis(true, after.ids, 1), rtol=1e-4)
+    scanned = graph._view.nearest(base[:50] + np.float32(50), 1, EFFORT, None, 1)
+    assert (scanned.ids[:, 0] == np.arange(50)).all()
+
+
+def test_a_bulk_build_leaves_the_graph_that_is_searched_as_it_is() -> None:
+    base = np.random.default_rng(3).normal(size=(6_000, DIM)).astype(np.float32)
+    graph: Any = index.create("graph", dim=DIM, metric="l2")
+    graph.add(np.arange(2_500), base[:2_500])
+    view = graph._view
+    before = view.nearest(base[::30], 10, 30, None, 1)
+    graph.add(np.arange(2_500, 6_000), base[2_500:])
+    after = view.nearest(base[::30], 10, 30, None, 1)
+    np.testing.assert_array_equal(after.ids, before.ids)
+    assert (graph.search(base[2_500::30], 1, effort=60).ids[:, 0] >= 2_500).mean() > 0.9
+
+
+def test_nodes_are_bypassed_once_nobody_sees_them() -> None:
+    base = np.random.default_rng(4).normal(size=(3_000, DIM)).astype(np.float32)
+    graph: Any = index.create("graph", dim=DIM, metric="l2")
+    graph.add(np.arange(3_000), base)
+    view = graph._view
+    graph.remove(np.arange(500))
+    assert graph._graph.state()["n_bypassed"] == 0
+    del view
+    graph.remove(np.arange(500, 510))
+    assert graph._graph.state()["n_bypassed"] == 510
