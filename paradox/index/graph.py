@@ -61,7 +61,7 @@ class GraphIndex(ApproximateIndex):
         metric: Metric,
         *,
         degree: int = 32,
-        build_effort: int = 128,
+        build_effort: int = 96,
         seed: int = 0,
         build_threads: int | None = None,
         codes: bool = True,

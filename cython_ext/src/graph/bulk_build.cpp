@@ -19,11 +19,7 @@ void BulkBuild::run() {
   ThreadPool::instance().run(static_cast<std::int64_t>(all.size()), threads_,
                              [&](std::int64_t i) { join(all[static_cast<std::size_t>(i)]); });
   for_each(n_, 256, threads_, [&](std::int64_t i) { settle(static_cast<std::uint32_t>(i)); });
-  look_around();
-  for_each(n_, 64, threads_, [&](std::int64_t i) {
-    const auto node = static_cast<std::uint32_t>(i);
-    choose(node, nearest(node));
-  });
+  for (std::uint32_t node = 0; node < n_; ++node) choose_first(node);
   link();
   graph_.choose_entries(n_);
   for_each(n_, 64, threads_, [&](std::int64_t i) { look_along(static_cast<std::uint32_t>(i)); });
@@ -158,43 +154,6 @@ void BulkBuild::add_candidates(std::uint32_t node, std::vector<Neighbour>* more)
               more->end());
 }
 
-void BulkBuild::look_around() {
-  Nodes first(std::size_t{n_} * kAround), parents(std::size_t{n_} * kAround);
-  std::vector<std::uint8_t> n_first(n_), n_parents(n_);
-  for (std::uint32_t node = 0; node < n_; ++node) {
-    const Neighbour* candidate = candidates_.data() + std::int64_t{node} * kCandidates;
-    n_first[node] = std::min<std::uint8_t>(kAround, n_candidates_[node]);
-    for (int j = 0; j < n_first[node]; ++j) {
-      const std::uint32_t other = candidate[j].node;
-      first[std::size_t{node} * kAround + j] = other;
-      if (n_parents[other] < kAround) {
-        parents[std::size_t{other} * kAround + n_parents[other]++] = node;
-      }
-    }
-  }
-  for_each(n_, 64, threads_, [&](std::int64_t i) {
-    const auto node = static_cast<std::uint32_t>(i);
-    SearchScratch& scratch = SearchScratch::of_this_thread();
-    scratch.met.clear();
-    scratch.met.insert(node);
-    for (const Neighbour& known : nearest(node)) scratch.met.insert(known.node);
-    Nodes fresh;
-    const auto meet = [&](std::uint32_t other) {
-      if (scratch.met.insert(other)) fresh.push_back(other);
-    };
-    const auto around = [&](std::uint32_t via) {
-      meet(via);
-      for (int j = 0; j < n_first[via]; ++j) meet(first[std::size_t{via} * kAround + j]);
-    };
-    for (int j = 0; j < n_first[node]; ++j) around(first[std::size_t{node} * kAround + j]);
-    for (int j = 0; j < n_parents[node]; ++j) around(parents[std::size_t{node} * kAround + j]);
-    std::vector<Neighbour> found;
-    for (const std::uint32_t other : fresh) found.push_back({graph_.distance(node, other), other});
-    add_candidates(node, &found);
-    keep_candidates(node, found);
-  });
-}
-
 void BulkBuild::look_along(std::uint32_t node) {
   std::vector<Neighbour> found;
   for (const std::uint32_t other : graph_.met_on_the_way_to(node)) {
@@ -245,6 +204,15 @@ bool BulkBuild::take_edge(std::uint32_t parent, std::uint32_t child,
   }
   graph_.set_edge(parent, given_up, child, false);
   return true;
+}
+
+void BulkBuild::choose_first(std::uint32_t node) {
+  const int n = std::min<int>(n_candidates_[node], kFirstEdges);
+  for (int j = 0; j < n; ++j) {
+    forward_[std::size_t{node} * static_cast<std::size_t>(graph_.layout_.degree) + j] =
+        candidates_[std::size_t{node} * kCandidates + j].node;
+  }
+  n_forward_[node] = static_cast<std::uint8_t>(n);
 }
 
 void BulkBuild::choose(std::uint32_t node, const std::vector<Neighbour>& near) {

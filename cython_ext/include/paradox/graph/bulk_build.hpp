@@ -38,8 +38,8 @@ class BulkBuild {
   void join(const Part& part);
   /// The nearest of what a node's parts found for it, in order, each once.
   void settle(std::uint32_t node);
-  /// Looks among the neighbours of each node's neighbours.
-  void look_around();
+  /// Takes the nearest candidates as they are: `link` prunes them, with those that took the node.
+  void choose_first(std::uint32_t node);
   /// Chooses a node's neighbours among the candidates and what a search for the node meets.
   void look_along(std::uint32_t node);
   void add_candidates(std::uint32_t node, std::vector<Neighbour>* more) const;
@@ -61,10 +61,10 @@ class BulkBuild {
   }
 
   static constexpr int kParts = 4;
-  static constexpr int kPartNodes = 600;
+  static constexpr int kPartNodes = 400;
   static constexpr int kPerPart = 16;
   static constexpr int kCandidates = kParts * kPerPart;
-  static constexpr int kAround = 12;
+  static constexpr int kFirstEdges = 16;
   static constexpr std::uint32_t kLeastParents = 16;
   static constexpr int kManyParents = 2;  // times the degree
 
