@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from paradox import kernels
+from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
 from paradox.core.types import NO_ID, BoolMask, F32Matrix, I64Vector, Neighbors
 from paradox.index import scan
@@ -149,20 +150,12 @@ class ApproximateIndex(RowIndex):
         effort = self._effort_or_default() if effort is None else check_effort(effort)
         allowed = None if allow is None else allowed_rows(allow, self._rows)
         if self._must_scan(queries, k, effort, allowed):
-            nearest = scan.nearest(
-                self._rows, queries, k, self._metric, allowed=allowed, threads=threads
-            )
-            return scan.neighbors(self._rows, *nearest, certified=True, effort=effort)
+            return self._scan(queries, k, allowed, threads, effort)
         found, has_gaps = self._lead(queries, k, effort, allowed, threads)
         if has_gaps:
             n = len(self._rows) if allowed is None else len(allowed)
             lacking = np.flatnonzero(found.ids[:, min(k, n) - 1] == NO_ID)
-            scanned = scan.neighbors(
-                self._rows,
-                *scan.nearest(
-                    self._rows, queries[lacking], k, self._metric, allowed=allowed, threads=threads
-                ),
-            )
+            scanned = self._scan(queries[lacking], k, allowed, threads)
             found.ids[lacking], found.distances[lacking] = scanned.ids, scanned.distances
         return found
 
@@ -187,7 +180,7 @@ class ApproximateIndex(RowIndex):
             queries = queries[kernels.row_norms(queries) <= LARGEST_NORM]
         if not len(queries):
             return self._effort
-        truth = scan.neighbors(self._rows, *scan.nearest(self._rows, queries, k, self._metric))
+        truth = self._scan(queries, k, None, 1)
         self._effort = smallest_effort(
             lambda effort: self.search(queries, k, effort=effort),
             truth,
@@ -213,7 +206,7 @@ class ApproximateIndex(RowIndex):
         """Return the index that `contents` came from."""
         index = cls._empty(fields)
         index._effort = check_tuned(fields["effort"])
-        index._rows = Rows.from_sections(sections, index._dim, coded_for=index._coded_for)
+        index._rows = index._rows_from(sections)
         index._labels = Labels.from_section(sections["labels"], index._rows.live)
         if fields["structure"]:
             index._restore(fields["structure"], sections)
@@ -233,9 +226,26 @@ class ApproximateIndex(RowIndex):
 
     # ---------------------------------------------------------------- inside
 
+    def _rows_from(self, sections: dict[str, memoryview]) -> Rows:
+        return Rows.from_sections(sections, self._dim, coded_for=self._coded_for)
+
     def _points(self, vectors: F32Matrix) -> F32Matrix:
         """Return vectors as the structure sees them: directions under cosine."""
         return unit(vectors) if self._metric == "cosine" else vectors
+
+    def _scan(
+        self,
+        queries: F32Matrix,
+        k: int,
+        allowed: AllowedRows | None,
+        threads: int,
+        effort: int | None = None,
+    ) -> Neighbors:
+        """Return the k nearest of all rows."""
+        nearest = scan.nearest(
+            self._rows, queries, k, self._metric, allowed=allowed, threads=threads
+        )
+        return scan.neighbors(self._rows, *nearest, certified=True, effort=effort)
 
     def _build_anew(self) -> None:
         if self._rows.n_free > len(self._rows):
@@ -293,3 +303,19 @@ class ApproximateIndex(RowIndex):
         while effort < MAX_EFFORT // 2 and not self._scan_is_cheaper(k, effort, None):
             effort *= 2
         return effort
+
+
+def refuse_long(vectors: F32Matrix, metric: Metric) -> None:
+    """Refuse vectors too long to be scored; under cosine there are none.
+
+    Raises:
+        InvalidArgument: names the longest.
+    """
+    if metric == "cosine":
+        return
+    norms = kernels.row_norms(vectors)
+    if norms.max(initial=0) > LARGEST_NORM:
+        row = int(norms.argmax())
+        raise InvalidArgument(
+            f"vectors: expected norms up to {LARGEST_NORM:g}; got {norms[row]:g} in row {row}"
+        )

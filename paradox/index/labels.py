@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from paradox.core.errors import InvalidArgument
 from paradox.core.types import BoolMask, I64Matrix, I64Vector
 
 _NONE = -1
+_MOST = 2**31 - 1
 
 
 class Labels:
@@ -15,12 +17,15 @@ class Labels:
 
     A row that is replaced gets a new entry, and its old one is stale: still in the library's index,
     perhaps, but no answer any more. So no library needs to delete or update for us to do so.
+
+    Until then, while rows come in the order of their slots, labels are slots and take no memory.
     """
 
     def __init__(self) -> None:
         self._n = 0
-        self._slot_of = np.empty(0, np.int64)
-        self._label_of = np.empty(0, np.int64)
+        self._are_slots = True
+        self._slot_of = np.empty(0, np.int32)
+        self._label_of = np.empty(0, np.int32)
         self.n_live = 0
 
     def __len__(self) -> int:
@@ -38,19 +43,33 @@ class Labels:
         return self._slot_of.nbytes + self._label_of.nbytes
 
     def give(self, slots: I64Vector) -> I64Vector:
-        """Return new labels, ascending, for rows that have none."""
+        """Return new labels, ascending, for rows that have none.
+
+        Raises:
+            OverflowError: there would be more than 2^31.
+        """
+        if self._n + len(slots) > _MOST:
+            raise OverflowError(f"labels: expected up to {_MOST}; got {self._n + len(slots)}")
         labels = np.arange(self._n, self._n + len(slots))
+        if self._are_slots and not np.array_equal(labels, slots):
+            self._write_out()
         self._n += len(slots)
+        self.n_live += len(slots)
+        if self._are_slots:
+            return labels
         self._slot_of = _at_least(self._slot_of, self._n)
         self._slot_of[labels] = slots
         self._label_of = _at_least(self._label_of, int(slots.max(initial=-1)) + 1)
         self._label_of[slots] = labels
-        self.n_live += len(slots)
         return labels
 
     def take(self, slots: I64Vector) -> I64Vector:
         """Make the labels of these rows stale, and return those they had."""
-        labels: I64Vector = self._label_of[slots[slots < len(self._label_of)]]
+        if self._are_slots:
+            if not (slots < self._n).any():
+                return np.empty(0, np.int64)
+            self._write_out()
+        labels = self._label_of[slots[slots < len(self._label_of)]].astype(np.int64)
         labels = labels[labels != _NONE]
         self._label_of[self._slot_of[labels]] = _NONE
         self._slot_of[labels] = _NONE
@@ -59,10 +78,24 @@ class Labels:
 
     def slots(self, labels: I64Matrix) -> I64Matrix:
         """Return the row each label stands for, -1 for a stale label and for -1."""
-        if not self._n:
-            return np.full(labels.shape, _NONE, np.int64)
-        slots: I64Matrix = np.where(labels < 0, _NONE, self._slot_of[labels])
+        if self._are_slots:
+            return labels.copy()
+        slots: I64Matrix = np.where(labels < 0, _NONE, self._slot_of[labels]).astype(np.int64)
         return slots
+
+    def of(self, slots: I64Vector) -> I64Vector:
+        """Return the label of each of these rows, -1 where it has none."""
+        if self._are_slots:
+            own: I64Vector = np.where(slots < self._n, slots, _NONE)
+            return own
+        labels = np.full(len(slots), _NONE, np.int64)
+        known = slots < len(self._label_of)
+        labels[known] = self._label_of[slots[known]]
+        return labels
+
+    def slot_of(self) -> npt.NDArray[np.int32] | None:
+        """Return (len(self),) the row of each label, -1 for stale ones; None: each is its label."""
+        return None if self._are_slots else self._slot_of[: self._n]
 
     def stale(self) -> BoolMask:
         """Return (len(self),) whether a label is stale."""
@@ -71,7 +104,7 @@ class Labels:
 
     def section(self) -> I64Vector:
         """Return what a saved index keeps of its labels."""
-        return self._slot_of[: self._n]
+        return np.arange(self._n) if self._are_slots else self._slot_of[: self._n].astype(np.int64)
 
     @classmethod
     def from_section(cls, section: memoryview, is_live: BoolMask) -> Labels:
@@ -81,24 +114,31 @@ class Labels:
             InvalidArgument: they stand for other slots, or two of them for one.
         """
         labels = cls()
-        labels._slot_of = np.frombuffer(section, np.int64).copy()
-        labels._n = len(labels._slot_of)
-        live = np.flatnonzero(labels._slot_of != _NONE)
-        slots = labels._slot_of[live]
+        slot_of = np.frombuffer(section, np.int64)
+        live = np.flatnonzero(slot_of != _NONE)
+        slots = slot_of[live]
         if not ((slots >= 0) & (slots < len(is_live))).all() or not is_live[slots].all():
             raise InvalidArgument("labels: expected those of rows there are; got others")
-        labels._label_of = np.full(int(slots.max(initial=-1)) + 1, _NONE, np.int64)
-        labels._label_of[slots] = live
-        if (labels._label_of[slots] != live).any():
+        if len(np.unique(slots)) != len(slots):
             raise InvalidArgument("labels: expected one a row; got several")
-        labels.n_live = len(live)
+        labels._n, labels.n_live = len(slot_of), len(live)
+        if not np.array_equal(slot_of, np.arange(len(slot_of))):
+            labels._are_slots = False
+            labels._slot_of = slot_of.astype(np.int32)
+            labels._label_of = np.full(int(slots.max(initial=-1)) + 1, _NONE, np.int32)
+            labels._label_of[slots] = live
         return labels
 
+    def _write_out(self) -> None:
+        self._are_slots = False
+        self._slot_of = np.arange(self._n, dtype=np.int32)
+        self._label_of = self._slot_of.copy()
 
-def _at_least(array: I64Vector, n: int) -> I64Vector:
+
+def _at_least(array: npt.NDArray[np.int32], n: int) -> npt.NDArray[np.int32]:
     """Return the array, grown by half or more where it is shorter than n."""
     if n <= len(array):
         return array
-    grown = np.full(max(n, len(array) * 3 // 2), _NONE, np.int64)
+    grown = np.full(max(n, len(array) * 3 // 2), _NONE, np.int32)
     grown[: len(array)] = array
     return grown
