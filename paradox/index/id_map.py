@@ -13,7 +13,7 @@ _GONE, _EMPTY = 2**32 - 2, 2**32 - 1
 
 
 class IdMap:
-    """Open addressing with linear probing over the slots alone, 8 to 16 bytes an id.
+    """Open addressing with linear probing over the slots alone, 6 to 12 bytes an id.
 
     Which id a slot has its owner knows, and hands over with every call: `ids` is (n_slots,), and
     may be longer. The probing runs in NumPy over all ids asked for at once, where a dict would be
@@ -50,7 +50,7 @@ class IdMap:
 
     def add(self, slots: I64Vector, ids: I64Vector) -> None:
         """Take in slots whose ids are absent; of equal ids one."""
-        if 2 * (self._n_cells_used + len(slots)) > len(self._slots):
+        if 3 * (self._n_cells_used + len(slots)) > 2 * len(self._slots):
             self._rebuild(len(slots), ids)
         cells, open_ = self._home(ids[slots]), slots.astype(np.uint32)
         while len(open_):
@@ -80,7 +80,7 @@ class IdMap:
 
     def _rebuild(self, n_more: int, ids: I64Vector) -> None:
         present = self._slots[self._slots < _GONE].astype(np.int64)
-        self._allocate(max(_SMALLEST_BITS, (2 * (len(present) + n_more)).bit_length()))
+        self._allocate(max(_SMALLEST_BITS, (3 * (len(present) + n_more) // 2).bit_length()))
         self.add(present, ids)
 
     def _allocate(self, bits: int) -> None:

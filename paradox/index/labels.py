@@ -69,7 +69,7 @@ class Labels:
             if not (slots < self._n).any():
                 return np.empty(0, np.int64)
             self._write_out()
-        labels = self._label_of[slots[slots < len(self._label_of)]].astype(np.int64)
+        labels: I64Vector = self._label_of[slots[slots < len(self._label_of)]].astype(np.int64)
         labels = labels[labels != _NONE]
         self._label_of[self._slot_of[labels]] = _NONE
         self._slot_of[labels] = _NONE

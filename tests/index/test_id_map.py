@@ -59,7 +59,7 @@ def test_many_keys_that_differ_only_in_their_high_bits():
     ours = IdMap()
     ours.add(np.arange(20_000), ids)
     assert (ours.get(ids, ids) == np.arange(20_000)).all()
-    assert ours.nbytes <= 16 * 20_000
+    assert ours.nbytes <= 12 * 20_000
 
 
 def test_churn_does_not_grow_it_without_end():
