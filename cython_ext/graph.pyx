@@ -8,7 +8,7 @@ Arguments are trusted. Nodes are numbered from 0 in the order in which their vec
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer,
 )
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.memory cimport unique_ptr
 from libcpp.vector cimport vector
@@ -20,6 +20,10 @@ cnp.import_array()
 cdef extern from "paradox/matrix.hpp" namespace "paradox" nogil:
     cdef enum class Metric "paradox::Metric":
         l2
+
+    cdef enum class DType "paradox::DType":
+        f32
+        f16
 
 
 cdef extern from "paradox/graph/graph_kernels.hpp" namespace "paradox" nogil:
@@ -36,6 +40,7 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
         int degree
         int build_effort
         uint64_t seed
+        cbool is_compact
 
     cdef cppclass GraphState:
         vector[float] origin
@@ -48,10 +53,11 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
         int64_t n_bypassed
 
     cdef cppclass GraphRows:
-        const float* vectors
+        const void* vectors
+        DType dtype
         const double* norms
         const int64_t* ids
-        const int64_t* slots
+        const int32_t* slots
         const uint8_t* allowed
         int64_t n_allowed
 
@@ -67,6 +73,8 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
         void remove(const int64_t* nodes, int64_t n, int threads) except +
         cbool search(const float* queries, int64_t n, int64_t k, int64_t effort,
                      const GraphRows& rows, int threads, int64_t* ids, float* distances) except +
+        void begin_as(const NativeGraph& other) except +
+        void decode(const int64_t* nodes, int64_t n, float* out, int threads) except +
         void save_nodes(uint8_t* out) noexcept
         cbool restore(const uint8_t* nodes, int64_t n, const GraphState& state) except +
 
@@ -95,7 +103,8 @@ cdef class Graph:
     cdef object kept
     cdef int dim
 
-    def __cinit__(self, str isa, int dim, int metric, int degree, int build_effort, uint64_t seed):
+    def __cinit__(self, str isa, int dim, int metric, int degree, int build_effort, uint64_t seed,
+                  cbool compact=False):
         cdef GraphSettings settings
         cdef const GraphKernels* kernels = find_graph_kernels(isa.encode())
         if kernels is NULL:
@@ -105,6 +114,7 @@ cdef class Graph:
         settings.degree = degree
         settings.build_effort = build_effort
         settings.seed = seed
+        settings.is_compact = compact
         self.graph.reset(new NativeGraph(settings, kernels[0]))
 
     def __len__(self):
@@ -160,25 +170,35 @@ cdef class Graph:
         with nogil:
             self.graph.get().remove(data, n, threads)
 
-    def use_rows(self, const float[:, ::1] vectors, const double[::1] norms,
-                 const int64_t[::1] ids, const int64_t[::1] slots):
+    def use_rows(self, matrix, const double[::1] norms, const int64_t[::1] ids,
+                 const int32_t[::1] slots):
         """Say where `search` finds the vectors, until the next call.
 
-        A node's vector is in row slots[node] of vectors (n_rows, dim), its id in ids (n_rows,).
-        The arrays are kept, and read as they are at the time of a search.
+        A node's vector is in row slots[node] of matrix (n_rows, dim), float32 or float16, its id in
+        ids (n_rows,); slots may be None where they are the nodes' numbers. Where no vectors are
+        kept, matrix and norms are None, and distances those of the nodes' own vectors. The arrays
+        are kept, and read as they are at the time of a search.
         """
-        self.kept = (vectors, norms, ids, slots)
-        self.rows.vectors = &vectors[0, 0]
-        self.rows.norms = &norms[0]
+        cdef const uint8_t[:, ::1] vectors
+        self.kept = (matrix, norms, ids, slots)
+        self.rows.vectors = NULL
+        if matrix is not None:
+            vectors = matrix.view("u1")
+            self.rows.vectors = &vectors[0, 0]
+            self.rows.dtype = DType.f32 if matrix.dtype.itemsize == 4 else DType.f16
+            self.rows.norms = &norms[0]
         self.rows.ids = &ids[0]
-        self.rows.slots = &slots[0]
+        self.rows.slots = NULL
+        if slots is not None:
+            self.rows.slots = &slots[0]
 
     def search(self, object queries, int64_t k, int64_t effort,
                const uint8_t[::1] allowed, int64_t n_allowed, int threads):
         """Return ids and distances (n, k) of the k nearest rows; -1 and +inf padded.
 
         queries is (n, dim) float32, contiguous. allowed (n_rows,) says of each row whether it may
-        be found, None that all may; n_allowed may. The third of what is returned tells whether
+        be found, None that all may; n_allowed may. Effort `EVERY_NODE` looks at all nodes. The
+        third of what is returned tells whether
         fewer were found than could be, for any of the queries.
         """
         cdef int64_t n = len(queries)
@@ -199,6 +219,19 @@ cdef class Graph:
         with nogil:
             has_gaps = self.graph.get().search(data, n, k, effort, rows, threads, found, measured)
         return ids, distances, has_gaps
+
+    def begin_as(self, Graph other):
+        """Make this empty graph keep vectors as another does: the same origin, the same lengths."""
+        self.graph.get().begin_as(other.graph.get()[0])
+
+    def decode(self, const int64_t[::1] nodes, float[:, ::1] out, int threads):
+        """Write the vectors of nodes as they are kept into out (n, dim): directions under cosine.
+        """
+        cdef int64_t n = nodes.shape[0]
+        if not n:
+            return
+        with nogil:
+            self.graph.get().decode(&nodes[0], n, &out[0, 0], threads)
 
     def save_nodes(self, uint8_t[:, ::1] out):
         """Write the nodes into out (len(self), node_bytes)."""

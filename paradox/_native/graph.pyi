@@ -12,6 +12,7 @@ class Graph:
         degree: int,
         build_effort: int,
         seed: int,
+        compact: bool = False,
     ) -> None: ...
     def __len__(self) -> int: ...
     @property
@@ -27,10 +28,10 @@ class Graph:
     def remove(self, nodes: npt.NDArray[np.int64], threads: int) -> None: ...
     def use_rows(
         self,
-        vectors: npt.NDArray[np.float32],
-        norms: npt.NDArray[np.float64],
+        matrix: npt.NDArray[np.float32] | npt.NDArray[np.float16] | None,
+        norms: npt.NDArray[np.float64] | None,
         ids: npt.NDArray[np.int64],
-        slots: npt.NDArray[np.int64],
+        slots: npt.NDArray[np.int32] | None,
     ) -> None: ...
     def search(
         self,
@@ -41,5 +42,9 @@ class Graph:
         n_allowed: int,
         threads: int,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], bool]: ...
+    def begin_as(self, other: Graph) -> None: ...
+    def decode(
+        self, nodes: npt.NDArray[np.int64], out: npt.NDArray[np.float32], threads: int
+    ) -> None: ...
     def save_nodes(self, out: npt.NDArray[np.uint8]) -> None: ...
     def restore(self, nodes: npt.NDArray[np.uint8], state: dict[str, Any]) -> bool: ...

@@ -8,11 +8,16 @@ from paradox.kernels.level import isa
 
 Graph = native.Graph
 
+EVERY_NODE = 0
+"""The effort that looks at all nodes."""
+
 BLOCK_EDGES, MOST_EDGES = 32, 128
 """A node's edges are a multiple of the one, and at most the other."""
 
 
-def empty_graph(dim: int, metric: Metric, *, degree: int, build_effort: int, seed: int) -> Graph:
+def empty_graph(
+    dim: int, metric: Metric, *, degree: int, build_effort: int, seed: int, compact: bool = False
+) -> Graph:
     """Return a graph without nodes.
 
     Args:
@@ -21,5 +26,6 @@ def empty_graph(dim: int, metric: Metric, *, degree: int, build_effort: int, see
         degree: edges of a node, a multiple of `BLOCK_EDGES`.
         build_effort: width of the searches that look for a node's neighbours.
         seed: of the rotation and of all choices at random.
+        compact: keep no codes of edges.
     """
-    return Graph(isa(), dim, METRICS.index(metric), degree, build_effort, seed)
+    return Graph(isa(), dim, METRICS.index(metric), degree, build_effort, seed, compact)

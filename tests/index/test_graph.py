@@ -38,7 +38,7 @@ def made(
 def found_in(graph: native.Graph, base: F32Matrix, queries: F32Matrix, k: int, effort: int) -> Any:
     """Return the ids that a graph of `base` finds, which are the rows' numbers."""
     numbers, n = np.arange(len(base)), len(base)
-    graph.use_rows(base, np.linalg.norm(base.astype(np.float64), axis=1), numbers, numbers)
+    graph.use_rows(base, np.linalg.norm(base.astype(np.float64), axis=1), numbers, None)
     return graph.search(queries, k, effort, None, n, 1)[0]
 
 

@@ -71,7 +71,8 @@ float scaled(const std::vector<float>& offsets, const std::vector<float>& slopes
 Graph::Graph(const GraphSettings& settings, const GraphKernels& kernels)
     : settings_(settings),
       kernels_(kernels),
-      layout_(rotated_dim(lengthened_dim(settings.dim, settings.metric)), settings.degree),
+      layout_(rotated_dim(lengthened_dim(settings.dim, settings.metric), settings.is_compact),
+              settings.degree, settings.is_compact),
       rotation_(lengthened_dim(settings.dim, settings.metric), layout_.dim, settings.seed),
       nodes_(layout_) {}
 
@@ -221,6 +222,7 @@ void Graph::connect(std::uint32_t node, const std::vector<std::uint32_t>& neighb
 }
 
 void Graph::encode_edges(std::uint32_t node) {
+  if (layout_.is_compact) return;
   std::vector<float> offsets(layout_.degree), slopes(layout_.degree);
   const Node target = nodes_[node];
   for (int edge = 0; edge < target.header().n_edges; ++edge) {
@@ -237,6 +239,7 @@ void Graph::set_edge(std::uint32_t node, int edge, std::uint32_t neighbour, bool
   header.n_edges = std::max(header.n_edges, edge + 1);
   header.set_chosen(edge, is_chosen);
   target.neighbours()[edge] = neighbour;
+  if (layout_.is_compact) return;
   const EdgeFactors factors = encode_edge(node, edge);
   const float greatest = std::max(std::fabs(factors.offset), std::fabs(factors.slope));
   if (greatest > header.factor_scale) {  // all have to be scaled anew
@@ -421,6 +424,22 @@ void Graph::encode_entries() {
   entry_offsets_.resize(n_places);
   entry_slopes_.resize(n_places);
   entry_scale_ = scaled(offsets, slopes, entry_offsets_.data(), entry_slopes_.data());
+}
+
+void Graph::begin_as(const Graph& other) {
+  state_.origin = other.state_.origin;
+  state_.longest = other.state_.longest;
+  state_.n_at_origin = other.state_.n_at_origin;
+}
+
+void Graph::decode(const std::int64_t* nodes, std::int64_t n, float* out, int threads) const {
+  for_each(n, 256, threads, [&](std::int64_t i) {
+    const Int8Vector kept = vector(static_cast<std::uint32_t>(nodes[i]));
+    float* row = at_least(SearchScratch::of_this_thread().row, layout_.dim);
+    for (int j = 0; j < layout_.dim; ++j) row[j] = kept.scale * static_cast<float>(kept.values[j]);
+    rotation_.invert(kernels_, row);
+    for (int j = 0; j < settings_.dim; ++j) out[i * settings_.dim + j] = row[j] + state_.origin[j];
+  });
 }
 
 void Graph::save_nodes(std::uint8_t* out) const {
