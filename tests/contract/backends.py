@@ -46,6 +46,8 @@ MAKES = {
     "exact-int8": Make("exact", {"dtype": "int8"}, whole=True, certified=True),
     "exact-int8-coded": Make("exact", {"dtype": "int8", "codes": True}, whole=True, certified=True),
     "graph": Make("graph"),
+    "graph-compact": Make("graph", {"compact": True}),
+    "graph-float16": Make("graph", {"keep": "float16"}, rounds=2**-10),
     "hnsw": Make("hnsw", {"ef_construction": 60}),
     "ivf": Make("ivf"),
     "ivfpq": Make("ivfpq"),
