@@ -161,6 +161,19 @@ def test_vectors_that_nodes_alone_keep_outlive_many_rebuilds(metric: Metric) -> 
     assert recall(after, queries, rows, metric) > 0.95
 
 
+def test_few_of_many_built_anew_from_their_nodes_can_be_saved(tmp_path: Path) -> None:
+    graph, queries = made(keep="none"), points(20, seed=5)
+    graph.remove(np.arange(2_200) * 3)
+    assert graph.effort_key[1] == 1
+    graph.save(tmp_path / "index.pdx")
+    loaded = index.load(tmp_path / "index.pdx")
+    np.testing.assert_array_equal(loaded.search(queries, 5).ids, graph.search(queries, 5).ids)
+    graph.remove(np.arange(2_200, N) * 3)
+    graph.add(np.arange(30), points(30))
+    graph.save(tmp_path / "index.pdx")
+    assert len(index.load(tmp_path / "index.pdx")) == 30
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_one_at_a_time_from_nothing_is_as_good_without_vectors(metric: Metric) -> None:
     rows, queries = points(600), points(20, seed=5)

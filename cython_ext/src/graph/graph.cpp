@@ -91,6 +91,7 @@ void Graph::add(const float* vectors, std::int64_t n, int threads) {
   const std::int64_t chosen_before = state_.n_at_choice;
   if (before + n > kMaxNodes) throw std::overflow_error("a graph has at most 2^31 nodes");
   nodes_.grow(n);
+  state_.n_at_origin = std::min(state_.n_at_origin, size());  // another graph's may have been more
   forget_guardians(static_cast<std::uint32_t>(before));
   for_each(n, 256, threads, [&](std::int64_t i) {
     store(static_cast<std::uint32_t>(before + i), vectors + i * settings_.dim,

@@ -21,9 +21,6 @@ constexpr std::int64_t kWidest = 2;
 /// the last: its memory is on the way meanwhile. Before, that would lead it astray.
 constexpr std::size_t kSettled = 10;
 
-/// Bytes asked for ahead of the vectors that are read one after the other.
-constexpr std::int64_t kVectorBytesAhead = kPrefetchedBytes;
-
 /// Once so many nodes have been looked at, those that are too far are dropped.
 constexpr std::size_t kManyFound = 1 << 14;
 
@@ -224,8 +221,7 @@ void Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphRows* fi
 void Graph::walk_compact(SearchScratch& scratch, const Reach& reach,
                          const GraphRows* filter) const {
   Beam& beam = scratch.beam;
-  const int n_ahead =
-      static_cast<int>(std::max(kVectorBytesAhead / layout_.codes, std::int64_t{1}));
+  const int n_ahead = static_cast<int>(std::max(kPrefetchedBytes / layout_.codes, std::int64_t{1}));
   float farthest = std::numeric_limits<float>::infinity();
   std::uint32_t unmet[kMostEdges];
   std::uint64_t fresh[kEdgeBlock];
