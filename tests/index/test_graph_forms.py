@@ -247,17 +247,29 @@ def test_a_change_without_memory_loses_what_came_and_nothing_else() -> None:
         def add(self, vectors: F32Matrix, threads: int) -> None:
             raise MemoryError
 
+    held, kept = graph._view, np.arange(N) * 3
     whole, graph._graph = graph._graph, Full(graph._graph)
     with pytest.raises(MemoryError):
         graph.add(np.arange(100) + 10**6, rows)
     graph._graph = whole
     assert len(graph) == N
+    assert (np.sort(graph.search(rows[:3], N).ids) == kept).all()
+    assert (np.sort(held.nearest(rows[:3], N, 50, None, 1).ids) == kept).all()
     queries = points(20, seed=5)
     assert recall(graph.search(queries, 10), queries, points(N), "l2") > 0.95
     assert recall(copy.deepcopy(graph).search(queries, 10), queries, points(N), "l2") > 0.93
     graph.add(np.arange(100) + 10**6, rows)
     assert len(graph) == N + 100
     assert graph.search(rows[:5], 1).ids[:, 0].tolist() == list(range(10**6, 10**6 + 5))
+    whole, graph._graph = graph._graph, Full(graph._graph)
+    with pytest.raises(MemoryError):
+        graph.add(kept[:50], points(50, seed=4))
+    graph._graph = whole
+    assert len(graph) == N + 50
+    assert not np.isin(graph.search(points(50), N + 100).ids, kept[:50]).any()
+    assert graph.remove(kept[:60]) == 10
+    graph.add(kept[:60], points(60))
+    assert graph.search(points(60), 1).ids[:, 0].tolist() == kept[:60].tolist()
 
 
 def test_files_from_before_there_were_forms_are_read(tmp_path: Path) -> None:

@@ -19,7 +19,11 @@ def array(keys):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["add", "remove"]), st.sets(KEYS, max_size=30))))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["add", "remove", "replace", "room"]), st.sets(KEYS, max_size=30))
+    )
+)
 def test_it_agrees_with_a_dict(steps):
     ours, theirs, ids = IdMap(), {}, np.full(N_SLOTS, -1)
     for step, keys in steps:
@@ -29,6 +33,19 @@ def test_it_agrees_with_a_dict(steps):
             ids[slots] = new
             ours.add(slots, ids)
             theirs.update(zip(new.tolist(), slots.tolist(), strict=True))
+        elif step == "room":
+            roomy = ours.with_room(40 * len(keys), ids)
+            assert roomy.with_room(40 * len(keys), ids) is roomy
+            ours.add(np.empty(0, np.int64), ids)  # the one before is as it was
+            ours = roomy
+        elif step == "replace":
+            known = sorted(keys & theirs.keys())
+            before = np.array([theirs[key] for key in known], np.int64)
+            after = np.flatnonzero(ids == -1)[: len(known)]
+            ids[after] = known
+            ours.replace(before, after, ids)
+            ids[before] = -1
+            theirs.update(zip(known, after.tolist(), strict=True))
         else:
             slots = np.array([theirs.pop(key) for key in sorted(keys & theirs.keys())], np.int64)
             ours.remove(slots, ids)
