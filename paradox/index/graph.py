@@ -233,6 +233,7 @@ class GraphIndex(ApproximateIndex):
         """Add vectors that nodes alone keep: an id without a node of its own is none."""
         if not self._ready:
             self._build_anew()
+            self._publish()  # or else ids would be looked up among rows that are not shown
         known = self._rows.find(ids)
         slots = self._rows.put(ids, np.empty((len(ids), 0), np.int8))
         try:

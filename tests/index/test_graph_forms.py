@@ -228,25 +228,25 @@ def test_options_that_cannot_be_are_refused(options: dict[str, Any], message: st
         index.create("graph", dim=8, metric="l2", **options)
 
 
+class Full:
+    """A graph that has no memory left for another node."""
+
+    def __init__(self, whole: Any) -> None:
+        self._whole = whole
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._whole, name)
+
+    def __len__(self) -> int:
+        return len(self._whole)
+
+    def add(self, vectors: F32Matrix, threads: int) -> None:
+        raise MemoryError
+
+
 def test_a_change_without_memory_loses_what_came_and_nothing_else() -> None:
     graph = made(keep="none")
     rows = points(100, seed=3)
-
-    class Full:
-        """A graph that has no memory left for another node."""
-
-        def __init__(self, whole: Any) -> None:
-            self._whole = whole
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._whole, name)
-
-        def __len__(self) -> int:
-            return len(self._whole)
-
-        def add(self, vectors: F32Matrix, threads: int) -> None:
-            raise MemoryError
-
     held, kept = graph._view, np.arange(N) * 3
     whole, graph._graph = graph._graph, Full(graph._graph)
     with pytest.raises(MemoryError):
@@ -270,6 +270,21 @@ def test_a_change_without_memory_loses_what_came_and_nothing_else() -> None:
     assert graph.remove(kept[:60]) == 10
     graph.add(kept[:60], points(60))
     assert graph.search(points(60), 1).ids[:, 0].tolist() == kept[:60].tolist()
+
+
+def test_ids_are_known_after_a_change_without_memory_among_few_that_are_left() -> None:
+    """Before the next vectors come the rows are made anew: these must be shown first."""
+    graph, rows = made(keep="none", n=300), points(300)
+    assert graph.remove(np.arange(100, 300) * 3) == 200
+    whole, graph._graph = graph._graph, Full(graph._graph)
+    with pytest.raises(MemoryError):
+        graph.add(np.array([1]), rows[:1])
+    graph._graph = whole
+    graph.add(np.array([0, 2]), rows[:2])
+    assert len(graph) == 101
+    assert graph.remove(np.arange(50) * 3) == 50
+    found = graph.search(rows[50:60], 60).ids
+    assert (np.sort(found)[:, -51:] == [2, *np.arange(50, 100) * 3]).all()
 
 
 def test_files_from_before_there_were_forms_are_read(tmp_path: Path) -> None:
