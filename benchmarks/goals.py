@@ -13,7 +13,7 @@ from benchmarks import ours, peers
 from benchmarks.curve import QPS, Measured
 from benchmarks.report import Row, row
 
-GRAPH, COMPACT = "graph", "graph-compact"
+GRAPH, COMPACT, WITHOUT_ROWS = "graph", "graph-compact", "graph-none"
 TEXT, OTHER = 1.25, 1.1
 HIGH_RECALL = 0.997
 SVS_LVQ_BYTES = 794
@@ -40,17 +40,10 @@ def rows(title: str, found: Mapping[str, Measured]) -> Iterator[Row]:
                 case = f"{goals}: QPS at {recall:g}, {GRAPH} ÷ {name}, the best peer"
                 yield row(case, "times", ratio, target=target)
         for peer, target in (("hnswlib", 5.0), ("symphonyqg", 2.5)):
-            yield from _ratio(goals, "build", peer, others, fast, attrgetter("build_s"), target)
-        if is_text:
-            yield from _ratio(
-                goals,
-                "bytes",
-                "symphonyqg",
-                others,
-                fast,
-                lambda one: one.bytes_per_vector,
-                1 / 0.65,
-            )
+            yield from _ratio(goals, "build", peer, GRAPH, found, attrgetter("build_s"), target)
+    if is_text:
+        size = attrgetter("bytes_per_vector")
+        yield from _ratio(goals, "bytes", "symphonyqg", WITHOUT_ROWS, found, size, 1 / 0.65)
     if COMPACT in found and "× 384 " in title:
         yield from _compact(goals, found[COMPACT], others.get("svs-lvq4x8"))
     if title.startswith("text-minilm-384 "):
@@ -67,15 +60,15 @@ def _ratio(
     goals: str,
     what: str,
     peer: str,
-    others: Mapping[str, Measured],
-    mine: Measured,
+    own: str,
+    found: Mapping[str, Measured],
     cost: Callable[[Measured], float],
     target: float,
 ) -> Iterator[Row]:
-    """Yield how many times a peer's cost is ours."""
-    if peer in others:
-        times = cost(others[peer]) / cost(mine)
-        yield row(f"{goals}: {what}, {peer} ÷ {GRAPH}", "times", times, target=target)
+    """Yield how many times a peer's cost is that of one of ours."""
+    if peer in found and own in found:
+        times = cost(found[peer]) / cost(found[own])
+        yield row(f"{goals}: {what}, {peer} ÷ {own}", "times", times, target=target)
 
 
 def _compact(goals: str, compact: Measured, svs: Measured | None) -> Iterator[Row]:

@@ -116,7 +116,9 @@ class Engine:
 
 
 BACKENDS: dict[str, Callable[[Metric], Backend]] = {
-    name: partial(Backend, name=name) for name in index.backends() if name != "auto"
+    **{name: partial(Backend, name=name) for name in index.backends() if name != "auto"},
+    "graph-compact": partial(Backend, name="graph", compact=True, keep="none"),
+    "graph-none": partial(Backend, name="graph", keep="none"),
 }
 ENGINES: dict[str, Callable[[Metric], Engine]] = {
     f"engine:{name}": partial(Engine, backend=name) for name in index.backends() if name != "exact"

@@ -9,7 +9,7 @@ thread may change a graph; views of it are searched meanwhile.
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer,
 )
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.memory cimport unique_ptr
 from libcpp.vector cimport vector
@@ -21,6 +21,10 @@ cnp.import_array()
 cdef extern from "paradox/matrix.hpp" namespace "paradox" nogil:
     cdef enum class Metric "paradox::Metric":
         l2
+
+    cdef enum class DType "paradox::DType":
+        f32
+        f16
 
 
 cdef extern from "paradox/graph/graph_kernels.hpp" namespace "paradox" nogil:
@@ -38,6 +42,7 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
         int build_effort
         uint64_t seed
         cbool sketch
+        cbool is_compact
 
     cdef cppclass GraphState:
         vector[float] origin
@@ -50,10 +55,11 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
         int64_t n_bypassed
 
     cdef cppclass GraphRows:
-        const float* vectors
+        const void* vectors
+        DType dtype
         const double* norms
         const int64_t* ids
-        const int64_t* slots
+        const int32_t* slots
         const uint8_t* allowed
         int64_t n_allowed
 
@@ -77,6 +83,8 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
         cbool search(const float* queries, int64_t n, int64_t k, int64_t effort,
                      const GraphRows& rows, const GraphMoment& moment, int threads, int64_t* ids,
                      float* distances) except +
+        void begin_as(const NativeGraph& other) except +
+        void decode(const int64_t* nodes, int64_t n, float* out, int threads) except +
         void save_nodes(uint8_t* out) noexcept
         cbool restore(const uint8_t* nodes, int64_t n, const GraphState& state) except +
 
@@ -105,7 +113,7 @@ cdef class Graph:
     cdef tuple made_of
 
     def __cinit__(self, str isa, int dim, int metric, int degree, int build_effort, uint64_t seed,
-                  cbool sketch):
+                  cbool sketch, cbool compact):
         cdef GraphSettings settings
         cdef const GraphKernels* kernels = find_graph_kernels(isa.encode())
         if kernels is NULL:
@@ -116,7 +124,8 @@ cdef class Graph:
         settings.build_effort = build_effort
         settings.seed = seed
         settings.sketch = sketch
-        self.made_of = (isa, dim, metric, degree, build_effort, seed, sketch)
+        settings.is_compact = compact
+        self.made_of = (isa, dim, metric, degree, build_effort, seed, sketch, compact)
         self.graph.reset(new NativeGraph(settings, kernels[0]))
 
     def __len__(self):
@@ -193,22 +202,44 @@ cdef class Graph:
             has_changed = self.graph.get().bypass(seq, threads)
         return has_changed
 
-    def use_rows(self, const float[:, ::1] vectors, const double[::1] norms,
-                 const int64_t[::1] ids, const int64_t[::1] slots, uint32_t seq):
+    def use_rows(self, matrix, const double[::1] norms, const int64_t[::1] ids,
+                 const int32_t[::1] slots, uint32_t seq):
         """Return a view of the nodes there are, less those removed up to write seq.
 
-        A node's vector is in row slots[node] of vectors (n_rows, dim), its id in ids (n_rows,).
-        The arrays are kept; of these rows none may change as long as there is the view.
+        A node's vector is in row slots[node] of matrix (n_rows, dim), float32 or float16, its id in
+        ids (n_rows,); slots may be None where they are the nodes' numbers. Where no vectors are
+        kept, matrix and norms are None, and distances those of the nodes' own vectors. The arrays
+        are kept; of these rows none may change as long as there is the view.
         """
         cdef GraphView view = GraphView.__new__(GraphView)
+        cdef const uint8_t[:, ::1] vectors
         view.graph = self
         view.moment = self.graph.get().moment(seq)
-        view.kept = (vectors, norms, ids, slots)
-        view.rows.vectors = &vectors[0, 0]
-        view.rows.norms = &norms[0]
+        view.kept = (matrix, norms, ids, slots)
+        view.rows.vectors = NULL
+        if matrix is not None:
+            vectors = matrix.view("u1")
+            view.rows.vectors = &vectors[0, 0]
+            view.rows.dtype = DType.f32 if matrix.dtype.itemsize == 4 else DType.f16
+            view.rows.norms = &norms[0]
         view.rows.ids = &ids[0]
-        view.rows.slots = &slots[0]
+        view.rows.slots = NULL
+        if slots is not None:
+            view.rows.slots = &slots[0]
         return view
+
+    def begin_as(self, Graph other):
+        """Make this empty graph keep vectors as another does: the same origin, the same lengths."""
+        self.graph.get().begin_as(other.graph.get()[0])
+
+    def decode(self, const int64_t[::1] nodes, float[:, ::1] out, int threads):
+        """Write the vectors of nodes as they are kept into out (n, dim): directions under cosine.
+        """
+        cdef int64_t n = nodes.shape[0]
+        if not n:
+            return
+        with nogil:
+            self.graph.get().decode(&nodes[0], n, &out[0, 0], threads)
 
     def save_nodes(self, uint8_t[:, ::1] out):
         """Write the nodes into out (len(self), node_bytes)."""
@@ -245,8 +276,9 @@ cdef class GraphView:
         """Return ids and distances (n, k) of the k nearest rows; -1 and +inf padded.
 
         queries is (n, dim) float32, contiguous. allowed (n_rows,) says of each row whether it may
-        be found, None that all may; n_allowed may. The third of what is returned tells whether
-        fewer were found than could be, for any of the queries.
+        be found, None that all may; n_allowed may. Effort `EVERY_NODE` looks at all nodes. The
+        third of what is returned tells whether fewer were found than could be, for any of the
+        queries.
         """
         cdef int64_t n = len(queries)
         cdef cnp.npy_intp[2] shape = [n, k]

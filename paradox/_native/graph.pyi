@@ -13,6 +13,7 @@ class Graph:
         build_effort: int,
         seed: int,
         sketch: bool,
+        compact: bool,
     ) -> None: ...
     def __len__(self) -> int: ...
     @property
@@ -31,12 +32,16 @@ class Graph:
     def bypass(self, seq: int, threads: int) -> bool: ...
     def use_rows(
         self,
-        vectors: npt.NDArray[np.float32],
-        norms: npt.NDArray[np.float64],
+        matrix: npt.NDArray[np.float32] | npt.NDArray[np.float16] | None,
+        norms: npt.NDArray[np.float64] | None,
         ids: npt.NDArray[np.int64],
-        slots: npt.NDArray[np.int64],
+        slots: npt.NDArray[np.int32] | None,
         seq: int,
     ) -> GraphView: ...
+    def begin_as(self, other: Graph) -> None: ...
+    def decode(
+        self, nodes: npt.NDArray[np.int64], out: npt.NDArray[np.float32], threads: int
+    ) -> None: ...
     def save_nodes(self, out: npt.NDArray[np.uint8]) -> None: ...
     def restore(self, nodes: npt.NDArray[np.uint8], state: dict[str, Any]) -> bool: ...
 

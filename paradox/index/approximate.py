@@ -13,6 +13,8 @@ from typing import Any, ClassVar, Self
 
 import numpy.typing as npt
 
+from paradox import kernels
+from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
 from paradox.core.types import BoolMask, F32Matrix, I64Vector, Neighbors
 from paradox.index.allow import Allow, AllowedRows, allowed_rows
@@ -39,12 +41,11 @@ class ApproximateIndex(RowIndex):
     """
 
     default_effort: ClassVar[int]
-    _rows_kind: ClassVar[type[Rows]] = Rows
     _rows: Rows
 
     def __init__(self, dim: int, metric: Metric, *, codes: bool = False) -> None:
         self._coded_for = metric if codes else None
-        super().__init__(dim, metric, self._rows_kind(dim, coded_for=self._coded_for))
+        super().__init__(dim, metric, Rows(dim, coded_for=self._coded_for))
         self._labels = Labels()
         self._effort: int | None = None
         self._n_builds = 0
@@ -166,7 +167,7 @@ class ApproximateIndex(RowIndex):
         """Return the index that `contents` came from."""
         index = cls._empty(fields)
         index._effort = check_tuned(fields["effort"])
-        index._rows = cls._rows_kind.from_sections(sections, index._dim, coded_for=index._coded_for)
+        index._rows = index._rows_from(sections)
         index._labels = Labels.from_section(sections["labels"], index._rows.live)
         if fields["structure"]:
             index._restore(fields["structure"], sections)
@@ -185,6 +186,9 @@ class ApproximateIndex(RowIndex):
         )
 
     # ---------------------------------------------------------------- inside
+
+    def _rows_from(self, sections: dict[str, memoryview]) -> Rows:
+        return Rows.from_sections(sections, self._dim, coded_for=self._coded_for)
 
     def _allowed(self, allow: Allow) -> tuple[StructuredRows, AllowedRows]:
         """Return what a filtered search is to look at, and which of its rows are allowed."""
@@ -223,3 +227,19 @@ class ApproximateIndex(RowIndex):
 
     def _effort_or_default(self) -> int:
         return self.default_effort if self._effort is None else self._effort
+
+
+def refuse_long(vectors: F32Matrix, metric: Metric) -> None:
+    """Refuse vectors too long to be scored; under cosine there are none.
+
+    Raises:
+        InvalidArgument: names the longest.
+    """
+    if metric == "cosine":
+        return
+    norms = kernels.row_norms(vectors)
+    if norms.max(initial=0) > LARGEST_NORM:
+        row = int(norms.argmax())
+        raise InvalidArgument(
+            f"vectors: expected norms up to {LARGEST_NORM:g}; got {norms[row]:g} in row {row}"
+        )

@@ -11,22 +11,23 @@ import numpy.typing as npt
 from paradox.core import config
 from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
-from paradox.core.types import F32Matrix, F32Vector, I64Vector, Neighbors
+from paradox.core.types import NO_ID, F32Matrix, F32Vector, I64Vector, Neighbors
 from paradox.index import scan
 from paradox.index.allow import Allow, AllowedRows, AllowList, allowed_rows
-from paradox.index.approximate import ApproximateIndex
+from paradox.index.approximate import ApproximateIndex, refuse_long
+from paradox.index.exact import ExactIndex
+from paradox.index.graph_view import GraphView
 from paradox.index.labels import Labels
-from paradox.index.native_search import nearest_rows
-from paradox.index.options import check_int, check_threads
-from paradox.index.rows_view import RowsView
-from paradox.index.structured import StructuredRows
+from paradox.index.options import MAX_EFFORT, check_choice, check_flag, check_int, check_threads
 from paradox.index.versioned_rows import MOST_WRITES, VersionedRows
 from paradox.kernels.graph import BLOCK_EDGES, MOST_EDGES, Graph, empty_graph
 
 _MIN_STALE = 1_000
-_CALL_ROWS, _ROWS_AN_EXPANSION = 200, 5
-"""Rows scanned in the time a search takes beside expanding nodes, and in that of expanding one: 20
-and 0.6 µs, where a row of 384 dimensions takes 0.1 µs."""
+_DTYPES: dict[str, type[np.generic]] = {
+    "float32": np.float32,
+    "float16": np.float16,
+    "none": np.int8,
+}
 
 
 class GraphIndex(ApproximateIndex):
@@ -37,12 +38,19 @@ class GraphIndex(ApproximateIndex):
     Args:
         dim: dimension of the vectors.
         metric: metric of the distances.
+        keep: how vectors are kept beside the graph: "float32"; "float16", rounded; or "none": then
+            distances are those of the nodes' 8-bit vectors, some 0.1 % off, no answer is certified,
+            and the greatest effort looks at every node. Whenever such a graph is built anew it is
+            from these: from the same ones where most were removed, rounded once more where the
+            first vectors say too little of those that came after (up to five times while it grows).
+        compact: keep no codes of edges, a quarter of the memory; a search reads the neighbours'
+            vectors.
         degree: edges of a node, a multiple of 32.
         build_effort: width of the searches that look for a node's neighbours.
         seed: of all that is chosen at random; the graph does not depend on the threads.
         codes: keep codes of the rows too: of 8 bits, so that scans, of few rows and of those that
             a filter allows, read a quarter of the bytes; and of 1 bit, with which a search of much
-            effort looks at all rows where edges would take longer.
+            effort looks at all rows where edges would take longer. None keeps them where rows are.
         build_threads: threads of a build; None takes the process's.
 
     Raises:
@@ -51,7 +59,6 @@ class GraphIndex(ApproximateIndex):
 
     name = "graph"
     default_effort = 64
-    _rows_kind = VersionedRows
     _rows: VersionedRows
     _graph: Graph
 
@@ -60,21 +67,29 @@ class GraphIndex(ApproximateIndex):
         dim: int,
         metric: Metric,
         *,
+        keep: str = "float32",
+        compact: bool = False,
         degree: int = 32,
         build_effort: int = 96,
         seed: int = 0,
         build_threads: int | None = None,
-        codes: bool = True,
+        codes: bool | None = None,
     ) -> None:
-        super().__init__(dim, metric, codes=codes)
+        self._keep = check_choice("keep", keep, _DTYPES)
+        self._compact = check_flag("compact", compact)
+        if codes is not None and check_flag("codes", codes) and keep == "none":
+            raise InvalidArgument("codes: expected None or False where keep='none'; got True")
+        super().__init__(dim, metric, codes=keep != "none" if codes is None else codes)
         self._codes = codes
+        self._narrow = ExactIndex(dim, metric, dtype="float16") if keep == "float16" else None
+        self._rows = VersionedRows(self._kept_dim, _DTYPES[keep], coded_for=self._coded_for)
         self._degree = check_int("degree", degree, BLOCK_EDGES, MOST_EDGES)
         if degree % BLOCK_EDGES:
             raise InvalidArgument(f"degree: expected a multiple of {BLOCK_EDGES}; got {degree}")
         self._build_effort = check_int("build_effort", build_effort, 1, 10_000)
         self._seed = check_int("seed", seed, 0, 2**31 - 1)
         self._build_threads = check_threads("build_threads", build_threads)
-        self._rebuild()
+        self._graph = self._empty_graph()
         self._finding = threading.Lock()  # held while ids are looked up, or moved
         self._publish()
 
@@ -86,11 +101,27 @@ class GraphIndex(ApproximateIndex):
         """Return the index; see `IndexBackend.beside_writer`."""
         return self
 
+    def check(self, vectors: F32Matrix) -> None:
+        """Refuse vectors that cannot be kept.
+
+        Raises:
+            InvalidArgument: under keep="float16" beyond its range; under "none" longer than 1e15.
+            ZeroVector: under the cosine metric, a vector that float16 rounds to zero.
+        """
+        if self._narrow is not None:
+            self._narrow.check(vectors)
+        elif self._keep == "none":
+            refuse_long(vectors, self._metric)
+
     def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
-        """Insert vectors, replacing those whose id is known."""
+        """Insert vectors, replacing those whose id is known; raises as `check` does."""
+        self.check(vectors)
         self._publish_what_failed()
         try:
-            super().add(ids, vectors)
+            if self._keep == "none":
+                self._add_to_nodes(ids, vectors)
+            else:
+                super().add(ids, vectors.astype(_DTYPES[self._keep], copy=False))
         finally:
             self._publish()
         self._bypass()
@@ -106,18 +137,54 @@ class GraphIndex(ApproximateIndex):
         return n_removed
 
     def range_search(self, query: F32Vector, radius: float, *, limit: int) -> Neighbors:
-        """Return the nearest `limit` vectors within `radius`; fewer than that are all of them."""
-        return scan.first(scan.within(self._view.rows, query, radius, self._metric), limit)
+        """Return the nearest `limit` vectors within `radius`; see `IndexBackend.range_search`."""
+        if self._keep != "none":
+            return scan.first(scan.within(self._view.rows, query, radius, self._metric), limit)
+        found = self.search(query[np.newaxis, :], limit, effort=MAX_EFFORT).first_row()
+        is_within = (found.ids != NO_ID) & (found.distances <= radius)
+        return scan.first(found, int(np.count_nonzero(is_within)))
+
+    def get(self, ids: I64Vector) -> tuple[I64Vector, F32Matrix]:
+        """Return the known ones of `ids`, and their vectors as kept, in float32.
+
+        Raises:
+            InvalidArgument: none are kept.
+        """
+        if self._keep == "none":
+            raise InvalidArgument("graph: expected vectors to be kept; got keep='none'")
+        return super().get(ids)
+
+    def contents(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Return what a saved index is made of: fields and sections."""
+        if self._keep == "none" and not self._ready:  # nothing else has the vectors
+            self._build_anew()
+            self._publish()
+        return super().contents()
 
     @classmethod
     def from_contents(cls, fields: dict[str, Any], sections: dict[str, memoryview]) -> Self:
         """Return the index that `contents` came from."""
         index = super().from_contents(fields, sections)
+        n = len(index._rows)
+        if index._keep == "none" and not (index._ready and index._n_shown == n):
+            raise InvalidArgument(f"graph: expected {n} ids to have nodes; some have none")
         index._publish()
         return index
 
+    @property
+    def _kept_dim(self) -> int:
+        return 0 if self._keep == "none" else self._dim
+
+    def _rows_from(self, sections: dict[str, memoryview]) -> VersionedRows:
+        dtype = _DTYPES[self._keep]
+        return VersionedRows.from_sections(
+            sections, self._kept_dim, dtype, coded_for=self._coded_for
+        )
+
     def _options(self) -> dict[str, Any]:
         return {
+            "keep": self._keep,
+            "compact": self._compact,
             "degree": self._degree,
             "build_effort": self._build_effort,
             "seed": self._seed,
@@ -149,18 +216,60 @@ class GraphIndex(ApproximateIndex):
     def _take_in(self, labels: I64Vector, points: F32Matrix) -> None:
         if self._graph.n_connected and self._graph.is_bulk(len(points)):
             self._graph = self._graph.copy()  # searches go on in the one there is
-        self._graph.add(np.ascontiguousarray(points), self._threads())
+        self._graph.add(np.ascontiguousarray(points, np.float32), self._threads())
         if self._graph.is_outgrown:
             self._build_anew()
 
     def _let_go(self, labels: I64Vector) -> None:
-        if self._ready:
-            self._graph.remove(np.ascontiguousarray(labels), self._rows.seq)
+        nodes = labels[labels < self._graph.n_connected]  # the others are in no view
+        self._graph.remove(np.ascontiguousarray(nodes), self._rows.seq)
+
+    def _add_to_nodes(self, ids: I64Vector, vectors: F32Matrix) -> None:
+        """Add vectors that nodes alone keep: an id without a node of its own is none."""
+        if not self._ready:
+            self._build_anew()
+            self._publish()  # or else ids would be looked up among rows that are not shown
+        known = self._rows.find(ids)
+        slots = self._rows.put(ids, np.empty((len(ids), 0), np.int8))
+        try:
+            self._let_go(self._labels.take(known[known >= 0]))
+            self._take_in(self._labels.give(slots), vectors)
+        except BaseException:
+            live = self._rows.live_slots()
+            nodes = self._labels.of(live)
+            lost = live[(nodes < 0) | (nodes >= self._graph.n_connected)]
+            self._labels.take(lost)
+            self._rows.withdraw(lost)
+            raise
+        if self._must_rebuild():
+            self._build_anew()
+
+    @property
+    def _is_spent(self) -> bool:
+        return self._rows.seq > MOST_WRITES
 
     def _build_anew(self) -> None:
-        if self._rows.seq > MOST_WRITES:
+        if self._keep == "none":
+            self._build_from_nodes()
+            return
+        if self._is_spent:
             self._rows = self._rows.compacted()
         super()._build_anew()
+
+    def _build_from_nodes(self) -> None:
+        """Build anew from the vectors that the nodes keep; what fails leaves all as it was."""
+        rows, labels, graph, threads = self._rows, Labels(), self._empty_graph(), self._threads()
+        slots = rows.live_slots()
+        vectors = np.empty((len(slots), self._dim), np.float32)
+        self._graph.decode(self._labels.of(slots), vectors, threads)
+        if not self._graph.is_outgrown:  # or else vectors would be rounded each time
+            graph.begin_as(self._graph)
+        graph.add(vectors, threads)
+        if self._is_spent or rows.n_free > len(rows):
+            rows = rows.compacted()
+        labels.give(rows.live_slots())
+        self._rows, self._labels, self._graph = rows, labels, graph
+        self._n_builds += 1
 
     def _publish(self) -> None:
         """Let searches that begin now see what there is."""
@@ -191,18 +300,21 @@ class GraphIndex(ApproximateIndex):
 
     def _must_rebuild(self) -> bool:
         # A graph that ran out of memory on the way is of no use: searches scan until it is whole.
-        is_spent = self._rows.seq > MOST_WRITES
         too_many = self._labels.n_stale > max(_MIN_STALE, len(self._rows))
-        return not self._ready or too_many or is_spent
+        return not self._ready or too_many or self._is_spent
 
     def _rebuild(self) -> None:
-        self._graph = empty_graph(
+        self._graph = self._empty_graph()
+
+    def _empty_graph(self) -> Graph:
+        return empty_graph(
             self._dim,
             self._metric,
             degree=self._degree,
             build_effort=self._build_effort,
             seed=self._seed,
-            sketch=self._codes,
+            sketch=self._coded_for is not None,
+            compact=self._compact,
         )
 
     def _structure_bytes(self) -> int:
@@ -231,47 +343,3 @@ class GraphIndex(ApproximateIndex):
             )
         if not self._graph.restore(nodes, fields | lists):
             raise InvalidArgument("graph: expected the nodes of a graph; got others")
-
-
-class GraphView(StructuredRows):
-    """What searches see of a graph and its rows, from one write to the next.
-
-    Attributes:
-        rows: as they are then.
-    """
-
-    def __init__(self, metric: Metric, rows: VersionedRows, labels: Labels, graph: Graph) -> None:
-        self._metric = metric
-        self.rows = self._rows = RowsView(rows)
-        self._is_ready = graph.n_connected == len(labels)
-        self._n_labelled = labels.n_live
-        if len(rows) and len(labels):
-            of_rows = rows.matrix, rows.norms, rows.ids
-            self._graph = graph.use_rows(*of_rows, labels.slot_of, rows.seq)
-        is_whole = self._is_ready and self._n_labelled == len(rows)
-        self._n_reachable = len(rows) if is_whole else 0
-
-    @property
-    def _ready(self) -> bool:
-        return self._is_ready
-
-    @property
-    def _n_shown(self) -> int:
-        return self._n_labelled
-
-    def _lead(
-        self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None, threads: int
-    ) -> tuple[Neighbors, bool]:
-        return nearest_rows(self._graph, self.rows, queries, k, effort, allowed, threads)
-
-    def _must_scan(
-        self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None = None
-    ) -> bool:
-        # Most searches are decided by one number, which is kept: the whole question takes 1 µs, and
-        # the norms of queries 3. The graph finds nothing for those that are too long.
-        if allowed is None and self._n_reachable > self._rows_worth(k, effort):
-            return False
-        return super()._must_scan(queries, k, effort, allowed)
-
-    def _rows_worth(self, k: int, effort: int) -> float:
-        return _CALL_ROWS + _ROWS_AN_EXPANSION * max(k, effort)

@@ -1,24 +1,25 @@
-"""A map from int64 keys to int64 values that answers whole arrays of keys at once."""
+"""A map from ids to slots that answers whole arrays of ids at once."""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from paradox.core.types import NO_ID, I64Vector
+from paradox.core.types import NO_ID, BoolMask, I64Vector
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads runs of keys evenly
 _SMALLEST_BITS = 6
-_ABSENT = -1
+_GONE, _EMPTY = 2**32 - 2, 2**32 - 1
 
 
 class IdMap:
-    """Open addressing with linear probing over two arrays, 32 to 64 bytes a key.
+    """Open addressing with linear probing over the slots alone, 6 to 12 bytes an id.
 
-    The probing runs in NumPy over all keys asked for at once, where a dict would be asked for one
-    after the other under the GIL: the ids a filter allows may be a million.
+    Which id a slot has its owner knows, and hands over with every call: `ids` is (n_slots,), and
+    may be longer. The probing runs in NumPy over all ids asked for at once, where a dict would be
+    asked for one after the other under the GIL: the ids a filter allows may be a million.
 
-    Keys are any int64 but `NO_ID`, which marks an empty cell. Values are 0 or greater; a removed
-    key keeps its cell until the table is next rebuilt.
+    Ids are any int64 but `NO_ID`. A removed one keeps its cell until the table is next rebuilt.
     """
 
     def __init__(self) -> None:
@@ -27,67 +28,90 @@ class IdMap:
     @property
     def nbytes(self) -> int:
         """Memory held."""
-        return self._keys.nbytes + self._values.nbytes
+        return self._slots.nbytes
 
     def __len__(self) -> int:
-        """Number of keys present."""
-        return int(np.count_nonzero(self._values != _ABSENT))
+        """Number of ids present."""
+        return self._n
 
-    def get(self, keys: I64Vector) -> I64Vector:
-        """Return (n,) the value of each key, -1 where it is absent."""
-        values = np.full(len(keys), _ABSENT, np.int64)
+    def get(self, keys: I64Vector, ids: I64Vector) -> I64Vector:
+        """Return (n,) the slot of each id, -1 where it is absent."""
+        slots = np.full(len(keys), NO_ID, np.int64)
+        if not self._n:
+            return slots
         cells, open_ = self._home(keys), np.arange(len(keys))
         while len(open_):
-            held = self._keys[cells]
-            hit = held == keys[open_]
-            values[open_[hit]] = self._values[cells[hit]]
-            go_on = ~hit & (held != NO_ID)
+            held = self._slots[cells]
+            hit = _have(held, keys[open_], ids)
+            slots[open_[hit]] = held[hit]
+            go_on = ~hit & (held != _EMPTY)
             cells, open_ = (cells[go_on] + 1) & self._last, open_[go_on]
-        return values
+        return slots
 
-    def with_room(self, n_more: int) -> IdMap:
-        """Return a map of the same keys that takes n more as they are; itself if it does."""
+    def with_room(self, n_more: int, ids: I64Vector) -> IdMap:
+        """Return a map of the same slots that takes n more as it is; itself if it does."""
         if not self._is_full(n_more):
             return self
         roomy = IdMap()
-        roomy._keys, roomy._values = self._keys, self._values
-        roomy._rebuild(n_more)
+        roomy._slots = self._slots
+        roomy._rebuild(n_more, ids)
         return roomy
 
-    def set(self, keys: I64Vector, values: I64Vector) -> None:
-        """Give each key its value; no two keys may be equal."""
-        if self._is_full(len(keys)):
-            self._rebuild(len(keys))
-        cells, open_ = self._home(keys), np.arange(len(keys))
+    def add(self, slots: I64Vector, ids: I64Vector) -> None:
+        """Take in slots whose ids are absent; of equal ids one."""
+        if self._is_full(len(slots)):
+            self._rebuild(len(slots), ids)
+        cells, open_ = self._home(ids[slots]), slots.astype(np.uint32)
         while len(open_):
-            empty = self._keys[cells] == NO_ID
-            self._keys[cells[empty]] = keys[open_[empty]]  # of rivals for one cell, one wins
-            hit = self._keys[cells] == keys[open_]
-            self._values[cells[hit]] = values[open_[hit]]
-            self._n_cells_used += int(np.count_nonzero(hit & empty))
+            empty = self._slots[cells] == _EMPTY
+            self._slots[cells[empty]] = open_[empty]  # of rivals for one cell, one wins
+            held = self._slots[cells]
+            n_won = int(np.count_nonzero(empty & (held == open_)))
+            self._n += n_won
+            self._n_cells_used += n_won
+            go_on = ~_have(held, ids[open_], ids)
+            cells, open_ = (cells[go_on] + 1) & self._last, open_[go_on]
+
+    def remove(self, slots: I64Vector, ids: I64Vector) -> None:
+        """Forget slots, passing over those that are absent; no two may be equal."""
+        cells, open_ = self._home(ids[slots]), slots.astype(np.uint32)
+        while len(open_):
+            held = self._slots[cells]
+            hit = held == open_
+            self._slots[cells[hit]] = _GONE
+            self._n -= int(np.count_nonzero(hit))
+            go_on = ~hit & (held != _EMPTY)
+            cells, open_ = (cells[go_on] + 1) & self._last, open_[go_on]
+
+    def replace(self, slots: I64Vector, others: I64Vector, ids: I64Vector) -> None:
+        """Have other slots in the place of slots that are present, and have the same ids."""
+        cells, open_ = self._home(ids[slots]), np.arange(len(slots))
+        while len(open_):
+            hit = self._slots[cells] == slots[open_]
+            self._slots[cells[hit]] = others[open_[hit]]
             cells, open_ = (cells[~hit] + 1) & self._last, open_[~hit]
 
-    def remove(self, keys: I64Vector) -> None:
-        """Forget keys that are present, no two of them equal."""
-        self.set(keys, np.full(len(keys), _ABSENT, np.int64))
-
     def _is_full(self, n_more: int) -> bool:
-        return 2 * (self._n_cells_used + n_more) > len(self._keys)
+        return 3 * (self._n_cells_used + n_more) > 2 * len(self._slots)
 
     def _home(self, keys: I64Vector) -> I64Vector:
         hashed = (keys.view(np.uint64) * _MULTIPLIER) >> self._shift
         return hashed.astype(np.int64)
 
-    def _rebuild(self, n_more: int) -> None:
-        present = self._values != _ABSENT
-        keys, values = self._keys[present], self._values[present]
-        bits = max(_SMALLEST_BITS, (2 * (len(keys) + n_more)).bit_length())
-        self._allocate(bits)
-        self.set(keys, values)
+    def _rebuild(self, n_more: int, ids: I64Vector) -> None:
+        present = self._slots[self._slots < _GONE].astype(np.int64)
+        self._allocate(max(_SMALLEST_BITS, (3 * (len(present) + n_more) // 2).bit_length()))
+        self.add(present, ids)
 
     def _allocate(self, bits: int) -> None:
-        self._keys = np.full(1 << bits, NO_ID, np.int64)
-        self._values = np.full(1 << bits, _ABSENT, np.int64)
+        self._slots = np.full(1 << bits, _EMPTY, np.uint32)
         self._last = (1 << bits) - 1
         self._shift = np.uint64(64 - bits)
-        self._n_cells_used = 0
+        self._n = self._n_cells_used = 0
+
+
+def _have(held: npt.NDArray[np.uint32], keys: I64Vector, ids: I64Vector) -> BoolMask:
+    """Tell which of these cells hold a slot that has the key."""
+    is_slot = held < _GONE
+    having: BoolMask = is_slot & (ids[np.where(is_slot, held, 0)] == keys)
+    return having

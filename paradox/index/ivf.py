@@ -17,12 +17,12 @@ from paradox.core.types import NO_ID, F32Matrix, F32Vector, I64Vector, Neighbors
 from paradox.core.vectors import check_directions
 from paradox.index import scan
 from paradox.index.allow import Allow, AllowedRows, allowed_rows
-from paradox.index.approximate import ApproximateIndex
+from paradox.index.approximate import ApproximateIndex, refuse_long
 from paradox.index.backend import IndexStats
 from paradox.index.exact import ExactIndex
 from paradox.index.ivf_build import FileBuild, bar
 from paradox.index.ivf_file import dump, restore
-from paradox.index.ivf_rows import IvfRows, refuse_long
+from paradox.index.ivf_rows import IvfRows
 from paradox.index.ivf_source import Source, chosen, open_stream
 from paradox.index.native_search import nearest_rows
 from paradox.index.options import (

@@ -8,15 +8,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from paradox import kernels
 from paradox.core.errors import InvalidArgument
-from paradox.core.metric import Metric
-from paradox.core.types import NO_ID, F32Matrix, I64Vector
+from paradox.core.types import NO_ID, I64Vector
 from paradox.index.id_map import IdMap
 from paradox.index.rows import Rows, check_saved
-from paradox.index.structured import LARGEST_NORM
 
-_IN_PLACE = 0
 _BLOCK = 1 << 20
 
 
@@ -75,14 +71,15 @@ class IvfRows(Rows):
         if rows._mapped:
             rows._slot_of = SortedIds(rows._ids, sections)
         else:
-            live = rows.live_slots()
-            rows._slot_of.set(rows._ids[live], live)
+            rows._slot_of.add(rows.live_slots(), rows._ids)
             rows._check_ids()
         return rows
 
 
 class SortedIds(IdMap):
-    """A map from the ids of a file to their slots, and from those set since.
+    """A map from the ids of a file to their slots, and from those added since.
+
+    An id of the file is gone once its slot has another.
 
     Args:
         ids: (n,) as in the file, `NO_ID` where a slot is free.
@@ -94,30 +91,17 @@ class SortedIds(IdMap):
 
     def __init__(self, ids: I64Vector, sections: dict[str, memoryview]) -> None:
         super().__init__()
-        self._gone = IdMap()
         self._order = np.frombuffer(sections["order"], np.uint32)
         self._sorted = np.frombuffer(sections["sorted_ids"], np.int64) if len(self._order) else ids
         if not self._is_order_of(ids):
             raise InvalidArgument("order: expected that of the ids, each once; got another")
 
-    @property
-    def nbytes(self) -> int:
-        """Memory held, without what is mapped."""
-        return super().nbytes + self._gone.nbytes
-
-    def get(self, keys: I64Vector) -> I64Vector:
+    def get(self, keys: I64Vector, ids: I64Vector) -> I64Vector:
         """Return (n,) the slot of each id, -1 where it is unknown."""
-        slots = super().get(keys)
+        slots = super().get(keys, ids)
         unset = np.flatnonzero(slots < 0)
-        slots[unset] = self._in_file(keys[unset])
+        slots[unset] = self._in_file(keys[unset], ids)
         return slots
-
-    def remove(self, keys: I64Vector) -> None:
-        """Forget ids that are present, no two of them equal."""
-        is_set = super().get(keys) >= 0
-        super().remove(keys[is_set])
-        gone = keys[~is_set]
-        self._gone.set(gone, np.full(len(gone), _IN_PLACE))
 
     def _is_order_of(self, ids: I64Vector) -> bool:
         """Tell whether the file's order is that of its ids, of which those of free slots are equal.
@@ -136,12 +120,12 @@ class SortedIds(IdMap):
                     return False
         return True
 
-    def _in_file(self, keys: I64Vector) -> I64Vector:
+    def _in_file(self, keys: I64Vector, ids: I64Vector) -> I64Vector:
         if not len(self._sorted):
             return np.full(len(keys), NO_ID, np.int64)
         at = np.minimum(np.searchsorted(self._sorted, keys), len(self._sorted) - 1)
-        known = (self._sorted[at] == keys) & (keys != NO_ID) & (self._gone.get(keys) < 0)
         slots: I64Vector = self._order[at].astype(np.int64) if len(self._order) else at
+        known = (self._sorted[at] == keys) & (keys != NO_ID) & (ids[slots] == keys)
         return np.where(known, slots, NO_ID)
 
 
@@ -152,19 +136,3 @@ def in_order(ids: I64Vector) -> dict[str, npt.NDArray[Any]]:
     else:
         order = np.argsort(ids, kind="stable").astype(np.uint32)
     return {"sorted_ids": ids[order], "order": order}
-
-
-def refuse_long(vectors: F32Matrix, metric: Metric) -> None:
-    """Refuse vectors so long that lists cannot take them; under cosine there are none.
-
-    Raises:
-        InvalidArgument: names the longest.
-    """
-    if metric == "cosine":
-        return
-    norms = kernels.row_norms(vectors)
-    if norms.max(initial=0) > LARGEST_NORM:
-        row = int(norms.argmax())
-        raise InvalidArgument(
-            f"vectors: expected norms up to {LARGEST_NORM:g}; got {norms[row]:g} in row {row}"
-        )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from paradox.core.errors import InvalidArgument
 from paradox.core.types import BoolMask, I64Matrix, I64Vector
 
 _NONE = -1
+_MOST = 2**31 - 1
 
 
 class Labels:
@@ -16,13 +18,15 @@ class Labels:
     A row that is replaced gets a new entry, and its old one is stale: still in the library's index,
     perhaps, but no answer any more. So no library needs to delete or update for us to do so.
 
-    A stale label's row is not forgotten: whoever searches what there was before goes on finding it.
+    While rows come in the order of their slots, labels are slots and take no memory; once some are
+    stale, four bytes each. A stale label's row is not forgotten: whoever searches what there was
+    before goes on finding it.
     """
 
     def __init__(self) -> None:
         self._n = 0
-        self._slot_of = np.empty(0, np.int64)
-        self._label_of = np.empty(0, np.int64)
+        self._slot_of: npt.NDArray[np.int32] | None = None  # None: each is its label
+        self._label_of: npt.NDArray[np.int32] | None = None  # None: so is each of these, to `_n`
         self.n_live = 0
 
     def __len__(self) -> int:
@@ -37,39 +41,70 @@ class Labels:
     @property
     def nbytes(self) -> int:
         """Memory held."""
-        return self._slot_of.nbytes + self._label_of.nbytes
+        return sum(a.nbytes for a in (self._slot_of, self._label_of) if a is not None)
 
     def give(self, slots: I64Vector) -> I64Vector:
-        """Return new labels, ascending, for rows that have none."""
+        """Return new labels, ascending, for rows that have none.
+
+        Raises:
+            OverflowError: there would be more than 2^31.
+        """
+        if self._n + len(slots) > _MOST:
+            raise OverflowError(f"labels: expected up to {_MOST}; got {self._n + len(slots)}")
         labels = np.arange(self._n, self._n + len(slots))
+        slot_of, label_of = self._slot_of, self._label_of
+        if slot_of is None and not np.array_equal(labels, slots):
+            slot_of = np.arange(self._n, dtype=np.int32)
+            label_of = slot_of.copy() if label_of is None else label_of
+        if slot_of is not None:
+            slot_of = _at_least(slot_of, self._n + len(slots))
+            slot_of[labels] = slots
+        if label_of is not None:
+            label_of = _at_least(label_of, int(slots.max(initial=-1)) + 1)
+            label_of[slots] = labels
+        self._slot_of, self._label_of = slot_of, label_of
         self._n += len(slots)
-        self._slot_of = _at_least(self._slot_of, self._n)
-        self._slot_of[labels] = slots
-        self._label_of = _at_least(self._label_of, int(slots.max(initial=-1)) + 1)
-        self._label_of[slots] = labels
         self.n_live += len(slots)
         return labels
 
     def take(self, slots: I64Vector) -> I64Vector:
         """Make the labels of these rows stale, and return those they had."""
-        labels: I64Vector = self._label_of[slots[slots < len(self._label_of)]]
-        labels = labels[labels != _NONE]
-        self._label_of[self._slot_of[labels]] = _NONE
-        self.n_live -= len(labels)
+        had = self.of(slots)
+        slots = slots[had != _NONE]
+        labels: I64Vector = had[had != _NONE]
+        if len(labels):
+            if self._label_of is None:
+                self._label_of = np.arange(self._n, dtype=np.int32)
+            self._label_of[slots] = _NONE
+            self.n_live -= len(labels)
         return labels
 
     @property
-    def slot_of(self) -> I64Vector:
-        """(len(self),) the row of each label, and that which a stale one had; kept as it is."""
-        return self._slot_of[: self._n]
+    def slot_of(self) -> npt.NDArray[np.int32] | None:
+        """(len(self),) the row of each label, and that which a stale one had; None: its number.
+
+        What is returned stays as it is, whatever is given and taken later.
+        """
+        return None if self._slot_of is None else self._slot_of[: self._n]
 
     def slots(self, labels: I64Matrix) -> I64Matrix:
         """Return the row each label stands for, -1 for a stale label and for -1."""
-        if not self._n:
-            return np.full(labels.shape, _NONE, np.int64)
-        had = self._slot_of[labels]
-        slots: I64Matrix = np.where((labels < 0) | (self._label_of[had] != labels), _NONE, had)
+        if self._label_of is None or not self._n:
+            return labels.copy()
+        had = labels if self._slot_of is None else self._slot_of[labels]
+        is_stale = self._label_of[had] != labels
+        slots: I64Matrix = np.where((labels < 0) | is_stale, _NONE, had).astype(np.int64)
         return slots
+
+    def of(self, slots: I64Vector) -> I64Vector:
+        """Return the label of each of these rows, -1 where it has none."""
+        if self._label_of is None:
+            own: I64Vector = np.where(slots < self._n, slots, _NONE)
+            return own
+        labels = np.full(len(slots), _NONE, np.int64)
+        known = slots < len(self._label_of)
+        labels[known] = self._label_of[slots[known]]
+        return labels
 
     def stale(self) -> BoolMask:
         """Return (len(self),) whether a label is stale."""
@@ -88,24 +123,25 @@ class Labels:
             InvalidArgument: they stand for other slots, or two of them for one.
         """
         labels = cls()
-        labels._slot_of = np.frombuffer(section, np.int64).copy()
-        labels._n = len(labels._slot_of)
-        live = np.flatnonzero(labels._slot_of != _NONE)
-        slots = labels._slot_of[live]
+        slot_of = np.frombuffer(section, np.int64)
+        live = np.flatnonzero(slot_of != _NONE)
+        slots = slot_of[live]
         if not ((slots >= 0) & (slots < len(is_live))).all() or not is_live[slots].all():
             raise InvalidArgument("labels: expected those of rows there are; got others")
-        labels._label_of = np.full(int(slots.max(initial=0)) + 1, _NONE, np.int64)
-        labels._label_of[slots] = live
-        if (labels._label_of[slots] != live).any():
+        if len(np.unique(slots)) != len(slots):
             raise InvalidArgument("labels: expected one a row; got several")
-        labels.n_live = len(live)
+        labels._n, labels.n_live = len(slot_of), len(live)
+        if not np.array_equal(slot_of, np.arange(len(slot_of))):
+            labels._slot_of = slot_of.astype(np.int32)
+            labels._label_of = np.full(int(slots.max(initial=0)) + 1, _NONE, np.int32)
+            labels._label_of[slots] = live
         return labels
 
 
-def _at_least(array: I64Vector, n: int) -> I64Vector:
+def _at_least(array: npt.NDArray[np.int32], n: int) -> npt.NDArray[np.int32]:
     """Return the array, grown by half or more where it is shorter than n."""
     if n <= len(array):
         return array
-    grown = np.full(max(n, len(array) * 3 // 2), _NONE, np.int64)
+    grown = np.full(max(n, len(array) * 3 // 2), _NONE, np.int32)
     grown[: len(array)] = array
     return grown

@@ -57,6 +57,17 @@ def check_choice(name: str, value: object, choices: Collection[str]) -> str:
     return value
 
 
+def check_flag(name: str, value: object) -> bool:
+    """Return `value` if it is True or False.
+
+    Raises:
+        InvalidArgument: it is neither.
+    """
+    if not isinstance(value, bool):
+        raise InvalidArgument(f"{name}: expected True or False; got {value!r}")
+    return value
+
+
 def check_threads(name: str, threads: object) -> int | None:
     """Return `threads` as an int of 1 or more, or None if it is.
 

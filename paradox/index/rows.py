@@ -26,7 +26,7 @@ class Rows:
 
     Args:
         dim: dimension of the vectors.
-        dtype: float32, float16 or int8.
+        dtype: float32, float16 or int8. Of 0 dimensions no norms are kept either.
         coded_for: keep 8-bit codes too, for certified scans under this metric; None keeps none.
 
     Attributes:
@@ -47,6 +47,7 @@ class Rows:
         self._matrix: npt.NDArray[Any] = np.empty((0, dim), dtype)
         self._ids = np.empty(0, np.int64)
         self._norms = np.empty(0, np.float64)
+        self._has_norms = dim > 0
         self._live = np.empty(0, np.bool_)
         self._free: list[int] = []
         self._slot_of = IdMap()
@@ -67,7 +68,7 @@ class Rows:
 
     @property
     def norms(self) -> npt.NDArray[np.float64]:
-        """(n_slots,) the Euclidean norm of each row; 0 where it is free."""
+        """(n_slots,) the Euclidean norm of each row; 0 where it is free. None of no dimensions."""
         return self._norms[: self.n_slots]
 
     @property
@@ -103,7 +104,7 @@ class Rows:
 
     def find(self, ids: I64Vector) -> I64Vector:
         """Return (n,) the slot of each id, -1 where it is unknown."""
-        return self._slot_of.get(ids)
+        return self._slot_of.get(ids, self._ids)
 
     def put(self, ids: I64Vector, vectors: npt.NDArray[Any]) -> I64Vector:
         """Store vectors, in place of those whose id is known, and return their slots.
@@ -116,7 +117,7 @@ class Rows:
         new = np.flatnonzero(slots < 0)
         slots[new] = self._take_slots(len(new))
         self._fill(slots, ids, vectors)
-        self._slot_of.set(ids[new], slots[new])
+        self._slot_of.add(slots[new], self._ids)
         self.state = object()
         return slots
 
@@ -124,9 +125,10 @@ class Rows:
         """Remove vectors by id, ignoring unknown ids; return the slots they had."""
         slots = self.find(ids)
         slots = np.unique(slots[slots >= 0])
-        self._slot_of.remove(self._ids[slots])
+        self._slot_of.remove(slots, self._ids)
         self._ids[slots] = NO_ID
-        self._norms[slots] = 0.0
+        if self._has_norms:
+            self._norms[slots] = 0.0
         self._live[slots] = False
         self.state = object()
         self._free.extend(slots.tolist())
@@ -160,19 +162,21 @@ class Rows:
             InvalidArgument: these are no rows: more ids than vectors, an id twice, not finite.
         """
         rows = cls(dim, dtype, coded_for=coded_for)
-        rows._matrix = np.frombuffer(sections["rows"], dtype).reshape(-1, dim)
-        rows._mapped = isinstance(sections["rows"].obj, mmap.mmap)
         rows._ids = np.frombuffer(sections["ids"], np.int64).copy()
         rows.n_slots = len(rows._ids)
         rows._live = rows._ids != NO_ID
-        norms = kernels.row_norms(rows._matrix)
-        check_saved(rows._ids, norms)
-        rows._norms = np.where(rows._live, norms, 0.0)
+        if rows._has_norms:
+            rows._matrix = np.frombuffer(sections["rows"], dtype).reshape(-1, dim)
+            rows._mapped = isinstance(sections["rows"].obj, mmap.mmap)
+            norms = kernels.row_norms(rows._matrix)
+            check_saved(rows._ids, norms)
+            rows._norms = np.where(rows._live, norms, 0.0)
+        else:
+            rows._matrix = np.empty((rows.n_slots, 0), dtype)
         if rows._codes is not None:
             rows._codes.fill(rows._matrix)
         rows._free = np.flatnonzero(~rows._live).tolist()
-        live = rows.live_slots()
-        rows._slot_of.set(rows._ids[live], live)
+        rows._slot_of.add(rows.live_slots(), rows._ids)
         rows._check_ids()
         return rows
 
@@ -197,7 +201,8 @@ class Rows:
     def _fill(self, slots: I64Vector, ids: I64Vector, vectors: npt.NDArray[Any]) -> None:
         """Write vectors and what is known of them into their slots."""
         self._matrix[slots] = vectors
-        self._norms[slots] = kernels.row_norms(vectors)
+        if self._has_norms:
+            self._norms[slots] = kernels.row_norms(vectors)
         if self._codes is not None:
             self._codes.put(slots, vectors)
         self._ids[slots] = ids
@@ -212,7 +217,8 @@ class Rows:
             capacity = max(n_slots, int(capacity * _GROWTH))
         self._matrix = self._moved(self._matrix, capacity)
         self._ids = self._moved(self._ids, capacity)
-        self._norms = self._moved(self._norms, capacity)
+        if self._has_norms:
+            self._norms = self._moved(self._norms, capacity)
         self._live = self._moved(self._live, capacity)
         if self._codes is not None:
             self._codes.reserve(self.n_slots, capacity)

@@ -22,7 +22,7 @@ class RowsView:
     Attributes:
         matrix: (n_slots, dim).
         ids: (n_slots,).
-        norms: (n_slots,) float64.
+        norms: (n_slots,) float64; none of rows of no dimensions.
         codes: of the matrix, where they are kept.
         n_slots: slots ever used.
         seq: the last write that is seen.
@@ -68,4 +68,4 @@ class RowsView:
 
         Only of the newest view, and not while ids are written: `VersionedRows.settle_ids`.
         """
-        return self._slot_of.get(ids)
+        return self._slot_of.get(ids, self.ids)

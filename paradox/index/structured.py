@@ -65,20 +65,12 @@ class StructuredRows(ABC):
     ) -> Neighbors:
         """Return the k nearest vectors of each query; see `IndexBackend.search`."""
         if self._must_scan(queries, k, effort, allowed):
-            nearest = scan.nearest(
-                self._rows, queries, k, self._metric, allowed=allowed, threads=threads
-            )
-            return scan.neighbors(self._rows, *nearest, certified=True, effort=effort)
+            return self._scan(queries, k, allowed, threads, effort)
         found, has_gaps = self._lead(queries, k, effort, allowed, threads)
         if has_gaps:
             n = len(self._rows) if allowed is None else len(allowed)
             lacking = np.flatnonzero(found.ids[:, min(k, n) - 1] == NO_ID)
-            scanned = scan.neighbors(
-                self._rows,
-                *scan.nearest(
-                    self._rows, queries[lacking], k, self._metric, allowed=allowed, threads=threads
-                ),
-            )
+            scanned = self._scan(queries[lacking], k, allowed, threads)
             found.ids[lacking], found.distances[lacking] = scanned.ids, scanned.distances
         return found
 
@@ -98,13 +90,27 @@ class StructuredRows(ABC):
             queries = queries[kernels.row_norms(queries) <= LARGEST_NORM]
         if not len(queries):
             return None
-        truth = scan.neighbors(self._rows, *scan.nearest(self._rows, queries, k, self._metric))
+        truth = self._scan(queries, k, None, 1)
         return smallest_effort(
             lambda effort: self.nearest(queries, k, effort, None, 1),
             truth,
             recall,
             greatest=self._scanning_effort(k),
         )
+
+    def _scan(
+        self,
+        queries: F32Matrix,
+        k: int,
+        allowed: AllowedRows | None,
+        threads: int,
+        effort: int | None = None,
+    ) -> Neighbors:
+        """Return the k nearest of all rows."""
+        nearest = scan.nearest(
+            self._rows, queries, k, self._metric, allowed=allowed, threads=threads
+        )
+        return scan.neighbors(self._rows, *nearest, certified=True, effort=effort)
 
     def _may_overflow(self, queries: F32Matrix) -> bool:
         """Tell whether the structure has not seen all rows, or must not see these queries."""

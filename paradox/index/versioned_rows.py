@@ -66,6 +66,7 @@ class VersionedRows(Rows):
         super()._clear(dim, dtype)
         self._born = np.empty(0, np.uint32)
         self._died = np.empty(0, np.uint32)
+        # Of ids that the last write moved the slots before and after, -1 for none.
         self._unsettled: tuple[I64Vector, I64Vector] | None = None
         self._dying = _NO_SLOTS  # those that are in the newest view, but in no later one
         self._n_waiting = 0  # slots of dead vectors that somebody may see
@@ -115,7 +116,7 @@ class VersionedRows(Rows):
         self._fill(slots, ids, vectors)
         self._died[slots] = _ALIVE
         self._let_die(known[known >= 0])
-        self._unsettled = ids, slots
+        self._unsettled = known, slots
         self.state = object()
         return slots
 
@@ -125,21 +126,37 @@ class VersionedRows(Rows):
         slots = np.unique(slots[slots >= 0])
         self.seq += 1
         self._let_die(slots)
-        self._unsettled = self._ids[slots], np.full(len(slots), -1)
+        self._unsettled = slots, np.full(len(slots), -1)
         self.state = object()
         if not len(self):
             self._clear(self._matrix.shape[1], self._matrix.dtype)
         return slots
 
+    def withdraw(self, slots: I64Vector) -> None:
+        """Let vectors go that the last `put`, which no view has seen yet, stored in these slots.
+
+        Their ids are then unknown, also those that were known before.
+        """
+        self._let_die(slots)
+        if self._unsettled is not None:
+            before, after = self._unsettled
+            self._unsettled = before, np.where(np.isin(after, slots), -1, after)
+        self.state = object()
+
     def make_room(self) -> None:
         """Make `settle_ids` quick: what takes as long as there are ids is done here."""
         if self._unsettled is not None:
-            self._slot_of = self._slot_of.with_room(len(self._unsettled[0]))
+            n_new = int(np.count_nonzero(self._unsettled[0] < 0))
+            self._slot_of = self._slot_of.with_room(n_new, self._ids)
 
     def settle_ids(self) -> None:
         """Have ids found where the last write put them; meanwhile no view may be asked for any."""
         if self._unsettled is not None:
-            self._slot_of.set(*self._unsettled)
+            before, after = self._unsettled
+            was, is_ = before >= 0, after >= 0
+            self._slot_of.replace(before[was & is_], after[was & is_], self._ids)
+            self._slot_of.remove(before[was & ~is_], self._ids)
+            self._slot_of.add(after[is_ & ~was], self._ids)
             self._unsettled = None
 
     def follow(self, view: RowsView) -> None:

@@ -9,12 +9,22 @@ from paradox.kernels.level import isa
 Graph = native.Graph
 GraphView = native.GraphView
 
+EVERY_NODE = 0
+"""The effort that looks at all nodes."""
+
 BLOCK_EDGES, MOST_EDGES = 32, 128
 """A node's edges are a multiple of the one, and at most the other."""
 
 
 def empty_graph(
-    dim: int, metric: Metric, *, degree: int, build_effort: int, seed: int, sketch: bool
+    dim: int,
+    metric: Metric,
+    *,
+    degree: int,
+    build_effort: int,
+    seed: int,
+    sketch: bool = False,
+    compact: bool = False,
 ) -> Graph:
     """Return a graph without nodes.
 
@@ -26,5 +36,6 @@ def empty_graph(
         seed: of the rotation and of all choices at random.
         sketch: keep 1-bit codes of all nodes side by side, so that a search of much effort can
             look at all of them.
+        compact: keep no codes of edges.
     """
-    return Graph(isa(), dim, METRICS.index(metric), degree, build_effort, seed, sketch)
+    return Graph(isa(), dim, METRICS.index(metric), degree, build_effort, seed, sketch, compact)

@@ -47,6 +47,8 @@ MAKES = {
     "exact-int8-coded": Make("exact", {"dtype": "int8", "codes": True}, whole=True, certified=True),
     "graph": Make("graph"),
     "graph-without-codes": Make("graph", {"codes": False}),
+    "graph-compact": Make("graph", {"compact": True}),
+    "graph-float16": Make("graph", {"keep": "float16"}, rounds=2**-10),
     "hnsw": Make("hnsw", {"ef_construction": 60}),
     "ivf": Make("ivf"),
     "ivfpq": Make("ivfpq"),

@@ -1,7 +1,7 @@
 // Searches of a graph beside one that changes it, under the thread sanitizer. What may be torn are
-// the codes and factors of edges, and of the
-// last nodes of a sketch (see `graph.hpp`): a kernel alone reads them, so the kernels are
-// built without the sanitizer. A node's vector, which they read too, is written with its header.
+// the codes and factors of edges, and of the last nodes of a sketch (see `graph.hpp`): a kernel
+// alone reads them, so the kernels are built without the sanitizer. A node's vector, which they
+// read too, is written with its header.
 #include <atomic>
 #include <cmath>
 #include <cstdint>
@@ -37,12 +37,15 @@ struct View {
 
 class Run {
  public:
-  explicit Run(bool sweeps)
-      : graph_({kDim, paradox::Metric::l2, 32, 20, 1, sweeps}, paradox::graph_kernels_scalar),
+  Run(bool sweeps, bool is_compact)
+      : graph_({kDim, paradox::Metric::l2, 32, 20, 1, sweeps, is_compact},
+               paradox::graph_kernels_scalar),
         vectors_(fuzz::vectors(kMost, kDim, random_)),
         norms_(kMost, 1.0),
-        numbers_(kMost) {
-    std::iota(numbers_.begin(), numbers_.end(), 0);
+        ids_(kMost),
+        slots_(kMost) {
+    std::iota(ids_.begin(), ids_.end(), 0);
+    std::iota(slots_.begin(), slots_.end(), 0);
     add(200);
   }
 
@@ -100,12 +103,17 @@ class Run {
       const std::shared_ptr<const View> view = std::atomic_load(&view_);
       const std::vector<std::uint8_t>& is_removed = view->is_removed;
       const std::vector<float> query = fuzz::vectors(1, kDim, random);
-      paradox::GraphRows rows{vectors_.data(), norms_.data(), numbers_.data(), numbers_.data()};
+      const bool is_scan = random.below(8) == 0;  // without rows, of the nodes' own vectors
+      paradox::GraphRows rows;
+      rows.vectors = is_scan ? nullptr : vectors_.data();
+      rows.norms = norms_.data();
+      rows.ids = ids_.data();
+      rows.slots = number == 0 ? nullptr : slots_.data();
       rows.n_allowed = static_cast<std::int64_t>(is_removed.size()) -
                        std::accumulate(is_removed.begin(), is_removed.end(), std::int64_t{0});
       fuzz::Found found(1, 10);
-      graph_.search(query.data(), 1, 10, 40, rows, view->moment, 1, found.ids.data(),
-                    found.distances.data());
+      graph_.search(query.data(), 1, 10, is_scan ? Graph::kEveryNode : 40, rows, view->moment, 1,
+                    found.ids.data(), found.distances.data());
       found.check([&](std::int64_t id) {
         const auto node = static_cast<std::size_t>(id);
         return node < is_removed.size() && is_removed[node] == 0;
@@ -117,7 +125,8 @@ class Run {
   Graph graph_;
   const std::vector<float> vectors_;
   const std::vector<double> norms_;
-  std::vector<std::int64_t> numbers_;
+  std::vector<std::int64_t> ids_;
+  std::vector<std::int32_t> slots_;
   std::vector<std::uint8_t> is_removed_;
   std::shared_ptr<const View> view_;
   std::deque<std::weak_ptr<const View>> seen_;
@@ -130,5 +139,7 @@ class Run {
 }  // namespace
 
 int main() {
-  for (const bool sweeps : {false, true}) Run(sweeps).run();
+  for (const bool is_compact : {false, true}) {
+    for (const bool sweeps : {false, true}) Run(sweeps, is_compact).run();
+  }
 }

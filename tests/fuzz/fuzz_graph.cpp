@@ -1,8 +1,10 @@
 // Damages what a graph is saved as, and uses what `restore` accepts: searches, insertions,
 // removals. Nothing may read what is not its own, and what such a graph is saved as must be
 // accepted again.
+#include <algorithm>
 #include <cstdint>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "answers_of.hpp"
@@ -93,13 +95,15 @@ std::vector<Saved> made() {
   std::vector<Saved> all;
   Random random(1);
   for (const Metric metric : {Metric::l2, Metric::ip, Metric::cosine}) {
-    for (const int n : {1, 45, 150}) {
+    for (const auto& [n, is_compact] :
+         {std::pair{1, false}, {45, false}, {150, false}, {45, true}, {150, true}}) {
       GraphSettings settings;
       settings.dim = n == 45 ? 3 : 20;
       settings.metric = metric;
       settings.degree = n == 150 ? 64 : 32;
       settings.build_effort = 20;
       settings.sketch = n != 45;
+      settings.is_compact = is_compact;
       Graph graph(settings, paradox::graph_kernels_scalar);
       graph.add(vectors(n, settings.dim, random).data(), n, 1);
       all.push_back(saved(settings, graph));
@@ -117,8 +121,9 @@ std::vector<Saved> made() {
 /// Fills a node's edges with one of its wards, so that it can give up none.
 void fill_with_a_ward(Saved& saved, Random& random) {
   const paradox::NodeLayout layout(
-      paradox::rotated_dim(paradox::lengthened_dim(saved.settings.dim, saved.settings.metric)),
-      saved.settings.degree);
+      paradox::rotated_dim(paradox::lengthened_dim(saved.settings.dim, saved.settings.metric),
+                           saved.settings.is_compact),
+      saved.settings.degree, saved.settings.is_compact);
   Section& nodes = saved.sections[kNodes];
   const auto n = static_cast<std::uint32_t>(nodes.n_records());
   if (n < 2) return;
@@ -136,6 +141,7 @@ class Use {
  public:
   Use(const GraphSettings& settings, Graph& graph, Random& random)
       : settings_(settings), graph_(graph), random_(random) {
+    keeps_rows_ = random.below(3) != 0;
     rows_ = vectors(graph.size(), settings.dim, random);
     slots_.resize(static_cast<std::size_t>(graph.size()));
     std::iota(slots_.begin(), slots_.end(), 0);
@@ -143,17 +149,18 @@ class Use {
 
   void search() {
     const std::int64_t n = 1 + random_.below(3), k = 1 + random_.below(random_.below(8) ? 12 : 400);
-    const std::int64_t effort = 1 + random_.below(random_.below(8) ? 60 : 2147483647);
+    const std::int64_t some = 1 + random_.below(random_.below(8) ? 60 : 2147483647);
+    const std::int64_t effort = !keeps_rows_ && random_.below(4) == 0 ? Graph::kEveryNode : some;
     const std::vector<float> queries = vectors(n, settings_.dim, random_);
     GraphRows rows;
     std::vector<double> norms(slots_.size(), 3.0);
     std::vector<std::int64_t> ids(slots_.size());
     for (std::size_t i = 0; i < ids.size(); ++i)
       ids[i] = static_cast<std::int64_t>(i) + fuzz::kFirstId;
-    rows.vectors = rows_.data();
+    rows.vectors = keeps_rows_ ? rows_.data() : nullptr;
     rows.norms = norms.data();
     rows.ids = ids.data();
-    rows.slots = slots_.data();
+    rows.slots = is_whole() ? nullptr : slots_.data();
     const fuzz::Filter filter(slots_.size(), random_);
     if (filter.is_given) rows.allowed = filter.allowed.data();
     const auto may_be_found = [&](std::int64_t id) {
@@ -166,6 +173,7 @@ class Use {
                   found.distances.data());
     found.check(may_be_found);
     (void)graph_.is_outgrown();
+    if (!keeps_rows_) decode();
   }
 
   void add() {
@@ -173,7 +181,7 @@ class Use {
     const std::vector<float> more = vectors(n, settings_.dim, random_);
     graph_.add(more.data(), n, 1);
     rows_.insert(rows_.end(), more.begin(), more.end());
-    for (std::int64_t i = 0; i < n; ++i) slots_.push_back(static_cast<std::int64_t>(slots_.size()));
+    for (std::int64_t i = 0; i < n; ++i) slots_.push_back(static_cast<std::int32_t>(slots_.size()));
     rows_.shrink_to_fit();
     slots_.shrink_to_fit();
     expect(graph_.size() == static_cast<std::int64_t>(slots_.size()), "a node a row");
@@ -192,12 +200,29 @@ class Use {
   }
 
  private:
+  /// Whether none is removed, and slots need not be told.
+  bool is_whole() const {
+    return std::all_of(slots_.begin(), slots_.end(), [](std::int32_t slot) { return slot >= 0; });
+  }
+
+  /// Takes the vectors that the nodes keep into another graph.
+  void decode() {
+    const std::int64_t node = random_.below(static_cast<std::uint32_t>(slots_.size()));
+    std::vector<float> kept(static_cast<std::size_t>(settings_.dim));
+    graph_.decode(&node, 1, kept.data(), 1);
+    for (const float value : kept) expect(value == value, "a vector to be decoded");
+    Graph other(settings_, paradox::graph_kernels_scalar);
+    other.begin_as(graph_);
+    other.add(kept.data(), 1, 1);
+  }
+
   const GraphSettings& settings_;
   Graph& graph_;
   Random& random_;
   std::vector<float> rows_;
-  std::vector<std::int64_t> slots_;
+  std::vector<std::int32_t> slots_;
   std::uint32_t seq_ = 1;
+  bool keeps_rows_;
 };
 
 bool run(const std::vector<Saved>& all, std::uint64_t seed) {

@@ -57,6 +57,8 @@ CASES = {
     "exact-int8": Case("exact", 300, {"dtype": "int8"}, "ip"),
     "graph": Case("graph", 300),
     "graph-ip": Case("graph", 300, {"codes": False}, "ip"),
+    "graph-compact": Case("graph", 300, {"compact": True, "keep": "float16"}, "cosine"),
+    "graph-none": Case("graph", 300, {"keep": "none"}, "ip"),
     "auto": Case("auto", 300, {"exact_below": 200}, "cosine"),
     "ivf": Case("ivf", 2_100),
     "ivf-none": Case("ivf", 300, {"keep": "none"}, "ip"),

@@ -56,6 +56,8 @@ CASES = {
     "exact-int8": Case("exact", {"dtype": "int8", "codes": True}),
     "graph": Case("graph", {"build_effort": 20}),
     "graph-many": Case("graph", {"build_effort": 20, "codes": False}, 600),
+    "graph-compact": Case("graph", {"build_effort": 20, "compact": True, "keep": "float16"}, 600),
+    "graph-none": Case("graph", {"build_effort": 20, "keep": "none"}, error=0.02),
     "auto": Case("auto", {"exact_below": 120}),
     "hnsw": Case("hnsw", {"ef_construction": 20, "M": 4}),
     "hnsw-many": Case("hnsw", {"ef_construction": 20, "M": 4}, 1_500),

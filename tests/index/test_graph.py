@@ -35,7 +35,7 @@ def made(
     degree: int = 32,
     sketch: bool = False,
 ) -> native.Graph:
-    graph = native.Graph(isa, dim, METRICS.index(metric), degree, 40, 3, sketch)
+    graph = native.Graph(isa, dim, METRICS.index(metric), degree, 40, 3, sketch, False)
     for part in parts:
         graph.add(part, threads)
     return graph
@@ -45,7 +45,7 @@ def found_in(graph: native.Graph, base: F32Matrix, queries: F32Matrix, k: int, e
     """Return the ids that a graph of `base` finds, which are the rows' numbers."""
     numbers, n = np.arange(len(base)), len(base)
     norms = np.linalg.norm(base.astype(np.float64), axis=1)
-    view = graph.use_rows(base, norms, numbers, numbers, 1)
+    view = graph.use_rows(base, norms, numbers, None, 1)
     return view.search(queries, k, effort, None, n, 1)[0]
 
 

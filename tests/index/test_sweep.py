@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,8 +26,8 @@ def hard(n: int, seed: int = 0) -> F32Matrix:
     return np.random.default_rng(seed).normal(size=(n, DIM)).astype(np.float32)
 
 
-def graph_of(base: F32Matrix, metric: Metric, *, codes: bool = True) -> IndexBackend:
-    made = index.create("graph", dim=base.shape[1], metric=metric, codes=codes)
+def graph_of(base: F32Matrix, metric: Metric, **options: Any) -> IndexBackend:
+    made = index.create("graph", dim=base.shape[1], metric=metric, **options)
     made.add(np.arange(len(base)), base)
     return made
 
@@ -64,9 +65,10 @@ def test_more_effort_finds_no_less() -> None:
     assert graph.search(queries, K, effort=SCANNING).certified
 
 
-def test_a_sweep_sees_what_changed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compact", [False, True])
+def test_a_sweep_sees_what_changed(compact: bool, tmp_path: Path) -> None:
     base, more = hard(N), hard(1_000, 2)
-    graph = graph_of(base, "cosine")
+    graph = graph_of(base, "cosine", compact=compact)
     gone = np.arange(0, N, 3)
     graph.remove(gone)
     for begin in range(0, len(more), 37):  # blocks of a sketch are 32 nodes
@@ -82,14 +84,29 @@ def test_a_sweep_sees_what_changed(tmp_path: Path) -> None:
         assert not np.isin(made_so.search(base[gone], 3, effort=SWEEPING).ids, gone).any()
 
 
-def test_a_sweep_keeps_to_a_filter() -> None:
+@pytest.mark.parametrize("options", [{}, {"compact": True, "keep": "float16"}], ids=str)
+def test_a_sweep_keeps_to_a_filter(options: dict[str, Any]) -> None:
     base, queries = hard(N), hard(100, 1)
     allowed = np.random.default_rng(3).permutation(N)[: N // 2]
-    graph = graph_of(base, "l2")
+    graph = graph_of(base, "l2", **options)
     found = graph.search(queries, K, effort=SWEEPING, allow=allowed)
     assert np.isin(found.ids, allowed).all()
     near = allowed[oracle.top_k(queries, base[allowed], K, "l2")[0]]
     assert np.mean([np.isin(a, b).mean() for a, b in zip(found.ids, near, strict=True)]) > 0.99
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_there_is_a_sketch_where_there_are_codes_of_rows(compact: bool) -> None:
+    base = hard(64)
+    for options, is_kept in (
+        ({}, True),
+        ({"keep": "float16"}, True),
+        ({"codes": False}, False),
+        ({"keep": "none"}, False),
+    ):
+        made: Any = graph_of(base, "l2", compact=compact, **options)
+        bytes_of_nodes = len(base) * made._graph.node_bytes
+        assert (made._graph.nbytes > bytes_of_nodes) is is_kept
 
 
 def test_tuning_settles_on_a_sweep_where_edges_do_not_lead_far_enough() -> None:

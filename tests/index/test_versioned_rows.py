@@ -77,6 +77,37 @@ def test_every_view_shows_what_there_was_as_long_as_it_is_held(steps: Any) -> No
             assert sorted(nearest.ids[nearest.ids >= 0].tolist()) == sorted(expected)
 
 
+def test_what_is_withdrawn_before_it_is_shown_was_never_there() -> None:
+    written = Written()
+    written.add([1, 2, 3], 1)
+    held = written.show()
+    slots = written.rows.put(np.array([2, 3, 4, 5]), np.full((4, DIM), 2, np.float32))
+    written.rows.withdraw(slots[[0, 2]])
+    view = written.show()
+    assert shown(view) == {1: 1, 3: 2, 5: 2}
+    assert (view.find(np.arange(1, 6)) >= 0).tolist() == [True, False, True, False, True]
+    assert shown(held) == {1: 1, 2: 1, 3: 1}
+    assert len(written.rows) == 3
+
+
+def test_rows_without_vectors_are_shown_as_others_are() -> None:
+    rows = VersionedRows(0, np.int8)
+    views = []
+    for ids in ([1, 2], [2, 3], [3, 4]):
+        rows.put(np.array(ids), np.empty((2, 0), np.int8))
+        rows.make_room()
+        view = RowsView(rows)
+        rows.settle_ids()
+        rows.follow(view)
+        views.append(view)
+    assert [sorted(view.ids[view.live].tolist()) for view in views] == [
+        [1, 2],
+        [1, 2, 3],
+        [1, 2, 3, 4],
+    ]
+    assert not len(views[0].norms)
+
+
 def test_slots_are_used_again_when_the_views_that_show_them_are_gone() -> None:
     written = Written()
     written.add(list(range(100)), 1)

@@ -29,6 +29,17 @@ inline float to_float(Half half) {
   return result;
 }
 
+/// The same of n finite values, without branches: a compiler takes several at a time.
+inline void to_floats(const Half* halves, std::int64_t n, float* out) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const std::uint32_t bits = halves[i].bits;
+    const std::uint32_t moved = (bits & 0x7fffu) << 13 | (bits & 0x8000u) << 16;
+    float value;
+    std::memcpy(&value, &moved, sizeof value);
+    out[i] = value * 0x1p112f;  // the exponent's bias from 15 to 127
+  }
+}
+
 /// To the nearest, ties to even; what is too great becomes the greatest.
 inline Half to_half(float value) {
   constexpr float kGreatest = 65504.0f;

@@ -46,7 +46,8 @@ constexpr std::int64_t kBulkVectors = 2048, kBulkShare = 2;
 Graph::Graph(const GraphSettings& settings, const GraphKernels& kernels)
     : settings_(settings),
       kernels_(kernels),
-      layout_(rotated_dim(lengthened_dim(settings.dim, settings.metric)), settings.degree),
+      layout_(rotated_dim(lengthened_dim(settings.dim, settings.metric), settings.is_compact),
+              settings.degree, settings.is_compact),
       rotation_(lengthened_dim(settings.dim, settings.metric), layout_.dim, settings.seed),
       nodes_(layout_),
       sketch_(layout_.dim) {}
@@ -67,6 +68,7 @@ void Graph::add(const float* vectors, std::int64_t n, int threads) {
   if (before + n > kMaxNodes) throw std::overflow_error("a graph has at most 2^31 nodes");
   const bool is_bulk = this->is_bulk(n);
   nodes_.grow(n);
+  state_.n_at_origin = std::min(state_.n_at_origin, size());  // another graph's may have been more
   forget_guardians(static_cast<std::uint32_t>(before));
   for_each(n, 256, threads, [&](std::int64_t i) {
     store(static_cast<std::uint32_t>(before + i), vectors + i * settings_.dim,
@@ -211,6 +213,7 @@ void Graph::connect(std::uint32_t node, const std::vector<std::uint32_t>& neighb
 }
 
 void Graph::encode_edges(std::uint32_t node) {
+  if (layout_.is_compact) return;
   std::vector<float> offsets(layout_.degree), slopes(layout_.degree);
   const Node target = nodes_[node];
   for (int edge = 0; edge < target.header().n_edges; ++edge) {
@@ -226,10 +229,14 @@ void Graph::set_edge(std::uint32_t node, int edge, std::uint32_t neighbour, bool
   const Node target = nodes_[node];
   NodeHeader& header = target.header();
   header.set_chosen(edge, is_chosen);
+  const int n_edges = std::max(header.n_edges, edge + 1);
   store_word(target.neighbours()[edge], neighbour);
+  if (layout_.is_compact) {
+    poke_word(header.n_edges, n_edges);
+    return;
+  }
   const EdgeFactors factors = encode_edge(node, edge);
   const float greatest = std::max(std::fabs(factors.offset), std::fabs(factors.slope));
-  const int n_edges = std::max(header.n_edges, edge + 1);
   if (greatest > header.factor_scale) {  // all have to be scaled anew
     poke_word(header.n_edges, n_edges);
     encode_edges(node);
@@ -414,6 +421,22 @@ void Graph::encode_entries() {
   made->slopes.resize(n_places);
   made->scale = write_scaled(offsets, slopes, made->offsets.data(), made->slopes.data());
   entries_ = made;
+}
+
+void Graph::begin_as(const Graph& other) {
+  state_.origin = other.state_.origin;
+  state_.longest = other.state_.longest;
+  state_.n_at_origin = other.state_.n_at_origin;
+}
+
+void Graph::decode(const std::int64_t* nodes, std::int64_t n, float* out, int threads) const {
+  for_each(n, 256, threads, [&](std::int64_t i) {
+    const Int8Vector kept = vector(static_cast<std::uint32_t>(nodes[i]));
+    float* row = at_least(SearchScratch::of_this_thread().row, layout_.dim);
+    for (int j = 0; j < layout_.dim; ++j) row[j] = kept.scale * static_cast<float>(kept.values[j]);
+    rotation_.invert(kernels_, row);
+    for (int j = 0; j < settings_.dim; ++j) out[i * settings_.dim + j] = row[j] + state_.origin[j];
+  });
 }
 
 /// Of a removal a file keeps that there was one: it is then before all that is searched.

@@ -6,6 +6,7 @@
 #include "paradox/graph/graph.hpp"
 #include "paradox/graph/random.hpp"
 #include "paradox/graph/sign_table.hpp"
+#include "paradox/half.hpp"
 
 namespace paradox {
 namespace {
@@ -19,6 +20,9 @@ constexpr std::int64_t kWidest = 2;
 /// Once a search has found so many nodes it takes the next one before it has scored the edges of
 /// the last: its memory is on the way meanwhile. Before, that would lead it astray.
 constexpr std::size_t kSettled = 10;
+
+/// Once so many nodes have been looked at, those that are too far are dropped.
+constexpr std::size_t kManyFound = 1 << 14;
 
 /// The intrinsic dimension is measured at so many nodes, from the distance at which they have so
 /// many neighbours on average, in terms of that of the lowest rank. Medians would not do: the mean
@@ -56,10 +60,16 @@ void Graph::prepare(const float* query, double norm, SearchScratch& scratch) con
     const double scale = is_long ? state_.longest / norm : 1.0;
     for (int j = 0; j < dim; ++j) input[j] = static_cast<float>(query[j] * scale);
     input[dim] = 0.0f;
+    scratch.scale = scale;
   } else {
     const bool is_direction = settings_.metric == Metric::cosine && norm > 0.0;
     const auto unit = static_cast<float>(is_direction ? 1.0 / norm : 1.0);
     for (int j = 0; j < dim; ++j) input[j] = query[j] * unit - state_.origin[j];
+    scratch.scale = 1.0;
+    if (!is_direction && norm > kGreatestLength) {  // its squares would leave float32
+      scratch.scale = kGreatestLength / norm;
+      for (int j = 0; j < dim; ++j) input[j] *= static_cast<float>(scratch.scale);
+    }
   }
   scratch.length = this->norm(input, dim);
   rotation_.apply(kernels_, input, at_least(scratch.rotated, layout_.dim));
@@ -117,18 +127,18 @@ void Graph::enter(SearchScratch& scratch, const Entries& entries) const {
     nodes_.prefetch(BeamEntry::node(starts[i]));
     scratch.met.insert(BeamEntry::node(starts[i]));
   }
+  if (layout_.is_compact) {  // a beam of keys from vectors
+    for (int i = 0; i < n_starts; ++i) {
+      const std::uint32_t node = BeamEntry::node(starts[i]);
+      starts[i] = BeamEntry::of(node_key(nodes_[node], scratch), node);
+    }
+  }
   scratch.beam.merge(starts, n_starts);
 }
 
 double Graph::share_allowed(const GraphRows& rows) const {
   return static_cast<double>(std::max(rows.n_allowed, std::int64_t{1})) /
          static_cast<double>(size() - peek_word(n_removed_));
-}
-
-float Graph::node_key(const Node& node, const SearchScratch& scratch) const {
-  const std::int32_t dot = kernels_.dot_i16i8(scratch.values.data(), node.vector(), layout_.dim);
-  const NodeHeader& header = node.header();
-  return header.term - 2.0f * (scratch.step * header.scale) * static_cast<float>(dot);
 }
 
 /// Nodes within a distance are as many as its power of the intrinsic dimension: `effort` is then
@@ -166,7 +176,7 @@ void Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphMoment& 
   scratch.found.clear();
   scratch.nearest.clear();
   enter(scratch, *moment.entries);
-  const std::uint32_t seq = moment.seq, n_seen = moment.n_nodes;
+  if (layout_.is_compact) return walk_compact(scratch, reach, moment, filter);
   const int n_blocks = layout_.degree / kEdgeBlock;
   float farthest = std::numeric_limits<float>::infinity();
   float keys[kEdgeBlock];
@@ -180,7 +190,7 @@ void Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphMoment& 
     const NodeHeader& header = node.header();
     EdgeScan scan{};
     scan.node_key = node_key(node, scratch);
-    if (at < n_seen && header.is_there_at(seq) && (filter == nullptr || filter->allow(at))) {
+    if (may_be_found(at, moment, filter)) {
       scratch.found.push_back(BeamEntry::of(scan.node_key, at));
       if (keep_least(scratch.nearest, reach.k, scan.node_key)) {
         farthest = this->farthest(scratch, reach);
@@ -212,6 +222,64 @@ void Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphMoment& 
     if (at == Beam::kNone) break;
     is_whole = at == upcoming;
     if (!is_whole) nodes_.prefetch(at);
+  }
+}
+
+/// The beam's keys are those of vectors: a node is measured before it is expanded, not after.
+void Graph::walk_compact(SearchScratch& scratch, const Reach& reach, const GraphMoment& moment,
+                         const GraphRows* filter) const {
+  Beam& beam = scratch.beam;
+  const int n_ahead = static_cast<int>(std::max(kPrefetchedBytes / layout_.codes, std::int64_t{1}));
+  float farthest = std::numeric_limits<float>::infinity();
+  std::uint32_t unmet[kMostEdges];
+  std::uint64_t fresh[kEdgeBlock];
+  for (std::uint32_t at; (at = beam.pop(farthest)) != Beam::kNone;) {
+    const float its_key = beam.popped_key();
+    const Node node = nodes_[at];
+    const int degree = peek_word(node.header().n_edges);
+    int n_unmet = 0;
+    for (int edge = 0; edge < degree; ++edge) {
+      unmet[n_unmet] = load_word(node.neighbours()[edge]);
+      n_unmet += scratch.met.insert(unmet[n_unmet]) ? 1 : 0;
+    }
+    for (int i = 0; i < std::min(n_ahead, n_unmet); ++i) nodes_.prefetch_vector(unmet[i]);
+    if (may_be_found(at, moment, filter)) {
+      scratch.found.push_back(BeamEntry::of(its_key, at));
+      if (keep_least(scratch.nearest, reach.k, its_key)) {
+        farthest = this->farthest(scratch, reach);
+      }
+    }
+    const std::uint32_t upcoming = beam.peek();
+    if (upcoming != Beam::kNone) nodes_.prefetch_edges(upcoming);
+    float threshold = std::min(beam.threshold(), farthest);
+    int n_fresh = 0;
+    for (int i = 0; i < n_unmet; ++i) {
+      if (i + n_ahead < n_unmet) nodes_.prefetch_vector(unmet[i + n_ahead]);
+      const float found = node_key(nodes_[unmet[i]], scratch);
+      if (!(found < threshold)) continue;
+      fresh[n_fresh++] = BeamEntry::of(found, unmet[i]);
+      if (n_fresh < kEdgeBlock) continue;
+      beam.merge(fresh, n_fresh);
+      n_fresh = 0;
+      threshold = std::min(beam.threshold(), farthest);
+    }
+    if (n_fresh > 0) beam.merge(fresh, n_fresh);
+  }
+}
+
+void Graph::look_at_all(SearchScratch& scratch, std::int64_t k, const GraphMoment& moment,
+                        const GraphRows* filter) const {
+  auto& found = scratch.found;
+  const bool is_whole = scratch.scale == 1.0 || is_product();  // or else keys are not of the query
+  const auto n_nodes = static_cast<std::uint32_t>(std::min<std::int64_t>(moment.n_nodes, size()));
+  std::size_t n_many = kManyFound;
+  found.clear();
+  for (std::uint32_t at = 0; at < n_nodes; ++at) {
+    if (!may_be_found(at, moment, filter)) continue;
+    found.push_back(BeamEntry::of(is_whole ? node_key(nodes_[at], scratch) : 0.0f, at));
+    if (found.size() < n_many) continue;
+    keep_nearest(scratch, k);
+    n_many = std::max(kManyFound, 2 * found.size());
   }
 }
 
@@ -273,38 +341,76 @@ float Graph::last_key(const SearchScratch& scratch, std::int64_t k) const {
 }
 
 /// As `refine` has it, whose bits it must have: answers are compared with those of a scan.
-double Graph::true_distance(const float* query, double query_norm, const GraphRows& rows,
-                            std::int64_t slot) const {
-  const float* row = rows.vectors + slot * settings_.dim;
-  if (settings_.metric == Metric::l2) return kernels_.squared_distance(query, row, settings_.dim);
-  const double dot = kernels_.dot_product(query, row, settings_.dim);
+double Graph::true_distance(const float* query, const GraphRows& rows, std::int64_t slot,
+                            SearchScratch& scratch) const {
+  const int dim = settings_.dim;
+  const float* row = static_cast<const float*>(rows.vectors) + slot * dim;
+  if (rows.dtype == DType::f16) {
+    float* wide = at_least(scratch.row, dim);
+    to_floats(static_cast<const Half*>(rows.vectors) + slot * dim, dim, wide);
+    row = wide;
+  }
+  if (settings_.metric == Metric::l2) return kernels_.squared_distance(query, row, dim);
+  const double dot = kernels_.dot_product(query, row, dim);
   if (settings_.metric == Metric::ip) return -dot;
-  const double norms = query_norm * rows.norms[slot];
+  const double norms = scratch.norm * rows.norms[slot];
   return norms == 0.0 ? 1.0 : std::max(1.0 - dot / norms, 0.0);
+}
+
+double Graph::kept_distance(const float* query, std::uint32_t node, SearchScratch& scratch) const {
+  const int dim = layout_.dim;
+  const Int8Vector kept = vector(node);
+  float* row = at_least(scratch.row, dim);
+  for (int j = 0; j < dim; ++j) row[j] = kept.scale * static_cast<float>(kept.values[j]);
+  const float* rotated = scratch.rotated.data();
+  if (is_product()) {
+    return -(kernels_.dot_product(rotated, row, dim) / scratch.scale +
+             kernels_.dot_product(query, state_.origin.data(), settings_.dim));
+  }
+  if (scratch.scale != 1.0) {
+    const double length = scratch.length / scratch.scale;
+    return length * length - 2.0 * kernels_.dot_product(rotated, row, dim) / scratch.scale +
+           kernels_.dot_product(row, row, dim);
+  }
+  const double squared = kernels_.squared_distance(rotated, row, dim);
+  return settings_.metric == Metric::cosine ? squared / 2.0 : squared;
+}
+
+void Graph::keep_nearest(SearchScratch& scratch, std::int64_t k) const {
+  auto& found = scratch.found;
+  if (static_cast<std::int64_t>(found.size()) <= k) return;
+  std::nth_element(found.begin(), found.begin() + (k - 1), found.end());
+  const float last = last_key(scratch, k);
+  const auto end = std::remove_if(found.begin() + k, found.end(), [last](std::uint64_t entry) {
+    return BeamEntry::key(entry) > last;
+  });
+  found.erase(end, found.end());
 }
 
 void Graph::measure(const float* query, std::int64_t k, const GraphRows& rows,
                     SearchScratch& scratch) const {
-  auto& found = scratch.found;
-  if (static_cast<std::int64_t>(found.size()) > k) {
-    std::nth_element(found.begin(), found.begin() + (k - 1), found.end());
-    const float last = last_key(scratch, k);
-    const auto end = std::remove_if(found.begin() + k, found.end(), [last](std::uint64_t entry) {
-      return BeamEntry::key(entry) > last;
-    });
-    found.erase(end, found.end());
-  }
+  keep_nearest(scratch, k);
   auto& answers = scratch.answers;
-  for (const std::uint64_t entry : found) {
-    const std::int64_t slot = rows.slots[BeamEntry::node(entry)];
+  if (rows.vectors == nullptr) {
+    for (const std::uint64_t entry : scratch.found) {
+      const std::uint32_t node = BeamEntry::node(entry);
+      const std::int64_t slot = rows.slot_of(node);
+      if (slot < 0) continue;
+      answers.push_back({kept_distance(query, node, scratch), rows.ids[slot], slot});
+    }
+    return;
+  }
+  for (const std::uint64_t entry : scratch.found) {
+    const std::int64_t slot = rows.slot_of(BeamEntry::node(entry));
     if (slot >= 0) answers.push_back({0.0, rows.ids[slot], slot});
   }
-  const std::int64_t n_bytes = std::min<std::int64_t>(4 * settings_.dim, kPrefetchedBytes);
+  const std::int64_t row_bytes = settings_.dim * (rows.dtype == DType::f32 ? 4 : 2);
+  const auto* bytes = static_cast<const std::uint8_t*>(rows.vectors);
   for (std::size_t i = 0; i < answers.size(); ++i) {
     if (i + 1 < answers.size()) {
-      prefetch(rows.vectors + answers[i + 1].slot * settings_.dim, n_bytes);
+      prefetch(bytes + answers[i + 1].slot * row_bytes, std::min(row_bytes, kPrefetchedBytes));
     }
-    answers[i].distance = true_distance(query, scratch.norm, rows, answers[i].slot);
+    answers[i].distance = true_distance(query, rows, answers[i].slot, scratch);
   }
 }
 
@@ -314,6 +420,7 @@ bool Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::in
   const Reach reach = reach_of(k, effort, rows, moment);
   const Sweep sweep = sweep_of(k, effort, rows);
   const GraphRows* filter = rows.allowed == nullptr ? nullptr : &rows;
+  const bool is_scan = effort == kEveryNode;
   const std::int64_t n_wanted = std::min(k, rows.n_allowed);
   std::atomic<bool> has_gaps{false};
   ThreadPool::instance().run(n, threads, [&](std::int64_t i) {
@@ -321,9 +428,11 @@ bool Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::in
     const float* query = queries + i * settings_.dim;
     const double length = norm(query, settings_.dim);
     scratch.answers.clear();
-    if (settings_.metric == Metric::cosine || length <= kGreatestLength) {
+    if (settings_.metric == Metric::cosine || length <= kGreatestLength || is_scan) {
       prepare(query, length, scratch);
-      if (sweep.n_kept > 0) {
+      if (is_scan) {
+        look_at_all(scratch, k, moment, filter);
+      } else if (sweep.n_kept > 0) {
         this->sweep(scratch, sweep, moment, filter);
       } else {
         walk(scratch, reach, moment, filter);

@@ -27,4 +27,15 @@ void Rotation::apply(const GraphKernels& kernels, const float* in, float* out) c
   }
 }
 
+void Rotation::invert(const GraphKernels& kernels, float* values) const {
+  const float scale = 1.0f / std::sqrt(static_cast<float>(span_));
+  for (int round = kRounds - 1; round >= 0; --round) {
+    const float* signs = signs_.data() + std::int64_t{round} * padded_dim_;
+    const int begin = round % 2 == 0 ? 0 : padded_dim_ - span_;
+    for (int j = begin; j < begin + span_; ++j) values[j] *= scale;
+    kernels.hadamard(values + begin, span_);
+    for (int j = 0; j < padded_dim_; ++j) values[j] *= signs[j];
+  }
+}
+
 }  // namespace paradox

@@ -106,10 +106,8 @@ void Graph::sweep(SearchScratch& scratch, const Sweep& sweep, const GraphMoment&
 void Graph::measure_waiting(SearchScratch& scratch, std::size_t n_kept, const GraphMoment& moment,
                             const GraphRows* filter) const {
   for (const std::uint32_t at : scratch.waiting) {
-    const Node node = nodes_[at];
-    if (!node.header().is_there_at(moment.seq) || (filter != nullptr && !filter->allow(at)))
-      continue;
-    const float key = node_key(node, scratch);
+    if (!may_be_found(at, moment, filter)) continue;
+    const float key = node_key(nodes_[at], scratch);
     if (scratch.nearest.size() == n_kept && key >= scratch.nearest.front()) continue;
     scratch.found.push_back(BeamEntry::of(key, at));
     keep_least(scratch.nearest, n_kept, key);

@@ -115,7 +115,7 @@ double Ivf::true_distance(const float* query, const IvfRows& rows, std::int64_t 
   if (rows.dtype == DType::f16) {
     const Half* halves = static_cast<const Half*>(rows.vectors) + number * dim;
     float* wide = at_least(scratch.residual, dim);
-    for (std::int64_t j = 0; j < dim; ++j) wide[j] = to_float(halves[j]);
+    to_floats(halves, dim, wide);
     row = wide;
   }
   const GraphKernels& kernels = level_.shared;

@@ -56,6 +56,9 @@ class Beam {
     return node;
   }
 
+  /// The key of what was popped, until others are merged or asked for.
+  float popped_key() const { return BeamEntry::key(entries_[first_]); }
+
   /// The nearest entry not yet expanded, or kNone.
   std::uint32_t peek() {
     while (first_ < size_ && (entries_[first_] & 1) != 0) ++first_;

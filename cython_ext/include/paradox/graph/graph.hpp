@@ -9,6 +9,9 @@
 //     key(x) = term(x) - 2 <q, x>             term: |x|^2 under l2, 0 under inner product
 //     <q, r> ~ <node, r> + f (<q, s> - <node, s>),  s = sign(r),  f = |r|^2 / sum |r_i|
 //
+// The nodes of a compact graph keep nothing of an edge but where it leads: a search computes the
+// keys of neighbours from their own int8 vectors.
+//
 // Arguments are trusted. Nodes are numbered in the order they come. All may throw std::bad_alloc;
 // after an `add` that has, a graph is of no use any more, and `n_connected` tells.
 //
@@ -19,7 +22,7 @@
 // under readers are edges. Every place for a neighbour holds the number of a node at all times, but
 // a code and its factors may be those of the edge before, or half of them, while one is exchanged:
 // for so long an estimate is wrong, and leads a search astray by a node, never to a wrong answer.
-// The same holds of the last 31 nodes of the sketch.
+// The same holds of the last 31 nodes of the sketch. Of a compact graph only neighbours change.
 #pragma once
 
 #include <algorithm>
@@ -57,7 +60,8 @@ struct GraphSettings {
   int degree = kEdgeBlock;     // a multiple of kEdgeBlock
   int build_effort = 100;      // beam width of the searches for a node's neighbours
   std::uint64_t seed = 0;
-  bool sketch = false;  // keep the sketch that sweeps read
+  bool sketch = false;      // keep the sketch that sweeps read
+  bool is_compact = false;  // no codes of edges: less memory, and more of it read by a search
 };
 
 /// A node at a squared distance, as the nodes are kept.
@@ -77,15 +81,20 @@ struct Nearer {
 
 /// The vectors themselves, which a graph does not keep: a node's is in the row of its slot.
 struct GraphRows {
-  const float* vectors = nullptr;         // (n_rows, dim)
-  const double* norms = nullptr;          // (n_rows,)
-  const std::int64_t* ids = nullptr;      // (n_rows,)
-  const std::int64_t* slots = nullptr;    // (size(),) of the nodes; negative: in none
+  const void* vectors = nullptr;  // (n_rows, dim) float32 or float16; null: none are kept
+  DType dtype = DType::f32;
+  const double* norms = nullptr;        // (n_rows,) of the vectors
+  const std::int64_t* ids = nullptr;    // (n_rows,)
+  const std::int32_t* slots = nullptr;  // (size(),) of the nodes, negative: in none; null: a node's
+                                        // is its number
   const std::uint8_t* allowed = nullptr;  // (n_rows,) whether a row may be found; null: all may
   std::int64_t n_allowed = 0;
 
+  std::int64_t slot_of(std::uint32_t node) const {
+    return slots == nullptr ? std::int64_t{node} : slots[node];
+  }
   bool allow(std::uint32_t node) const {
-    const std::int64_t slot = slots[node];
+    const std::int64_t slot = slot_of(node);
     return slot >= 0 && allowed[slot] != 0;
   }
 };
@@ -138,10 +147,11 @@ struct Sweep {
 
 /// What a search needs, and keeps, of a query.
 struct SearchScratch {
-  AlignedVector<float> input, rotated;
+  AlignedVector<float> input, rotated, row;
   AlignedVector<std::int16_t> values;  // the query in int16 steps
   float step = 0.0f;
   double norm = 0.0;         // of the query as given
+  double scale = 1.0;        // what it was multiplied by
   double length = 0.0;       // of the query as rotated
   float key_of_zero = 0.0f;  // the key of a node at distance 0
   AlignedVector<std::uint8_t> sign_entries, residual_signs;
@@ -162,6 +172,8 @@ bool keep_least(std::vector<float>& heap, std::size_t k, float key);
 class Graph {
  public:
   static constexpr std::int64_t kMaxNodes = std::int64_t{1} << 31;
+  /// The effort that looks at every node.
+  static constexpr std::int64_t kEveryNode = 0;
 
   Graph(const GraphSettings& settings, const GraphKernels& kernels);
 
@@ -181,14 +193,17 @@ class Graph {
   /// may search a moment before that write any more.
   bool bypass(std::uint32_t seq, int threads);
 
-  /// What there is now, the removals up to write `seq` among it.
+  /// What there is now, the removals up to write `seq` among it: of the nodes those that have their
+  /// edges.
   GraphMoment moment(std::uint32_t seq) const {
-    return {seq, static_cast<std::uint32_t>(size()), state_.dimension, entries_};
+    return {seq, static_cast<std::uint32_t>(n_connected_), state_.dimension, entries_};
   }
 
   /// The k nearest rows of each query, as far as `effort` finds them, by true distance, equal ones
   /// by id: none of a query longer than `kGreatestLength`, but under cosine. Both outputs are (n,
   /// k); -1 and +inf where there are fewer. Returns whether there are fewer than there could be.
+  /// Where no rows are kept, distances are those of the nodes' own vectors, and `kEveryNode` finds
+  /// the nearest of these to any query.
   bool search(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
               const GraphRows& rows, const GraphMoment& moment, int threads, std::int64_t* ids,
               float* distances) const;
@@ -199,6 +214,11 @@ class Graph {
   /// Whether what the first vectors decided does not fit those there are: made anew from all of
   /// them, a graph would find more.
   bool is_outgrown() const;
+
+  /// Makes an empty graph keep vectors as another does: the same origin, the same lengths.
+  void begin_as(const Graph& other);
+  /// Writes the vectors of n nodes as they are kept, (n, dim).
+  void decode(const std::int64_t* nodes, std::int64_t n, float* out, int threads) const;
 
   /// What a graph is saved as: its state, and its nodes (size(), node_bytes()).
   const GraphState& state() const { return state_; }
@@ -291,6 +311,9 @@ class Graph {
   /// allows.
   void walk(SearchScratch& scratch, const Reach& reach, const GraphMoment& moment,
             const GraphRows* filter = nullptr) const;
+  /// The same over compact nodes, from the beam as it is.
+  void walk_compact(SearchScratch& scratch, const Reach& reach, const GraphMoment& moment,
+                    const GraphRows* filter) const;
   /// Fills `scratch.found` from estimates of all nodes: where a walk would expand so many that
   /// reading them costs more, and what it missed would still be missed.
   void sweep(SearchScratch& scratch, const Sweep& sweep, const GraphMoment& moment,
@@ -299,14 +322,30 @@ class Graph {
   void measure_waiting(SearchScratch& scratch, std::size_t n_kept, const GraphMoment& moment,
                        const GraphRows* filter) const;
   Sweep sweep_of(std::int64_t k, std::int64_t effort, const GraphRows& rows) const;
-  /// As the writer sees it.
-  GraphMoment newest() const { return moment(GraphMoment::kNewest); }
+  /// Fills `scratch.found` with those of all nodes that may be among the k nearest.
+  void look_at_all(SearchScratch& scratch, std::int64_t k, const GraphMoment& moment,
+                   const GraphRows* filter) const;
+  /// Whether a search of a moment may find a node. The filter's slots are those of the moment.
+  bool may_be_found(std::uint32_t node, const GraphMoment& moment, const GraphRows* filter) const {
+    return node < moment.n_nodes && nodes_[node].header().is_there_at(moment.seq) &&
+           (filter == nullptr || filter->allow(node));
+  }
+  /// As the writer sees it: nodes that wait for their edges too.
+  GraphMoment newest() const {
+    return {GraphMoment::kNewest, static_cast<std::uint32_t>(size()), state_.dimension, entries_};
+  }
+  /// The key of a node to the query that `scratch` is prepared for, from the node's vector.
+  float node_key(const Node& node, const SearchScratch& scratch) const {
+    const NodeHeader& header = node.header();
+    const std::int32_t dot = kernels_.dot_i16i8(scratch.values.data(), node.vector(), layout_.dim);
+    return header.term - 2.0f * (scratch.step * header.scale) * static_cast<float>(dot);
+  }
+  /// Drops found nodes that are not among the k nearest.
+  void keep_nearest(SearchScratch& scratch, std::int64_t k) const;
   /// Keys above this are of no use to a search that has found what it has.
   float farthest(const SearchScratch& scratch, const Reach& reach) const;
   /// Of the nodes that are not removed.
   double share_allowed(const GraphRows& rows) const;
-  /// Of the query that `scratch` is prepared for.
-  float node_key(const Node& node, const SearchScratch& scratch) const;
   Reach reach_of(std::int64_t k, std::int64_t effort, const GraphRows& rows,
                  const GraphMoment& moment) const;
   /// Measures the nodes that were found and may be among the k nearest.
@@ -315,8 +354,10 @@ class Graph {
   /// Measures how fast the number of nodes grows with the distance.
   void measure_dimension(int threads);
   void enter(SearchScratch& scratch, const Entries& entries) const;
-  double true_distance(const float* query, double query_norm, const GraphRows& rows,
-                       std::int64_t slot) const;
+  double true_distance(const float* query, const GraphRows& rows, std::int64_t slot,
+                       SearchScratch& scratch) const;
+  /// The distance of a node's own vector.
+  double kept_distance(const float* query, std::uint32_t node, SearchScratch& scratch) const;
   /// The key up to which a node may still be nearer than the k-th found so far.
   float last_key(const SearchScratch& scratch, std::int64_t k) const;
 

@@ -2,6 +2,8 @@
 //
 //     NodeHeader | int8 vector | edge codes | edge offsets | edge slopes | neighbours
 //
+// A compact node has only header, vector and neighbours: a search reads the neighbours' vectors.
+//
 // The codes are the signs of the residuals (neighbour less node), in blocks of 32 edges: of every
 // four dimensions 16 bytes, whose low nibbles are the signs of edges 0 to 15 of the block and whose
 // high nibbles those of edges 16 to 31, as a 16-entry byte shuffle wants them (FastScan; André,
@@ -48,15 +50,17 @@ static_assert(sizeof(NodeHeader) == 48);
 struct NodeLayout {
   int dim = 0;     // of the vectors as kept: padded and rotated
   int degree = 0;  // a multiple of kEdgeBlock
+  bool is_compact = false;
   std::int64_t codes = 0, offsets = 0, slopes = 0, neighbours = 0, stride = 0;
 
-  NodeLayout(int dim, int degree)
+  NodeLayout(int dim, int degree, bool is_compact)
       : dim(dim),
         degree(degree),
+        is_compact(is_compact),
         codes(sizeof(NodeHeader) + dim),
-        offsets(codes + std::int64_t{degree} * dim / 8),
-        slopes(offsets + 2 * degree),
-        neighbours(slopes + 2 * degree),
+        offsets(codes + (is_compact ? 0 : std::int64_t{degree} * dim / 8)),
+        slopes(offsets + (is_compact ? 0 : 2 * degree)),
+        neighbours(slopes + (is_compact ? 0 : 2 * degree)),
         stride((neighbours + 4 * degree + 63) / 64 * 64) {}
 
   std::int64_t block_bytes() const { return std::int64_t{kEdgeBlock} * dim / 8; }

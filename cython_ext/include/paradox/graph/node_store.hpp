@@ -31,6 +31,11 @@ class NodeStore {
   void prefetch_rest(std::uint32_t i) const {
     paradox::prefetch(memory_[i] + kPrefetchedBytes, layout_.stride - kPrefetchedBytes);
   }
+  /// Ask for what an expansion reads of a compact node.
+  void prefetch_edges(std::uint32_t i) const {
+    paradox::prefetch((*this)[i].data() + layout_.neighbours,
+                      std::min(kPrefetchedBytes, layout_.stride - layout_.neighbours));
+  }
   /// Ask for what a distance reads of a node.
   void prefetch_vector(std::uint32_t i) const {
     paradox::prefetch(memory_[i], std::min(kPrefetchedBytes, layout_.codes));

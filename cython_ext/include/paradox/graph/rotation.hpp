@@ -16,10 +16,10 @@ constexpr int lengthened_dim(int dim, Metric metric) {
 }
 
 /// The dimensions that vectors are rotated into: few into up to four times as many, as an estimate
-/// from signs errs by the inverse root of their number.
-constexpr int rotated_dim(int dim) {
+/// from signs errs by the inverse root of their number. Compact nodes keep none of an edge.
+constexpr int rotated_dim(int dim, bool is_compact = false) {
   constexpr int kFewestSigns = 128;
-  const int wide = std::max(dim, std::min(kFewestSigns, 4 * dim));
+  const int wide = is_compact ? dim : std::max(dim, std::min(kFewestSigns, 4 * dim));
   return (wide + kDimStep - 1) / kDimStep * kDimStep;
 }
 
@@ -31,6 +31,8 @@ class Rotation {
 
   /// Rotates (dim,) values into (padded_dim,); lengths and angles stay.
   void apply(const GraphKernels& kernels, const float* in, float* out) const;
+  /// Rotates (padded_dim,) values back, in place.
+  void invert(const GraphKernels& kernels, float* values) const;
 
  private:
   static constexpr int kRounds = 4;
