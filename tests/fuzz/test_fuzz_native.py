@@ -44,7 +44,8 @@ def program(name: str, *sources: str) -> Program:
 
 
 GRAPH = [
-    *("beam", "bulk_build", "bypass", "components", "graph", "graph_search", "insertion", "sweep"),
+    *("beam", "bulk_build", "bypass", "components", "edges", "graph", "graph_search"),
+    *("insertion", "saved_graph", "sweep", "walk"),
 ]
 IVF = ["coarse", "inverted_list", "ivf", "ivf_search", "kmeans"]
 PROGRAMS = {

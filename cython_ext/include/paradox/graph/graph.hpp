@@ -54,6 +54,9 @@ static_assert(kEntryDim % kDimStep == 0);
 /// Between these the intrinsic dimension is measured.
 constexpr float kLeastDimension = 2.0f, kMostDimension = 256.0f;
 
+/// Of a node's edges this part at most leads to wards.
+constexpr int kWardShare = 4;
+
 struct GraphSettings {
   int dim = 0;
   Metric metric = Metric::l2;  // cosine: Euclidean, of the vectors' directions
