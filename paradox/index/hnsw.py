@@ -6,6 +6,8 @@ Navigable Small World graphs", TPAMI 2020. Effort is `ef`, the length of the lis
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import hnswlib
@@ -84,7 +86,24 @@ class HnswIndex(ProposingIndex):
         if n > self._graph.get_max_elements():
             self._graph.resize_index(max(n, int(self._graph.get_max_elements() * _GROWTH)))
         threads = self._build_threads or config.threads()
-        self._graph.add_items(points, labels, num_threads=threads)
+        with self._nothing_marked():
+            self._graph.add_items(points, labels, num_threads=threads)
+
+    @contextmanager
+    def _nothing_marked(self) -> Iterator[None]:
+        """Have nodes inserted as if nothing was deleted.
+
+        Where all that an insertion reaches on a level is marked as deleted, hnswlib 0.8 takes the
+        last of no neighbours (`selectedNeighbors.back()`), and ends the process.
+        """
+        stale = np.flatnonzero(self._labels.stale()).tolist()
+        for label in stale:
+            self._graph.unmark_deleted(label)
+        try:
+            yield
+        finally:
+            for label in stale:
+                self._graph.mark_deleted(label)
 
     def _let_go(self, labels: I64Vector) -> None:
         for label in labels.tolist():
