@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from paradox import kernels
 from paradox.core import config
 from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
@@ -23,6 +24,8 @@ from paradox.index.versioned_rows import MOST_WRITES, VersionedRows
 from paradox.kernels.graph import BLOCK_EDGES, MOST_EDGES, Graph, empty_graph
 
 _MIN_STALE = 1_000
+_MUCH_LONGER = 4
+"""Times the longest vector there is: if vectors were lengthened to more, little of them is left."""
 _DTYPES: dict[str, type[np.generic]] = {
     "float32": np.float32,
     "float16": np.float16,
@@ -39,8 +42,9 @@ class GraphIndex(ApproximateIndex):
         dim: dimension of the vectors.
         metric: metric of the distances.
         keep: how vectors are kept beside the graph: "float32"; "float16", rounded; or "none": then
-            distances are those of the nodes' 8-bit vectors, some 0.1 % off, no answer is certified,
-            and the greatest effort looks at every node. Whenever such a graph is built anew it is
+            distances are those of the nodes' 8-bit vectors, some 0.1 % off (under inner product, of
+            the greatest that the longest vector has), no answer is certified, and the greatest
+            effort looks at every node. Whenever such a graph is built anew it is
             from these: from the same ones where most were removed, rounded once more where the
             first vectors say too little of those that came after (up to five times while it grows).
         compact: keep no codes of edges, a quarter of the memory; a search reads the neighbours'
@@ -262,7 +266,7 @@ class GraphIndex(ApproximateIndex):
         slots = rows.live_slots()
         vectors = np.empty((len(slots), self._dim), np.float32)
         self._graph.decode(self._labels.of(slots), vectors, threads)
-        if not self._graph.is_outgrown:  # or else vectors would be rounded each time
+        if self._still_fits(vectors):  # or else vectors would be rounded each time
             graph.begin_as(self._graph)
         graph.add(vectors, threads)
         if self._is_spent or rows.n_free > len(rows):
@@ -270,6 +274,15 @@ class GraphIndex(ApproximateIndex):
         labels.give(rows.live_slots())
         self._rows, self._labels, self._graph = rows, labels, graph
         self._n_builds += 1
+
+    def _still_fits(self, vectors: F32Matrix) -> bool:
+        """Tell whether what the first vectors decided fits these, all there are."""
+        if not len(vectors) or self._graph.is_outgrown:
+            return False
+        state = self._graph.state()
+        away = vectors - np.array(state["origin"], np.float32)
+        longest = float(kernels.row_norms(away).max())
+        return self._metric != "ip" or state["longest"] <= _MUCH_LONGER * longest
 
     def _publish(self) -> None:
         """Let searches that begin now see what there is."""
@@ -300,8 +313,9 @@ class GraphIndex(ApproximateIndex):
 
     def _must_rebuild(self) -> bool:
         # A graph that ran out of memory on the way is of no use: searches scan until it is whole.
-        too_many = self._labels.n_stale > max(_MIN_STALE, len(self._rows))
-        return not self._ready or too_many or self._is_spent
+        n, n_stale = len(self._rows), self._labels.n_stale
+        is_worn = n_stale > (max(_MIN_STALE, n) if n else 0)
+        return not self._ready or is_worn or self._is_spent
 
     def _rebuild(self) -> None:
         self._graph = self._empty_graph()

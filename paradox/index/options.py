@@ -54,7 +54,7 @@ def check_choice(name: str, value: object, choices: Collection[str]) -> str:
     """
     if not isinstance(value, str) or value not in choices:
         raise InvalidArgument(f"{name}: expected one of {', '.join(choices)}; got {value!r}")
-    return value
+    return str(value)  # NumPy's strings cannot be saved
 
 
 def check_flag(name: str, value: object) -> bool:

@@ -161,6 +161,22 @@ def test_vectors_that_nodes_alone_keep_outlive_many_rebuilds(metric: Metric) -> 
     assert recall(after, queries, rows, metric) > 0.95
 
 
+@pytest.mark.parametrize("keep", ["float32", "none"])
+def test_a_long_vector_that_is_gone_does_no_harm_for_ever(keep: str) -> None:
+    base, queries = points(N), points(50, seed=9)
+    graph = index.create("graph", dim=DIM, metric="ip", keep=keep, codes=False)
+    graph.add(np.arange(N + 1) * 3, np.concatenate([base, base[:1] * 1_000]))
+    graph.remove(np.array([N * 3]))
+    for _ in range(3):  # more are stale than there are
+        graph.add(np.arange(N) * 3, base)
+    assert recall(graph.search(queries, 10, effort=200), queries, base, "ip") > 0.8
+    graph.add(np.array([N * 3]), base[:1] * 1_000)
+    graph.remove(np.arange(N + 1) * 3)
+    assert len(graph) == 0
+    graph.add(np.arange(N) * 3, base)
+    assert recall(graph.search(queries, 10, effort=200), queries, base, "ip") > 0.8
+
+
 def test_few_of_many_built_anew_from_their_nodes_can_be_saved(tmp_path: Path) -> None:
     graph, queries = made(keep="none"), points(20, seed=5)
     graph.remove(np.arange(2_200) * 3)
