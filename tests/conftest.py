@@ -29,4 +29,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             return "ray" if nodeid.startswith(RAY) else super()._split_scope(nodeid)
 
+        # Without these two a run whose process dies near its end never ends (xdist 3.8): finished
+        # files are given out again, and the process in the place of the dead one waits for more.
+
+        def remove_node(self, node: Any) -> Any:
+            units = self.assigned_work[node]
+            unfinished = {scope: unit for scope, unit in units.items() if not all(unit.values())}
+            self.assigned_work[node] = unfinished
+            return super().remove_node(node)
+
+        def schedule(self) -> None:
+            super().schedule()
+            if not self.workqueue:
+                for node in self.nodes:
+                    node.shutdown()  # once it has done what it has
+
     return ByFile(config, log)
