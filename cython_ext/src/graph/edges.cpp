@@ -38,6 +38,18 @@ Graph::EdgeFactors Graph::encode_edge(std::uint32_t node, int edge) const {
           2.0f * factor};
 }
 
+Graph::EdgeFactors Graph::encode_vector(std::uint32_t node, int dim, int edge,
+                                        std::uint8_t* codes) const {
+  std::uint8_t* signs = at_least(SearchScratch::of_this_thread().residual_signs, dim / 8);
+  const Int8Vector its = vector(node);
+  Residual residual{signs, 0.0f, 0.0f};
+  kernels_.residual({its.values, 0.0f}, its, dim, &residual);  // by a scale of 0 all are the origin
+  spread(signs, dim, edge, codes);
+  const NodeHeader& header = nodes_[node].header();
+  const float slope = residual.absolute > 0.0f ? 2.0f * header.squares / residual.absolute : 0.0f;
+  return {header.term, slope};
+}
+
 void Graph::connect(std::uint32_t node, const std::vector<std::uint32_t>& neighbours,
                     std::size_t n_chosen) {
   const auto n = static_cast<int>(neighbours.size());

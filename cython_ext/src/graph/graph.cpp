@@ -187,17 +187,13 @@ void Graph::encode_entries() {
   const auto& entries = made->nodes = state_.entries;
   const std::size_t n_places = (entries.size() + kEdgeBlock - 1) / kEdgeBlock * kEdgeBlock;
   std::vector<float> offsets(n_places), slopes(n_places);
-  std::vector<std::uint8_t> signs(entry_dim() / 8);
-  const AlignedVector<std::int8_t> zeros(entry_dim());
   made->codes.assign(n_places / 8 * static_cast<std::size_t>(entry_dim()), 0);
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    const NodeHeader& header = nodes_[entries[i]].header();
-    Residual residual{signs.data(), 0.0f, 0.0f};
-    kernels_.residual({zeros.data(), 0.0f}, vector(entries[i]), entry_dim(), &residual);
-    spread(signs.data(), entry_dim(), static_cast<int>(i % kEdgeBlock),
-           made->codes.data() + i / kEdgeBlock * kEdgeBlock / 8 * entry_dim());
-    slopes[i] = residual.absolute > 0.0f ? 2.0f * header.squares / residual.absolute : 0.0f;
-    offsets[i] = header.term;
+    std::uint8_t* codes = made->codes.data() + i / kEdgeBlock * kEdgeBlock / 8 * entry_dim();
+    const EdgeFactors factors =
+        encode_vector(entries[i], entry_dim(), static_cast<int>(i % kEdgeBlock), codes);
+    offsets[i] = factors.offset;
+    slopes[i] = factors.slope;
   }
   made->offsets.resize(n_places);
   made->slopes.resize(n_places);

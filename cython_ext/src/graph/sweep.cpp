@@ -37,19 +37,15 @@ void Graph::sketch(std::uint32_t begin, int threads) {
   if (!settings_.sketch) return;
   sketch_.grow(size());
   const std::int64_t first = begin / kEdgeBlock;
-  const AlignedVector<std::int8_t> origin(layout_.dim);
   for_each(Sketch::n_blocks(size()) - first, 64, threads, [&](std::int64_t i) {
     const SketchBlock block = sketch_[first + i];
     const auto start = static_cast<std::uint32_t>((first + i) * kEdgeBlock);
-    std::uint8_t* signs = at_least(SearchScratch::of_this_thread().residual_signs, layout_.dim / 8);
     std::vector<float> offsets(kEdgeBlock), slopes(kEdgeBlock);
     for (std::uint32_t j = 0; j < kEdgeBlock && start + j < size(); ++j) {
-      const NodeHeader& header = nodes_[start + j].header();
-      Residual residual{signs, 0.0f, 0.0f};
-      kernels_.residual({origin.data(), 0.0f}, vector(start + j), layout_.dim, &residual);
-      spread(signs, layout_.dim, static_cast<int>(j), block.codes());
-      slopes[j] = residual.absolute > 0.0f ? 2.0f * header.squares / residual.absolute : 0.0f;
-      offsets[j] = header.term;
+      const EdgeFactors factors =
+          encode_vector(start + j, layout_.dim, static_cast<int>(j), block.codes());
+      offsets[j] = factors.offset;
+      slopes[j] = factors.slope;
     }
     poke_word(block.factor_scale(), write_scaled(offsets, slopes, block.offsets(), block.slopes()));
   });

@@ -264,6 +264,8 @@ class Graph {
   };
   /// Writes the code of an edge, and returns its factors.
   EdgeFactors encode_edge(std::uint32_t node, int edge) const;
+  /// Writes the code of a node's vector, by its first dimensions, as of an edge from the origin.
+  EdgeFactors encode_vector(std::uint32_t node, int dim, int edge, std::uint8_t* codes) const;
   /// Writes the codes and the factors of all edges of a node.
   void encode_edges(std::uint32_t node);
   std::vector<std::uint32_t> neighbours_of(std::uint32_t node) const;
