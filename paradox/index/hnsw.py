@@ -96,18 +96,18 @@ class HnswIndex(ProposingIndex):
         Where all that an insertion reaches on a level is marked as deleted, hnswlib 0.8 takes the
         last of no neighbours (`selectedNeighbors.back()`), and ends the process.
         """
-        stale = np.flatnonzero(self._labels.stale()).tolist()
-        for label in stale:
+        for label in self._marked:
             self._graph.unmark_deleted(label)
         try:
             yield
         finally:
-            for label in stale:
+            for label in self._marked:
                 self._graph.mark_deleted(label)
 
     def _let_go(self, labels: I64Vector) -> None:
         for label in labels.tolist():
             self._graph.mark_deleted(label)
+            self._marked.append(label)
 
     def _must_rebuild(self) -> bool:
         return self._labels.n_stale > max(_MIN_STALE, len(self._rows))
@@ -200,6 +200,8 @@ class HnswIndex(ProposingIndex):
 
     def _use(self, graph: Any) -> None:
         self._graph = graph
+        # The stale labels, at hand: to ask which they are takes as long as there are labels.
+        self._marked: list[int] = np.flatnonzero(self._labels.stale()).tolist()
         # hnswlib keeps a single ef: searches of one run side by side, who changes it runs alone.
         self._ef = 0
         self._ef_lock = SharedLock()
