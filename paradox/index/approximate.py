@@ -13,8 +13,6 @@ from typing import Any, ClassVar, Self
 
 import numpy.typing as npt
 
-from paradox import kernels
-from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
 from paradox.core.types import BoolMask, F32Matrix, I64Vector, Neighbors
 from paradox.index.allow import Allow, AllowedRows, allowed_rows
@@ -227,19 +225,3 @@ class ApproximateIndex(RowIndex):
 
     def _effort_or_default(self) -> int:
         return self.default_effort if self._effort is None else self._effort
-
-
-def refuse_long(vectors: F32Matrix, metric: Metric) -> None:
-    """Refuse vectors too long to be scored; under cosine there are none.
-
-    Raises:
-        InvalidArgument: names the longest.
-    """
-    if metric == "cosine":
-        return
-    norms = kernels.row_norms(vectors)
-    if norms.max(initial=0) > LARGEST_NORM:
-        row = int(norms.argmax())
-        raise InvalidArgument(
-            f"vectors: expected norms up to {LARGEST_NORM:g}; got {norms[row]:g} in row {row}"
-        )

@@ -12,28 +12,21 @@ from paradox import kernels
 from paradox.core import config
 from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
-from paradox.core.types import NO_ID, F32Matrix, F32Vector, I64Vector, Neighbors
-from paradox.index import scan
+from paradox.core.types import F32Matrix, I64Vector
 from paradox.index.allow import Allow, AllowedRows, AllowList, allowed_rows
-from paradox.index.approximate import ApproximateIndex, refuse_long
-from paradox.index.exact import ExactIndex
 from paradox.index.graph_view import GraphView
+from paradox.index.keeping import KeepingIndex
 from paradox.index.labels import Labels
-from paradox.index.options import MAX_EFFORT, check_choice, check_flag, check_int, check_threads
+from paradox.index.options import check_flag, check_int, check_threads
 from paradox.index.versioned_rows import MOST_WRITES, VersionedRows
 from paradox.kernels.graph import BLOCK_EDGES, MOST_EDGES, Graph, empty_graph
 
 _MIN_STALE = 1_000
 _MUCH_LONGER = 4
 """Times the longest vector there is: if vectors were lengthened to more, little of them is left."""
-_DTYPES: dict[str, type[np.generic]] = {
-    "float32": np.float32,
-    "float16": np.float16,
-    "none": np.int8,
-}
 
 
-class GraphIndex(ApproximateIndex):
+class GraphIndex(KeepingIndex):
     """A proximity graph that scores all edges of a node in one sequential read.
 
     Searches run beside one writer: each looks at the view that the last whole write left.
@@ -79,14 +72,12 @@ class GraphIndex(ApproximateIndex):
         build_threads: int | None = None,
         codes: bool | None = None,
     ) -> None:
-        self._keep = check_choice("keep", keep, _DTYPES)
         self._compact = check_flag("compact", compact)
         if codes is not None and check_flag("codes", codes) and keep == "none":
             raise InvalidArgument("codes: expected None or False where keep='none'; got True")
-        super().__init__(dim, metric, codes=keep != "none" if codes is None else codes)
+        super().__init__(dim, metric, keep, codes=keep != "none" if codes is None else codes)
         self._codes = codes
-        self._narrow = ExactIndex(dim, metric, dtype="float16") if keep == "float16" else None
-        self._rows = VersionedRows(self._kept_dim, _DTYPES[keep], coded_for=self._coded_for)
+        self._rows = VersionedRows(self._kept_dim, self._dtype, coded_for=self._coded_for)
         self._degree = check_int("degree", degree, BLOCK_EDGES, MOST_EDGES)
         if degree % BLOCK_EDGES:
             raise InvalidArgument(f"degree: expected a multiple of {BLOCK_EDGES}; got {degree}")
@@ -105,27 +96,15 @@ class GraphIndex(ApproximateIndex):
         """Return the index; see `IndexBackend.beside_writer`."""
         return self
 
-    def check(self, vectors: F32Matrix) -> None:
-        """Refuse vectors that cannot be kept.
-
-        Raises:
-            InvalidArgument: under keep="float16" beyond its range; under "none" longer than 1e15.
-            ZeroVector: under the cosine metric, a vector that float16 rounds to zero.
-        """
-        if self._narrow is not None:
-            self._narrow.check(vectors)
-        elif self._keep == "none":
-            refuse_long(vectors, self._metric)
-
     def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
         """Insert vectors, replacing those whose id is known; raises as `check` does."""
         self.check(vectors)
         self._publish_what_failed()
         try:
-            if self._keep == "none":
-                self._add_to_nodes(ids, vectors)
+            if self._keeps_vectors:
+                super().add(ids, self._rounded(vectors))
             else:
-                super().add(ids, vectors.astype(_DTYPES[self._keep], copy=False))
+                self._add_to_nodes(ids, vectors)
         finally:
             self._publish()
         self._bypass()
@@ -140,27 +119,9 @@ class GraphIndex(ApproximateIndex):
         self._bypass()
         return n_removed
 
-    def range_search(self, query: F32Vector, radius: float, *, limit: int) -> Neighbors:
-        """Return the nearest `limit` vectors within `radius`; see `IndexBackend.range_search`."""
-        if self._keep != "none":
-            return scan.first(scan.within(self._view.rows, query, radius, self._metric), limit)
-        found = self.search(query[np.newaxis, :], limit, effort=MAX_EFFORT).first_row()
-        is_within = (found.ids != NO_ID) & (found.distances <= radius)
-        return scan.first(found, int(np.count_nonzero(is_within)))
-
-    def get(self, ids: I64Vector) -> tuple[I64Vector, F32Matrix]:
-        """Return the known ones of `ids`, and their vectors as kept, in float32.
-
-        Raises:
-            InvalidArgument: none are kept.
-        """
-        if self._keep == "none":
-            raise InvalidArgument("graph: expected vectors to be kept; got keep='none'")
-        return super().get(ids)
-
     def contents(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return what a saved index is made of: fields and sections."""
-        if self._keep == "none" and not self._ready:  # nothing else has the vectors
+        if not self._keeps_vectors and not self._ready:  # nothing else has the vectors
             self._build_anew()
             self._publish()
         return super().contents()
@@ -170,19 +131,18 @@ class GraphIndex(ApproximateIndex):
         """Return the index that `contents` came from."""
         index = super().from_contents(fields, sections)
         n = len(index._rows)
-        if index._keep == "none" and not (index._ready and index._n_shown == n):
+        if not index._keeps_vectors and not (index._ready and index._n_shown == n):
             raise InvalidArgument(f"graph: expected {n} ids to have nodes; some have none")
         index._publish()
         return index
 
     @property
     def _kept_dim(self) -> int:
-        return 0 if self._keep == "none" else self._dim
+        return self._dim if self._keeps_vectors else 0
 
     def _rows_from(self, sections: dict[str, memoryview]) -> VersionedRows:
-        dtype = _DTYPES[self._keep]
         return VersionedRows.from_sections(
-            sections, self._kept_dim, dtype, coded_for=self._coded_for
+            sections, self._kept_dim, self._dtype, coded_for=self._coded_for
         )
 
     def _options(self) -> dict[str, Any]:
@@ -253,7 +213,7 @@ class GraphIndex(ApproximateIndex):
         return self._rows.seq > MOST_WRITES
 
     def _build_anew(self) -> None:
-        if self._keep == "none":
+        if not self._keeps_vectors:
             self._build_from_nodes()
             return
         if self._is_spent:
@@ -279,10 +239,12 @@ class GraphIndex(ApproximateIndex):
         """Tell whether what the first vectors decided fits these, all there are."""
         if not len(vectors) or self._graph.is_outgrown:
             return False
+        if self._metric != "ip":
+            return True
         state = self._graph.state()
         away = vectors - np.array(state["origin"], np.float32)
         longest = float(kernels.row_norms(away).max())
-        return self._metric != "ip" or state["longest"] <= _MUCH_LONGER * longest
+        return bool(state["longest"] <= _MUCH_LONGER * longest)
 
     def _publish(self) -> None:
         """Let searches that begin now see what there is."""

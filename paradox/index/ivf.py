@@ -13,21 +13,19 @@ import numpy.typing as npt
 from paradox.core import config
 from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric
-from paradox.core.types import NO_ID, F32Matrix, F32Vector, I64Vector, Neighbors
+from paradox.core.types import NO_ID, F32Matrix, I64Vector, Neighbors
 from paradox.core.vectors import check_directions
 from paradox.index import scan
 from paradox.index.allow import Allow, AllowedRows, allowed_rows
-from paradox.index.approximate import ApproximateIndex, refuse_long
 from paradox.index.backend import IndexStats
-from paradox.index.exact import ExactIndex
 from paradox.index.ivf_build import FileBuild, bar
 from paradox.index.ivf_file import dump, restore
 from paradox.index.ivf_rows import IvfRows
 from paradox.index.ivf_source import Source, chosen, open_stream
+from paradox.index.keeping import KeepingIndex, refuse_long
 from paradox.index.native_search import nearest_rows
 from paradox.index.options import (
     MAX_EFFORT,
-    check_choice,
     check_effort,
     check_int,
     check_threads,
@@ -49,14 +47,9 @@ _OUT_OF_ORDER = 6
 """Rows scanned in sequence in the time of one that a filter picks from a mapped file."""
 _CODES_A_ROW = 16
 """Codes scanned, and a share of them measured, in the time of a row of a scan."""
-_DTYPES: dict[str, type[np.generic]] = {
-    "float32": np.float32,
-    "float16": np.float16,
-    "none": np.int8,
-}
 
 
-class IvfIndex(ApproximateIndex, StructuredRows):
+class IvfIndex(KeepingIndex, StructuredRows):
     """Lists around centres; effort is the number of lists that a search looks into.
 
     Rows are scanned until there are 2,000 of them. Lists are learnt then, and again whenever there
@@ -90,10 +83,8 @@ class IvfIndex(ApproximateIndex, StructuredRows):
         seed: int = 0,
         build_threads: int | None = None,
     ) -> None:
-        super().__init__(dim, metric)
-        self._keep = check_choice("keep", keep, _DTYPES)
-        self._narrow = ExactIndex(dim, metric, dtype="float16") if keep == "float16" else None
-        self._rows = IvfRows(self._kept_dim, _DTYPES[keep])
+        super().__init__(dim, metric, keep)
+        self._rows = IvfRows(self._kept_dim, self._dtype)
         self._n_lists = None if lists is None else check_int("lists", lists, 1, 10_000_000)
         self._seed = check_int("seed", seed, 0, 2**31 - 1)
         self._build_threads = check_threads("build_threads", build_threads)
@@ -127,25 +118,13 @@ class IvfIndex(ApproximateIndex, StructuredRows):
         path = Path(path)
         stream = open_stream(source, n, seed=options.get("seed", 0))
         index = cls(stream.sample.shape[1], metric, **options)
-        dtype, threads = _DTYPES[index._keep], index._threads()
+        dtype, threads = index._dtype, index._threads()
         with bar(stream.n if stream.is_sized else None, quiet=quiet) as show:
             index._learn(stream.sample, np.arange(len(stream.sample)), stream.n)
             with FileBuild(index._lists, path, dtype, threads=threads) as file:
                 file.take(stream.blocks, index.dim, index._accepted, show)
                 file.write(cls.name, index._fields({"trained_for": index._n_trained_for}))
         return cls.load(path, mmap=True)
-
-    def check(self, vectors: F32Matrix) -> None:
-        """Refuse vectors that cannot be kept.
-
-        Raises:
-            InvalidArgument: under keep="float16" beyond its range; under "none" longer than 1e15.
-            ZeroVector: under the cosine metric, a vector that float16 rounds to zero.
-        """
-        if self._narrow is not None:
-            self._narrow.check(vectors)
-        elif self._keep == "none":
-            refuse_long(vectors, self._metric)
 
     # Rows are known to the lists by their slots: there is no need for labels.
 
@@ -174,7 +153,7 @@ class IvfIndex(ApproximateIndex, StructuredRows):
         threads: int = 1,
     ) -> Neighbors:
         """Return the k nearest vectors of each query; see `IndexBackend.search`."""
-        if self._keep != "none":
+        if self._keeps_vectors:
             return super().search(queries, k, effort=effort, allow=allow, threads=threads)
         effort = self._effort_or_default() if effort is None else check_effort(effort)
         allowed = None if allow is None else allowed_rows(allow, self._rows)
@@ -189,19 +168,12 @@ class IvfIndex(ApproximateIndex, StructuredRows):
             found.ids[lacking], found.distances[lacking] = more.ids, more.distances
         return found
 
-    def range_search(self, query: F32Vector, radius: float, *, limit: int) -> Neighbors:
-        """Return the nearest `limit` vectors within `radius`; see `IndexBackend.range_search`."""
-        if self._keep != "none":
-            return super().range_search(query, radius, limit=limit)
-        found = self.search(query[np.newaxis, :], limit, effort=MAX_EFFORT).first_row()
-        return scan.first(found, int(np.count_nonzero(found.distances <= radius)))
-
     def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:
         """Set and return the smallest effort that reaches `recall`@k; see `IndexBackend.tune`.
 
         Under keep="none" the truth is what a search of all lists finds.
         """
-        if self._keep != "none" or not self._ready:
+        if self._keeps_vectors or not self._ready:
             return super().tune(queries, k, recall)
         self._effort = smallest_effort(
             lambda effort: self.search(queries, k, effort=effort),
@@ -210,16 +182,6 @@ class IvfIndex(ApproximateIndex, StructuredRows):
             greatest=self._lists.n_lists,
         )
         return self._effort
-
-    def get(self, ids: I64Vector) -> tuple[I64Vector, F32Matrix]:
-        """Return the known ones of `ids`, and their vectors as kept, in float32.
-
-        Raises:
-            InvalidArgument: none are kept.
-        """
-        if self._keep == "none":
-            raise InvalidArgument("ivf: expected vectors to be kept; got keep='none'")
-        return super().get(ids)
 
     def contents(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return what a saved index is made of: fields and sections."""
@@ -231,7 +193,7 @@ class IvfIndex(ApproximateIndex, StructuredRows):
         """Return the index that `contents` came from."""
         index = cls._empty(fields)
         index._effort = check_tuned(fields["effort"])
-        index._rows = IvfRows.from_sections(sections, index._kept_dim, _DTYPES[index._keep])
+        index._rows = IvfRows.from_sections(sections, index._kept_dim, index._dtype)
         if fields["lists"]:
             index._restore(fields["lists"], sections)
         index._use_rows()
@@ -262,7 +224,7 @@ class IvfIndex(ApproximateIndex, StructuredRows):
 
     @property
     def _kept_dim(self) -> int:
-        return 1 if self._keep == "none" else self._dim  # a byte a row then stands for a vector
+        return self._dim if self._keeps_vectors else 1  # or a byte a row, which stands for a vector
 
     def _accepted(self, vectors: F32Matrix) -> npt.NDArray[Any]:
         if self._metric == "cosine":
@@ -272,9 +234,9 @@ class IvfIndex(ApproximateIndex, StructuredRows):
         return self._as_kept(vectors)
 
     def _as_kept(self, vectors: F32Matrix) -> npt.NDArray[Any]:
-        if self._keep == "none":
+        if not self._keeps_vectors:
             return np.zeros((len(vectors), 1), np.int8)
-        return vectors.astype(_DTYPES[self._keep], copy=False)
+        return self._rounded(vectors)
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -299,7 +261,7 @@ class IvfIndex(ApproximateIndex, StructuredRows):
 
     def _take_changes(self, slots: I64Vector, vectors: F32Matrix) -> None:
         """Show the lists vectors they have not seen, or build them anew."""
-        if self._keep == "none":
+        if not self._keeps_vectors:
             if not self._ready and len(slots):
                 self._learn(vectors, np.arange(len(vectors)), len(vectors))
             self._take_in(slots, vectors)
@@ -321,7 +283,7 @@ class IvfIndex(ApproximateIndex, StructuredRows):
 
     def _use_rows(self) -> None:
         """Tell the lists where the rows are now: whatever changes them may move them."""
-        matrix = None if self._keep == "none" else self._rows.matrix
+        matrix = self._rows.matrix if self._keeps_vectors else None
         self._lists.use_rows(matrix, self._rows.ids)
 
     def _threads(self) -> int:
@@ -334,7 +296,7 @@ class IvfIndex(ApproximateIndex, StructuredRows):
     def _must_scan(
         self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None = None
     ) -> bool:
-        none_kept = self._keep == "none"
+        none_kept = not self._keeps_vectors
         return not self._ready if none_kept else super()._must_scan(queries, k, effort, allowed)
 
     def _must_rebuild(self) -> bool:
@@ -382,7 +344,7 @@ class IvfIndex(ApproximateIndex, StructuredRows):
 
     def _restore(self, fields: dict[str, Any], sections: dict[str, memoryview]) -> None:
         restore(self._lists, fields, sections, self._rows.ids)
-        if self._keep == "none" and len(self._lists) != len(self._rows):
+        if not self._keeps_vectors and len(self._lists) != len(self._rows):
             raise InvalidArgument(
                 f"ivf: expected {len(self._rows)} rows in the lists; got {len(self._lists)}"
             )

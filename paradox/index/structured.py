@@ -9,7 +9,7 @@ import numpy as np
 
 from paradox import kernels
 from paradox.core.metric import Metric
-from paradox.core.types import NO_ID, F32Matrix, Neighbors
+from paradox.core.types import NO_ID, F32Matrix, F32Vector, Neighbors
 from paradox.index import scan
 from paradox.index.allow import AllowedRows
 from paradox.index.options import MAX_EFFORT
@@ -73,6 +73,10 @@ class StructuredRows(ABC):
             scanned = self._scan(queries[lacking], k, allowed, threads)
             found.ids[lacking], found.distances[lacking] = scanned.ids, scanned.distances
         return found
+
+    def within(self, query: F32Vector, radius: float, limit: int) -> Neighbors:
+        """Return the nearest `limit` vectors within `radius`; fewer than that are all of them."""
+        return scan.first(scan.within(self._rows, query, radius, self._metric), limit)
 
     def has_effort(self, k: int) -> bool:
         """Tell whether effort makes a difference; see `IndexBackend.tunable`."""
