@@ -28,13 +28,14 @@ demo: setup  ## real documents in, real answers out, through Ray shards (KEEP=1 
 	@$(BIN)/python -m examples.demo $(if $(KEEP),--keep)
 
 check: export PATH := $(CURDIR)/$(BIN):$(PATH)
-check: setup  ## formatting, lint, types, and who may import whom
+check: setup  ## formatting, lint, types, who may import whom, and that all tests load
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/cython-lint cython_ext
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
+	@$(BIN)/pytest --collect-only -q >$(VENV)/collected.txt || (cat $(VENV)/collected.txt; exit 1)
 
 format: setup  ## format Python and C++
 	$(BIN)/ruff check --fix .
