@@ -41,8 +41,9 @@ void Graph::enter(SearchScratch& scratch, const Entries& entries) const {
     }
   }
   for (int i = 0; i < n_starts; ++i) {
-    nodes_.prefetch(BeamEntry::node(starts[i]));
-    scratch.met.insert(BeamEntry::node(starts[i]));
+    const std::uint32_t node = BeamEntry::node(starts[i]);
+    if (i == 0 || layout_.is_compact) nodes_.prefetch(node);  // the others may never be expanded
+    scratch.met.insert(node);
   }
   if (layout_.is_compact) {  // a beam of keys from vectors
     for (int i = 0; i < n_starts; ++i) {
