@@ -1,6 +1,6 @@
-"""What the native graph and the compressed scan are to reach beside their peers, in one run.
+"""What our indexes are to reach beside their peers, in one run.
 
-Ratios, because they hold from machine to machine; more is better. A peer that cannot run here is
+Ratios, because they hold from machine to machine, but for the lists' own; a peer that cannot run here is
 not among them, and a goal whose sides were not both measured has no row.
 """
 
@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
 
 from benchmarks import ours, peers
-from benchmarks.curve import QPS, Measured
+from benchmarks.curve import P50, QPS, Measured
 from benchmarks.report import Row, row
 
 GRAPH, COMPACT, WITHOUT_ROWS = "graph", "graph-compact", "graph-none"
 TEXT, OTHER = 1.25, 1.1
 HIGH_RECALL = 0.997
+LISTS, MANY = "ivf-mapped", 10_000_000
 SVS_LVQ_BYTES = 794
 """Of LVQ4x8 at 384 dimensions, where it runs (`scalable-vs` 0.5.0, 200,000 MiniLM vectors)."""
 
@@ -48,6 +49,8 @@ def rows(title: str, found: Mapping[str, Measured]) -> Iterator[Row]:
         yield from _compact(goals, found[COMPACT], others.get("svs-lvq4x8"))
     if title.startswith("text-minilm-384 "):
         yield from _high_recall(goals, found, others)
+    if LISTS in found and f" {MANY:,} × 128 " in title:
+        yield from _many(goals, found[LISTS], others.get("faiss-ivfpq"))
 
 
 def _best(measured: Mapping[str, Measured], recall: float) -> tuple[str, float] | None:
@@ -95,3 +98,18 @@ def _high_recall(
         if theirs is not None:
             case = f"{goals}: QPS at {HIGH_RECALL}, {name} ÷ {peer}"
             yield row(case, "times", speed / theirs, target=target)
+
+
+def _many(goals: str, lists: Measured, faiss: Measured | None) -> Iterator[Row]:
+    """Yield the goals of the lists at ten million vectors."""
+    rate = MANY / lists.build_s
+    yield row(f"{goals}: build, {LISTS}", "vectors/s", rate, target=100_000)
+    size = lists.bytes_per_vector
+    yield row(f"{goals}: memory, {LISTS}", "bytes/vector", size, target=40, better="less")
+    wait = lists.at(P50, 0.95)
+    if wait is not None:
+        yield row(f"{goals}: at recall 0.95, {LISTS}", P50, wait, target=1_000, better="less")
+    speed = None if faiss is None else faiss.at(QPS, 0.95)
+    if speed is not None:
+        ratio = (lists.at(QPS, 0.95) or 0.0) / speed
+        yield row(f"{goals}: QPS at 0.95, {LISTS} ÷ faiss-ivfpq", "times", ratio, target=2)

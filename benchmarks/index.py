@@ -104,7 +104,10 @@ def measure_case(case: Case, truth: Truth) -> Measured:
     start = time.perf_counter()
     contestant.build(dataset.base, case.threads)
     build_s = time.perf_counter() - start
-    bytes_per_vector = (anonymous_bytes() - before) / len(dataset.base)
+    n_bytes = anonymous_bytes() - before
+    if isinstance(contestant, ours.MappedLists):
+        n_bytes = max(n_bytes, contestant.resident_bytes)
+    bytes_per_vector = n_bytes / len(dataset.base)
 
     points: list[Point] = []
     kept: list[Kept] = []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,11 @@ from paradox import LatentMemoryEngine, index
 from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, I64Matrix, I64Vector
 from paradox.index.allow import AllowList
+from paradox.index.ivf import IvfIndex
 
 _SCANS = frozenset({"exact"})
 _LISTS = frozenset({"ivf", "ivfpq"})
+_BLOCK = 1 << 16
 
 
 class Backend:
@@ -72,6 +76,35 @@ class Backend:
         self._index.remove(ids)
 
 
+class MappedLists(Backend):
+    """Inverted lists streamed into a file that is mapped; no vectors are kept."""
+
+    def __init__(self, metric: Metric) -> None:
+        super().__init__(metric, "ivf")
+        self._folder = tempfile.TemporaryDirectory(prefix="paradox-")
+
+    def build(self, base: F32Matrix, threads: int) -> None:
+        """See `Contestant`; the base comes in blocks."""
+        blocks = (
+            (np.arange(at, min(at + _BLOCK, len(base))), base[at : at + _BLOCK])
+            for at in range(0, len(base), _BLOCK)
+        )
+        self._index = IvfIndex.build(
+            blocks,
+            Path(self._folder.name, "lists.px"),
+            metric=self._metric,
+            n=len(base),
+            quiet=True,
+            keep="none",
+            build_threads=threads,
+        )
+
+    @property
+    def resident_bytes(self) -> int:
+        """What every search may read, counted as memory though it is mapped too."""
+        return self._index.stats().resident_bytes
+
+
 class Engine:
     """The whole engine over a backend; it tunes itself on its own records."""
 
@@ -119,6 +152,7 @@ BACKENDS: dict[str, Callable[[Metric], Backend]] = {
     **{name: partial(Backend, name=name) for name in index.backends() if name != "auto"},
     "graph-compact": partial(Backend, name="graph", compact=True, keep="none"),
     "graph-none": partial(Backend, name="graph", keep="none"),
+    "ivf-mapped": MappedLists,
 }
 ENGINES: dict[str, Callable[[Metric], Engine]] = {
     f"engine:{name}": partial(Engine, backend=name) for name in index.backends() if name != "exact"

@@ -50,7 +50,7 @@ def _truth() -> Truth:
     return Truth.of(asked, dataset.base, 10, dataset.metric)
 
 
-@pytest.mark.parametrize("by", ["exact", "hnsw", "hnswlib", "faiss-ivfpq"])
+@pytest.mark.parametrize("by", ["exact", "hnsw", "ivf-mapped", "hnswlib", "faiss-ivfpq"])
 def test_a_curve_rises_from_little_effort_to_enough(by: str) -> None:
     measured = _measured(by)
     recalls = [point.recall for point in measured.points]
@@ -69,6 +69,10 @@ def test_a_curve_rises_from_little_effort_to_enough(by: str) -> None:
     assert len({(point.effort, point.depth) for point in measured.points}) == len(recalls)
     assert {point.depth for point in measured.points} == ({4, 10, 30} if "pq" in by else {1})
     assert [k.asked for k in measured.kept] == ([0.9] if by == "hnsw" else [])
+
+
+def test_what_is_mapped_and_read_by_every_search_counts_as_memory() -> None:
+    assert _measured("ivf-mapped").bytes_per_vector >= 128 / 8  # a sign of each dimension
 
 
 def test_efforts_end_where_more_brings_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,6 +83,22 @@ def test_the_compact_form_is_held_against_known_bytes_where_svs_does_not_run() -
     assert rows["QPS at 0.95, graph-compact ÷ svs-lvq4x8"].value == 2.0
 
 
+def test_lists_are_held_against_their_goals_at_ten_million_vectors() -> None:
+    found = {
+        "ivf-mapped": _flat(2_000, build_s=80, size=41),
+        "faiss-ivfpq": _flat(900, recall=0.99),
+    }
+    title = "manifold-128 {} × 128 l2 k=10"
+    rows = _times(found, title.format("10,000,000"))
+    assert {case: (row.value, row.holds) for case, row in rows.items()} == {
+        "build, ivf-mapped": (125_000, True),
+        "memory, ivf-mapped": (41, False),
+        "at recall 0.95, ivf-mapped": (500, True),
+        "QPS at 0.95, ivf-mapped ÷ faiss-ivfpq": (pytest.approx(2.22, abs=0.01), True),
+    }
+    assert not _times(found, title.format("1,000,000"))
+
+
 def test_at_a_high_recall_the_best_of_ours_counts() -> None:
     found = {"exact": _flat(50), "hnsw": _flat(10), "hnswlib": _flat(10), "turbovec": _flat(40)}
     rows = _times(found)
