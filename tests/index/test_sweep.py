@@ -12,6 +12,7 @@ from paradox import index
 from paradox.core.metric import METRICS, Metric
 from paradox.core.types import F32Matrix, I64Matrix
 from paradox.index import IndexBackend
+from paradox.index.graph_view import GraphView
 from paradox.kernels import available, oracle
 from tests.index.test_graph import found_in, made
 
@@ -92,6 +93,27 @@ def test_a_sweep_keeps_to_a_filter(options: dict[str, Any]) -> None:
     found = graph.search(queries, K, effort=SWEEPING, allow=allowed)
     assert np.isin(found.ids, allowed).all()
     near = allowed[oracle.top_k(queries, base[allowed], K, "l2")[0]]
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(found.ids, near, strict=True)]) > 0.99
+
+
+@pytest.mark.parametrize("compact", [False, True])
+@pytest.mark.parametrize("metric", ["l2", "cosine"])
+def test_what_lies_far_beyond_a_filter_is_swept_for_and_not_scanned(
+    metric: Metric, compact: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, queries = hard(N), hard(50, 1)
+    away = np.eye(1, DIM, dtype=np.float32) * 30
+    base[N // 2 :] += away
+    queries -= away
+    graph = graph_of(base, metric, compact=compact)
+    allowed = np.arange(N // 2, N)
+    near = allowed[oracle.top_k(queries, base[allowed], 2, metric)[0]]
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a search must not scan")
+
+    monkeypatch.setattr(GraphView, "_scan", refuse)
+    found = graph.search(queries, 2, effort=2, allow=allowed)
     assert np.mean([np.isin(a, b).mean() for a, b in zip(found.ids, near, strict=True)]) > 0.99
 
 

@@ -25,6 +25,10 @@ constexpr float kSignVariance = 0.3634f;
 /// Nodes beyond k whose keys must be smaller: a quarter of k, and this many.
 constexpr std::int64_t kMoreKept = 8;
 
+std::size_t n_kept(std::int64_t k) {
+  return static_cast<std::size_t>(k + std::max(k / 4, kMoreKept));
+}
+
 /// Nodes measured together, so that their vectors are on the way from memory.
 constexpr std::size_t kWaiting = 32;
 
@@ -58,9 +62,10 @@ Sweep Graph::sweep_of(std::int64_t k, std::int64_t effort, const GraphRows& rows
   const double times = static_cast<double>(std::max(effort, k)) / share_allowed(rows) / least;
   if (times < 1.0) return {};
   const auto certainty = static_cast<float>(kLeastCertainty * std::sqrt(times));
-  return {static_cast<std::size_t>(k + std::max(k / 4, kMoreKept)),
-          std::min(certainty, kMostCertainty)};
+  return {n_kept(k), std::min(certainty, kMostCertainty)};
 }
+
+Sweep Graph::surest_sweep(std::int64_t k) { return {n_kept(k), kMostCertainty}; }
 
 void Graph::sweep(SearchScratch& scratch, const Sweep& sweep, const GraphMoment& moment,
                   const GraphRows* filter) const {
