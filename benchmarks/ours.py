@@ -81,7 +81,6 @@ class MappedLists(Backend):
 
     def __init__(self, metric: Metric) -> None:
         super().__init__(metric, "ivf")
-        self._folder = tempfile.TemporaryDirectory(prefix="paradox-")
 
     def build(self, base: F32Matrix, threads: int) -> None:
         """See `Contestant`; the base comes in blocks."""
@@ -89,15 +88,16 @@ class MappedLists(Backend):
             (np.arange(at, min(at + _BLOCK, len(base))), base[at : at + _BLOCK])
             for at in range(0, len(base), _BLOCK)
         )
-        self._index = IvfIndex.build(
-            blocks,
-            Path(self._folder.name, "lists.px"),
-            metric=self._metric,
-            n=len(base),
-            quiet=True,
-            keep="none",
-            build_threads=threads,
-        )
+        with tempfile.TemporaryDirectory(prefix="paradox-") as folder:
+            self._index = IvfIndex.build(  # what is mapped stays when its name goes
+                blocks,
+                Path(folder, "lists.px"),
+                metric=self._metric,
+                n=len(base),
+                quiet=True,
+                keep="none",
+                build_threads=threads,
+            )
 
     @property
     def resident_bytes(self) -> int:
