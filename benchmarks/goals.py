@@ -1,7 +1,7 @@
 """What our indexes are to reach beside their peers, in one run.
 
-Ratios, because they hold from machine to machine, but of the lists alone. A peer that cannot run
-here is not among them, and a goal whose sides were not both measured has no row.
+Ratios, because they hold from machine to machine; of the lists, figures of their own too. A peer
+that cannot run here is not among them, and a goal whose sides were not both measured has no row.
 """
 
 from __future__ import annotations

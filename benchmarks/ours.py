@@ -16,10 +16,10 @@ from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, I64Matrix, I64Vector
 from paradox.index.allow import AllowList
 from paradox.index.ivf import IvfIndex
+from paradox.index.ivf_source import BLOCK_ROWS
 
 _SCANS = frozenset({"exact"})
 _LISTS = frozenset({"ivf", "ivfpq"})
-_BLOCK = 1 << 16
 
 
 class Backend:
@@ -80,14 +80,13 @@ class MappedLists(Backend):
     """Inverted lists streamed into a file that is mapped; no vectors are kept."""
 
     def __init__(self, metric: Metric) -> None:
-        super().__init__(metric, "ivf")
+        super().__init__(metric, "ivf", keep="none")
 
     def build(self, base: F32Matrix, threads: int) -> None:
         """See `Contestant`; the base comes in blocks."""
-        blocks = (
-            (np.arange(at, min(at + _BLOCK, len(base))), base[at : at + _BLOCK])
-            for at in range(0, len(base), _BLOCK)
-        )
+        ids = np.arange(len(base))
+        begins = range(0, len(base), BLOCK_ROWS)
+        blocks = ((ids[i : i + BLOCK_ROWS], base[i : i + BLOCK_ROWS]) for i in begins)
         with tempfile.TemporaryDirectory(prefix="paradox-") as folder:
             self._index = IvfIndex.build(  # what is mapped stays when its name goes
                 blocks,
@@ -95,8 +94,8 @@ class MappedLists(Backend):
                 metric=self._metric,
                 n=len(base),
                 quiet=True,
-                keep="none",
                 build_threads=threads,
+                **self._options,
             )
 
     @property

@@ -8,7 +8,7 @@ The pictures need matplotlib (the extra `bench`).
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.plots import curves, draw, file_name
@@ -28,13 +28,16 @@ Made by `python -m benchmarks.page` from the reports in `docs/results/`. How to 
 
 def page(reports: Iterable[Report]) -> str:
     """Return the reports as Markdown, in the order given."""
-    return "\n".join((_OPENING, *(line for report in reports for line in _lines(report))))
+    reports = list(reports)
+    drawn = {title: report for report in reports for title in curves(report.rows)}  # the last of it
+    return "\n".join((_OPENING, *(line for report in reports for line in _lines(report, drawn))))
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: Report, drawn: Mapping[str, Report]) -> Iterator[str]:
     yield f"## `benchmarks.{report.benchmark}`, {report.started[:10]}\n"
     for title in curves(report.rows):
-        yield f"![speed against recall: {title}](plots/{file_name(title)}.png)\n"
+        if drawn[title] is report:
+            yield f"![speed against recall: {title}](plots/{file_name(title)}.png)\n"
     for table in as_tables(report.rows):
         yield from _table(table)
     yield f"{report.circumstances()}\n"

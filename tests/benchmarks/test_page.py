@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.page import page
@@ -33,3 +34,10 @@ def test_a_curve_is_a_picture_and_no_table() -> None:
     said = page([REPORT])
     assert "![speed against recall: set](plots/set.png)" in said
     assert "effort 10" not in said
+
+
+def test_of_two_reports_of_a_set_the_last_has_the_picture() -> None:
+    later = replace(REPORT, started="2026-01-03T04")
+    said = page([REPORT, later])
+    assert said.count("](plots/set.png)") == 1
+    assert said.index("2026-01-03") < said.index("](plots/set.png)")

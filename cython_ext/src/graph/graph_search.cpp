@@ -22,10 +22,6 @@ constexpr std::size_t kManyFound = 1 << 14;
 constexpr std::uint32_t kProbes = 128;
 constexpr std::size_t kLowestRank = 10, kMeanRank = 40, kHighestRank = 100;
 
-/// Where walks find too few of the nodes that a filter allows, a sweep of all takes less than a
-/// scan of those if these are at least such a share.
-constexpr double kLeastShareSwept = 0.25;
-
 /// Greatest int16 step of a query: its product with an int8 vector must fit 32 bits.
 float greatest_step(int dim) { return std::min(8191.0f, 2147483000.0f / (127.0f * dim)); }
 
@@ -259,10 +255,9 @@ bool Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::in
                    const GraphRows& rows, const GraphMoment& moment, int threads, std::int64_t* ids,
                    float* distances) const {
   const Reach reach = reach_of(k, effort, rows, moment);
-  const Sweep sweep = sweep_of(k, effort, rows);
+  const Sweep sweep = sweep_of(k, effort, rows), after_walk = sweep_after_walk(k, rows);
   const GraphRows* filter = rows.allowed == nullptr ? nullptr : &rows;
   const bool is_scan = effort == kEveryNode;
-  const bool may_sweep = settings_.sketch && share_allowed(rows) >= kLeastShareSwept;
   const std::int64_t n_wanted = std::min(k, rows.n_allowed);
   std::atomic<bool> has_gaps{false};
   ThreadPool::instance().run(n, threads, [&](std::int64_t i) {
@@ -278,8 +273,10 @@ bool Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::in
         this->sweep(scratch, sweep, moment, filter);
       } else {
         walk(scratch, reach, moment, filter);
-        const auto n_met = static_cast<std::int64_t>(scratch.found.size());
-        if (n_met < n_wanted && may_sweep) this->sweep(scratch, surest_sweep(k), moment, filter);
+        const bool is_short = static_cast<std::int64_t>(scratch.found.size()) < n_wanted;
+        if (is_short && after_walk.n_kept > 0) {
+          this->sweep(scratch, after_walk, moment, filter);
+        }
       }
       measure(query, k, rows, scratch);
     }

@@ -19,21 +19,25 @@ constexpr double kEffortTime = 1000.0, kNodeTime = 1.5, kDimensionTime = 0.0065;
 /// allows more, by its root; beyond the most all nodes are measured, and a scan is as fast.
 constexpr float kLeastCertainty = 1.5f, kMostCertainty = 4.0f;
 
+/// Where walks find too few of the nodes that a filter allows, a sweep of all takes less than a
+/// scan of those if these are at least such a share.
+constexpr double kLeastShareSwept = 0.25;
+
 /// Of a sum of signs, with the vector as random: (1 - 2 / pi) of the query's square.
 constexpr float kSignVariance = 0.3634f;
 
 /// Nodes beyond k whose keys must be smaller: a quarter of k, and this many.
 constexpr std::int64_t kMoreKept = 8;
 
-std::size_t n_kept(std::int64_t k) {
-  return static_cast<std::size_t>(k + std::max(k / 4, kMoreKept));
-}
-
 /// Nodes measured together, so that their vectors are on the way from memory.
 constexpr std::size_t kWaiting = 32;
 
 /// Blocks that are fetched ahead of the one that is scanned.
 constexpr std::int64_t kBlocksAhead = 2;
+
+std::size_t n_kept(std::int64_t k) {
+  return static_cast<std::size_t>(k + std::max(k / 4, kMoreKept));
+}
 
 }  // namespace
 
@@ -65,7 +69,10 @@ Sweep Graph::sweep_of(std::int64_t k, std::int64_t effort, const GraphRows& rows
   return {n_kept(k), std::min(certainty, kMostCertainty)};
 }
 
-Sweep Graph::surest_sweep(std::int64_t k) { return {n_kept(k), kMostCertainty}; }
+Sweep Graph::sweep_after_walk(std::int64_t k, const GraphRows& rows) const {
+  if (!settings_.sketch || share_allowed(rows) < kLeastShareSwept) return {};
+  return {n_kept(k), kMostCertainty};
+}
 
 void Graph::sweep(SearchScratch& scratch, const Sweep& sweep, const GraphMoment& moment,
                   const GraphRows* filter) const {

@@ -327,8 +327,8 @@ class Graph {
   void measure_waiting(SearchScratch& scratch, std::size_t n_kept, const GraphMoment& moment,
                        const GraphRows* filter) const;
   Sweep sweep_of(std::int64_t k, std::int64_t effort, const GraphRows& rows) const;
-  /// That for what a walk has not found.
-  static Sweep surest_sweep(std::int64_t k);
+  /// The one for queries whose walk found too few, where it takes less than a scan.
+  Sweep sweep_after_walk(std::int64_t k, const GraphRows& rows) const;
   /// Fills `scratch.found` with those of all nodes that may be among the k nearest.
   void look_at_all(SearchScratch& scratch, std::int64_t k, const GraphMoment& moment,
                    const GraphRows* filter) const;
