@@ -21,6 +21,7 @@ X86_FLAGS = {
     "ivf_kernels_avx2.cpp": ["-mavx2"],
     "graph_kernels_avx512.cpp": AVX512,
     "graph_kernels_avx512vnni.cpp": [*AVX512, "-mavx512vnni"],
+    "ivf_kernels_avx512.cpp": AVX512,
 }
 
 

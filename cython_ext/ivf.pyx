@@ -37,9 +37,21 @@ cdef extern from "paradox/ivf/ivf_kernels.hpp" namespace "paradox" nogil:
         float centre_by_sign
         float greatest
 
+    cdef struct PointNorm:
+        float scale
+        float square
+
+    cdef struct PointNorms:
+        const float* scales
+        const float* squares
+        int64_t n
+
     cdef cppclass IvfKernels:
         void dots_1xn(const int16_t* row, const int16_t* others, int64_t n, int dim,
                       int32_t* out) noexcept
+        int64_t distances(const PointNorm& row, const PointNorms& others, const int32_t* dots,
+                          float* out) noexcept
+        void add_scaled(const int16_t* row, double scale, int dim, double* sums) noexcept
         ResidualSums residual(const float* vector, const int16_t* centre, float scale, int dim,
                               float* out, uint8_t* signs) noexcept
         void to_int8(const float* values, int dim, float scale, int8_t* out) noexcept
@@ -326,6 +338,19 @@ cdef class Kernels:
     def dots_1xn(self, const int16_t[::1] row, const int16_t[:, ::1] others, int32_t[::1] out):
         """Write the dot products of a row (dim,) with others (n, dim)."""
         self.table.dots_1xn(&row[0], &others[0, 0], others.shape[0], row.shape[0], &out[0])
+
+    def distances(self, float scale, float square, const float[::1] scales,
+                  const float[::1] squares, const int32_t[::1] dots, float[::1] out):
+        """Write squared distances (n,) from dot products; return the place of the least."""
+        cdef PointNorm row
+        cdef PointNorms others
+        row.scale, row.square = scale, square
+        others.scales, others.squares, others.n = &scales[0], &squares[0], scales.shape[0]
+        return self.table.distances(row, others, &dots[0], &out[0])
+
+    def add_scaled(self, const int16_t[::1] row, double scale, double[::1] sums):
+        """Add scale times a row (dim,) to sums (dim,)."""
+        self.table.add_scaled(&row[0], scale, row.shape[0], &sums[0])
 
     def residual(self, const float[::1] values, const int16_t[::1] centre, float scale,
                  float[::1] out, uint8_t[::1] signs):

@@ -66,6 +66,18 @@ class Kernels:
         others: npt.NDArray[np.int16],
         out: npt.NDArray[np.int32],
     ) -> None: ...
+    def distances(
+        self,
+        scale: float,
+        square: float,
+        scales: npt.NDArray[np.float32],
+        squares: npt.NDArray[np.float32],
+        dots: npt.NDArray[np.int32],
+        out: npt.NDArray[np.float32],
+    ) -> int: ...
+    def add_scaled(
+        self, row: npt.NDArray[np.int16], scale: float, sums: npt.NDArray[np.float64]
+    ) -> None: ...
     def residual(
         self,
         values: npt.NDArray[np.float32],

@@ -1,5 +1,5 @@
-// Included before `kernels_avx512.cpp` and the graph's, gives them AVX-512 made of AVX2: SIMDe, and
-// what SIMDe 0.7.4 lacks of the intrinsics used there.
+// Included before `kernels_avx512.cpp` and those of indexes, gives them AVX-512 made of AVX2:
+// SIMDe, and what SIMDe 0.7.4 lacks of the intrinsics used there.
 #pragma once
 
 #include <immintrin.h>  // first, so that its own names are not taken for the aliases
@@ -42,7 +42,8 @@ inline simde__m512i cvttps_epi32(simde__m512 a) {
 
 template <int kPattern>
 simde__m512 permute_ps(simde__m512 a) {
-  return join(_mm256_permute_ps(half_of(a, 0), kPattern), _mm256_permute_ps(half_of(a, 1), kPattern));
+  return join(_mm256_permute_ps(half_of(a, 0), kPattern),
+              _mm256_permute_ps(half_of(a, 1), kPattern));
 }
 
 inline simde__m512 shuffle_f32x4(simde__m512 a, simde__m512 b, int pattern) {
@@ -56,6 +57,12 @@ inline simde__m512 shuffle_f32x4(simde__m512 a, simde__m512 b, int pattern) {
 inline simde__m512d cvtps_pd(__m256 a) {
   const simde__m512d low = simde_mm512_castpd256_pd512(_mm256_cvtps_pd(_mm256_castps256_ps128(a)));
   return simde_mm512_insertf64x4(low, _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)), 1);
+}
+
+inline simde__m512d cvtepi32_pd(__m256i a) {
+  const simde__m512d low =
+      simde_mm512_castpd256_pd512(_mm256_cvtepi32_pd(_mm256_castsi256_si128(a)));
+  return simde_mm512_insertf64x4(low, _mm256_cvtepi32_pd(_mm256_extracti128_si256(a, 1)), 1);
 }
 
 inline simde__m512i cvtepu16_epi32(__m256i a) {
@@ -126,6 +133,8 @@ inline int reduce_add_epi32(simde__m512i values) {
 #define _mm512_shuffle_f32x4(a, b, pattern) avx512_by_simde::shuffle_f32x4(a, b, pattern)
 #undef _mm512_cvtps_pd
 #define _mm512_cvtps_pd(a) avx512_by_simde::cvtps_pd(a)
+#undef _mm512_cvtepi32_pd
+#define _mm512_cvtepi32_pd(a) avx512_by_simde::cvtepi32_pd(a)
 #undef _mm512_cvtepu16_epi32
 #define _mm512_cvtepu16_epi32(a) avx512_by_simde::cvtepu16_epi32(a)
 #undef _mm512_maskz_loadu_epi8

@@ -1,17 +1,13 @@
 // Runs the graph's kernels of a level beside the scalar ones, and tells which differ in a bit: so a
-// level can be tried where only an emulator or a sanitizer can run it (`test_emulated_graph.py`).
-//
-// Every array begins one value into its memory and ends with its last, so that an address sanitizer
-// sees a read beyond it.
+// level can be tried where only an emulator or a sanitizer can run it (`test_emulated_indexes.py`).
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <limits>
-#include <vector>
 
+#include "comparison.hpp"
 #include "paradox/graph/graph_kernels.hpp"
-#include "paradox/graph/random.hpp"
 
 namespace paradox {
 extern const GraphKernels graph_kernels_scalar;
@@ -27,49 +23,13 @@ using paradox::graph_kernels_scalar;
 using paradox::GraphKernels;
 using paradox::Half;
 using paradox::kEdgeBlock;
-using paradox::Random;
 
-template <class T>
-class Values {
+class GraphComparison : public Comparison<GraphKernels> {
  public:
-  explicit Values(std::int64_t n) : values_(static_cast<std::size_t>(n + 1)) {}
-  template <class Draw>
-  Values(std::int64_t n, Draw draw) : Values(n) {
-    for (T& value : *this) value = draw();
-  }
-
-  T* begin() { return values_.data() + 1; }
-  T* end() { return values_.data() + values_.size(); }
-  const T* data() const { return values_.data() + 1; }
-  std::size_t bytes() const { return (values_.size() - 1) * sizeof(T); }
-
- private:
-  std::vector<T> values_;
-};
-
-/// What values are drawn: of one size, or what is easily got wrong.
-struct Kind {
-  const char* name;
-  float size;    // greatest absolute value
-  int of_every;  // one of so many is not zero
-  bool coarse;   // whole multiples of half the size, so that many are equal, and halves are rounded
-};
-constexpr Kind kKinds[] = {
-    {"plain", 1.0f, 1, false},      {"of halves", 1.0f, 1, true}, {"mostly zero", 1.0f, 16, false},
-    {"zero", 0.0f, 1, false},       {"huge", 1e18f, 1, false},    {"tiny", 1e-30f, 1, false},
-    {"denormal", 1e-41f, 1, false},
-};
-
-class Comparison {
- public:
-  explicit Comparison(const GraphKernels& kernels) : kernels_(kernels) {}
-
-  int n_checked() const { return n_checked_; }
-  int n_wrong() const { return n_wrong_; }
+  using Comparison::Comparison;
 
   void floats(int dim, const Kind& kind) {
-    kind_ = &kind;
-    dim_ = dim;
+    begin(dim, kind);
     const Values<float> a(dim, [&] { return draw(); }), b(dim, [&] { return draw(); });
     const auto extremes = graph_kernels_scalar.extremes(a.data(), dim);
     int span = 32;
@@ -105,8 +65,7 @@ class Comparison {
 
   /// Whole numbers up to `greatest`, those of queries up to `greatest_step`.
   void integers(int dim, const Kind& kind, int greatest) {
-    kind_ = &kind;
-    dim_ = dim;
+    begin(dim, kind);
     const auto byte = [&] { return static_cast<std::int8_t>(whole(-greatest - 1, greatest)); };
     const int step = std::min(8191, 2147483000 / (128 * dim));
     const Values<std::int8_t> a(dim, byte), b(dim, byte);
@@ -140,8 +99,7 @@ class Comparison {
   }
 
   void edges(int dim, const Kind& kind) {
-    kind_ = &kind;
-    dim_ = dim;
+    begin(dim, kind);
     const int top = static_cast<int>(greatest_entry());
     const auto byte = [&] { return static_cast<std::uint8_t>(random_.next() >> 56); };
     const auto entry = [&] { return static_cast<std::uint8_t>(top - (random_.next() >> 62)); };
@@ -171,39 +129,7 @@ class Comparison {
   }
 
  private:
-  int whole(int least, int most) {
-    return least + static_cast<int>((random_.next() >> 33) % (most - least + 1));
-  }
-
-  float draw() {
-    if (whole(1, kind_->of_every) != 1) return whole(0, 1) == 0 ? 0.0f : -0.0f;
-    if (kind_->coarse) return kind_->size * 0.5f * static_cast<float>(whole(-2, 2));
-    return kind_->size * static_cast<float>(whole(-(1 << 23), 1 << 23)) * 0x1p-23f;
-  }
-
-  /// Finite, as the scales that kernels are given.
-  static float quotient(float a, float b) {
-    return b > 0.0f ? std::min(a / b, std::numeric_limits<float>::max()) : 0.0f;
-  }
-
   float greatest_entry() const { return static_cast<float>(std::min(63, 65535 / (dim_ / 4))); }
-
-  template <class T, class Run>
-  void check(const char* operation, std::int64_t n, const Run& run) {
-    Values<T> expected(n), found(n);
-    run(graph_kernels_scalar, expected.begin());
-    run(kernels_, found.begin());
-    ++n_checked_;
-    if (std::memcmp(found.begin(), expected.begin(), found.bytes()) == 0) return;
-    ++n_wrong_;
-    std::fprintf(stderr, "%s: another result than scalar, dim %d, values %s\n", operation, dim_,
-                 kind_->name);
-  }
-
-  const GraphKernels& kernels_;
-  const Kind* kind_ = nullptr;
-  int dim_ = 0, n_checked_ = 0, n_wrong_ = 0;
-  Random random_{1};
 };
 
 /// A level of the machine, or, so that one can be emulated or tried alone, of those linked in.
@@ -228,7 +154,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "drive_graph: expected a level this machine has\n");
     return 2;
   }
-  Comparison comparison(*kernels);
+  GraphComparison comparison(graph_kernels_scalar, *kernels);
   for (const int dim : {32, 64, 96, 128, 160, 384, 992, 1024, 3072, 4224, 8448}) {
     for (const Kind& kind : kKinds) {
       comparison.floats(dim, kind);
@@ -236,6 +162,5 @@ int main(int argc, char** argv) {
       for (int i = 0; i < 3; ++i) comparison.edges(dim, kind);
     }
   }
-  std::printf("%s: %d checked\n", kernels->isa, comparison.n_checked());
-  return comparison.n_wrong() == 0 ? 0 : 1;
+  return comparison.end(argv[1]);
 }

@@ -52,6 +52,46 @@ def test_dot_products_are_whole_and_exact(isa: str, dim: int, n: int) -> None:
 
 
 @pytest.mark.parametrize("isa", available())
+@pytest.mark.parametrize("n", [1, 3, 4, 8, 9, 16, 17, 77])
+def test_distances_are_what_float64_says_and_the_least_is_the_first_of_equals(
+    isa: str, n: int
+) -> None:
+    rng = np.random.default_rng(n)
+    points = rng.integers(-4095, 4096, size=(n + 1, 32)).astype(np.int16)
+    points[1 + n // 2] = points[n]
+    scales = rng.uniform(0.001, 0.002, size=n + 1).astype(np.float32)
+    scales[1 + n // 2] = scales[n]
+    rows = points * scales[:, None].astype(np.float64)
+    squares = (rows**2).sum(axis=1).astype(np.float32)
+    dots = points[1:].astype(np.int32) @ points[0].astype(np.int32)
+    out = np.empty(n, np.float32)
+    norms = unaligned(scales[1:]), unaligned(squares[1:])
+    least = Kernels(isa).distances(scales[0], squares[0], *norms, unaligned(dots), out)
+    true = ((rows[1:] - rows[0]) ** 2).sum(axis=1)
+    np.testing.assert_allclose(out, true, rtol=1e-4, atol=1e-4 * squares.max())
+    assert least == np.argmin(out)
+
+
+@pytest.mark.parametrize("isa", available())
+@pytest.mark.parametrize("n", [1, 5, 16, 33])
+def test_no_distance_is_below_zero(isa: str, n: int) -> None:
+    ones, out = np.ones(n, np.float32), np.empty(n, np.float32)
+    assert Kernels(isa).distances(1.0, 1.0, ones, ones, np.full(n, 2, np.int32), out) == 0
+    np.testing.assert_array_equal(out, np.zeros(n))
+
+
+@pytest.mark.parametrize("isa", available())
+@pytest.mark.parametrize("dim", DIMS)
+def test_sums_of_rows_are_those_of_float64(isa: str, dim: int) -> None:
+    rng = np.random.default_rng(dim)
+    sums, scale = rng.normal(size=dim), 1 / 3
+    row = rng.integers(-32768, 32768, size=dim).astype(np.int16)
+    expected = sums + scale * row.astype(np.float64)
+    Kernels(isa).add_scaled(unaligned(row), scale, sums)
+    np.testing.assert_array_equal(sums, expected)
+
+
+@pytest.mark.parametrize("isa", available())
 @pytest.mark.parametrize("dim", DIMS)
 @pytest.mark.parametrize("kind", VALUES)
 def test_a_residual_has_the_bits_of_the_scalar_level(isa: str, dim: int, kind: str) -> None:

@@ -107,29 +107,28 @@ std::vector<Nearest> Coarse::assign(const Points& points, int threads) const {
     for (std::uint32_t& point : some) point += static_cast<std::uint32_t>(begin);
     std::vector<std::vector<std::uint32_t>> visitors(cells_.size());
     std::vector<Nearest> cells(cells_.size());
-    for_each_point_of(
-        level_, points, some, cell_centres_, [&](std::size_t at, const float* distances) {
-          for (std::size_t c = 0; c < cells.size(); ++c) {
-            cells[c] = {distances[c], static_cast<std::uint32_t>(c)};
-          }
-          const std::size_t n = std::min(kCellsOfAPoint, cells.size());
-          std::nth_element(cells.begin(), cells.begin() + static_cast<std::ptrdiff_t>(n - 1),
-                           cells.end());
-          for (std::size_t c = 0; c < n; ++c) {
-            visitors[cells[c].centre].push_back(some[at]);
-          }
-        });
+    for_each_point_of(level_, points, some, cell_centres_,
+                      [&](std::size_t at, const float* distances, std::size_t) {
+                        for (std::size_t c = 0; c < cells.size(); ++c) {
+                          cells[c] = {distances[c], static_cast<std::uint32_t>(c)};
+                        }
+                        const std::size_t n = std::min(kCellsOfAPoint, cells.size());
+                        std::nth_element(cells.begin(),
+                                         cells.begin() + static_cast<std::ptrdiff_t>(n - 1),
+                                         cells.end());
+                        for (std::size_t c = 0; c < n; ++c) {
+                          visitors[cells[c].centre].push_back(some[at]);
+                        }
+                      });
     for (std::size_t c = 0; c < cells_.size(); ++c) {
       const Cell& cell = cells_[c];
       if (cell.lists.empty()) continue;
-      for_each_point_of(
-          level_, points, visitors[c], cell.centres, [&](std::size_t at, const float* distances) {
-            const float* end = distances + cell.lists.size();
-            const float* least = std::min_element(distances, end);
-            const Nearest one{*least, cell.lists[static_cast<std::size_t>(least - distances)]};
-            Nearest& best = found[visitors[c][at]];
-            if (one < best) best = one;
-          });
+      for_each_point_of(level_, points, visitors[c], cell.centres,
+                        [&](std::size_t at, const float* distances, std::size_t least) {
+                          const Nearest one{distances[least], cell.lists[least]};
+                          Nearest& best = found[visitors[c][at]];
+                          if (one < best) best = one;
+                        });
     }
   });
   return found;
@@ -147,7 +146,7 @@ void Coarse::probe(const Points& points, std::int64_t i, std::int64_t n,
       distances.resize(m);
     }
     level_.own.dots_1xn(points.row(i), centres.row(0), centres.size(), dim_, dots.data());
-    measure(points, i, centres, dots.data(), distances.data());
+    measure(level_, points, i, centres, dots.data(), distances.data());
     for (std::size_t j = 0; j < m; ++j) out.push_back({distances[j], name(j)});
   };
   cells.clear();

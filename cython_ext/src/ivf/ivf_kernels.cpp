@@ -7,17 +7,29 @@ namespace paradox {
 extern const IvfKernels ivf_kernels_scalar;
 #if defined(__x86_64__) || defined(_M_X64)
 extern const IvfKernels ivf_kernels_avx2;
+extern const IvfKernels ivf_kernels_avx512;
+#elif defined(__aarch64__)
+extern const IvfKernels ivf_kernels_neon;
 #endif
 
+// A level asks of the machine no more than that of the graph (`graph_kernels.cpp`), whose kernels
+// lists use too. VNNI and AMX have nothing for lists: those levels are AVX-512 here.
 const IvfKernels* find_ivf_kernels(const char* isa) {
+  const auto is_meant = [isa](const IvfKernels& kernels) {
+    return std::strcmp(kernels.isa, isa) == 0;
+  };
 #if defined(__x86_64__) || defined(_M_X64)
-  // avx512 and amx run the loops of avx2.
-  const bool wide = std::strncmp(isa, "avx", 3) == 0 || std::strcmp(isa, "amx") == 0;
   __builtin_cpu_init();
-  if (wide && __builtin_cpu_supports("avx2")) return &ivf_kernels_avx2;
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")) {
+    const bool is_above = std::strcmp(isa, "avx512vnni") == 0 || std::strcmp(isa, "amx") == 0;
+    const bool has_above = is_above && __builtin_cpu_supports("avx512vnni");
+    if (has_above || is_meant(ivf_kernels_avx512)) return &ivf_kernels_avx512;
+  }
+  if (__builtin_cpu_supports("avx2") && is_meant(ivf_kernels_avx2)) return &ivf_kernels_avx2;
+#elif defined(__aarch64__)
+  if (is_meant(ivf_kernels_neon)) return &ivf_kernels_neon;
 #endif
-  return std::strcmp(isa, "scalar") == 0 || std::strcmp(isa, "neon") == 0 ? &ivf_kernels_scalar
-                                                                          : nullptr;
+  return is_meant(ivf_kernels_scalar) ? &ivf_kernels_scalar : nullptr;
 }
 
 }  // namespace paradox

@@ -6,7 +6,8 @@
 #include <cstdint>
 
 #include "paradox/graph/lane_sums.hpp"
-#include "paradox/ivf/ivf_kernels.hpp"
+#include "paradox/ivf/ivf_avx2.hpp"
+#include "paradox/ivf/least.hpp"
 
 namespace paradox {
 namespace {
@@ -45,7 +46,55 @@ void dots_1xn_avx2(const std::int16_t* row, const std::int16_t* others, std::int
   }
 }
 
+__m256 eight(const float* p) { return _mm256_loadu_ps(p); }
+
+float least_of(__m256 a) {
+  __m128 four = _mm_min_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  four = _mm_min_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_min_ss(four, _mm_movehdup_ps(four)));
+}
+
+/// Sums four by four.
+void add_scaled_avx2(const std::int16_t* row, double scale, int dim, double* sums) {
+  const __m256d factor = _mm256_set1_pd(scale);
+  for (int j = 0; j < dim; j += 4) {
+    const __m128i words = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(row + j));
+    const __m256d value = _mm256_mul_pd(factor, _mm256_cvtepi32_pd(_mm_cvtepi16_epi32(words)));
+    _mm256_storeu_pd(sums + j, _mm256_add_pd(_mm256_loadu_pd(sums + j), value));
+  }
+}
+
 __m256 as_floats(__m128i words) { return _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(words)); }
+
+}  // namespace
+
+std::int64_t distances_avx2(const PointNorm& row, const PointNorms& others,
+                            const std::int32_t* dots, float* out) {
+  constexpr std::int64_t kLanes = 8;
+  const std::int64_t n = others.n;
+  if (n < kLanes) return few_distances(row, others, dots, out);
+  const __m256 scale = _mm256_set1_ps(row.scale), square = _mm256_set1_ps(row.square);
+  const __m256 two = _mm256_set1_ps(2.0f), zero = _mm256_setzero_ps();
+  __m256 least = _mm256_set1_ps(__builtin_inff());
+  const auto measure = [&](std::int64_t j) {
+    const __m256i whole = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(dots + j));
+    const __m256 twice = _mm256_mul_ps(two, _mm256_mul_ps(scale, eight(others.scales + j)));
+    const __m256 product = _mm256_mul_ps(twice, _mm256_cvtepi32_ps(whole));
+    const __m256 squares = _mm256_add_ps(square, eight(others.squares + j));
+    const __m256 distance = _mm256_max_ps(zero, _mm256_sub_ps(squares, product));
+    _mm256_storeu_ps(out + j, distance);
+    least = _mm256_min_ps(distance, least);
+  };
+  std::int64_t j = 0;
+  for (; j + kLanes <= n; j += kLanes) measure(j);
+  if (j < n) measure(n - kLanes);  // some of them again
+  const __m256 wanted = _mm256_set1_ps(least_of(least));
+  for (j = 0;; j = std::min(j + kLanes, n - kLanes)) {
+    const int found = _mm256_movemask_ps(_mm256_cmp_ps(eight(out + j), wanted, _CMP_EQ_OQ));
+    if (found != 0) return j + __builtin_ctz(static_cast<unsigned>(found));
+    if (j == n - kLanes) return 0;
+  }
+}
 
 ResidualSums residual_avx2(const float* vector, const std::int16_t* centre, float scale, int dim,
                            float* out, std::uint8_t* signs) {
@@ -88,10 +137,10 @@ void to_int8_avx2(const float* values, int dim, float scale, std::int8_t* out) {
   }
 }
 
-}  // namespace
-
 extern const IvfKernels ivf_kernels_avx2;
-const IvfKernels ivf_kernels_avx2 = {"avx2", dots_1xn_avx2, residual_avx2, to_int8_avx2};
+const IvfKernels ivf_kernels_avx2 = {
+    "avx2", dots_1xn_avx2, distances_avx2, add_scaled_avx2, residual_avx2, to_int8_avx2,
+};
 
 }  // namespace paradox
 

@@ -5,6 +5,7 @@
 
 #include "paradox/graph/lane_sums.hpp"
 #include "paradox/ivf/ivf_kernels.hpp"
+#include "paradox/ivf/least.hpp"
 
 namespace paradox {
 namespace {
@@ -16,6 +17,10 @@ void dots_1xn_scalar(const std::int16_t* row, const std::int16_t* others, std::i
     for (int j = 0; j < dim; ++j) sum += std::int32_t{row[j]} * std::int32_t{others[j]};
     out[i] = sum;
   }
+}
+
+void add_scaled_scalar(const std::int16_t* row, double scale, int dim, double* sums) {
+  for (int j = 0; j < dim; ++j) sums[j] += scale * row[j];
 }
 
 ResidualSums residual_scalar(const float* vector, const std::int16_t* centre, float scale, int dim,
@@ -53,6 +58,8 @@ void to_int8_scalar(const float* values, int dim, float scale, std::int8_t* out)
 }  // namespace
 
 extern const IvfKernels ivf_kernels_scalar;
-const IvfKernels ivf_kernels_scalar = {"scalar", dots_1xn_scalar, residual_scalar, to_int8_scalar};
+const IvfKernels ivf_kernels_scalar = {
+    "scalar", dots_1xn_scalar, few_distances, add_scaled_scalar, residual_scalar, to_int8_scalar,
+};
 
 }  // namespace paradox

@@ -22,12 +22,11 @@ std::vector<Nearest> nearest_centres(const IvfLevel& level, const Points& points
         const auto begin = some.begin() + task * kPointsATask;
         const std::vector<std::uint32_t> part(
             begin, begin + std::min(kPointsATask, n - task * kPointsATask));
-        for_each_point_of(
-            level, points, part, centres, [&](std::size_t at, const float* distances) {
-              const float* least = std::min_element(distances, distances + centres.size());
-              nearest[static_cast<std::size_t>(task * kPointsATask) + at] = {
-                  *least, static_cast<std::uint32_t>(least - distances)};
-            });
+        for_each_point_of(level, points, part, centres,
+                          [&](std::size_t at, const float* distances, std::size_t least) {
+                            nearest[static_cast<std::size_t>(task * kPointsATask) + at] = {
+                                distances[least], static_cast<std::uint32_t>(least)};
+                          });
       });
   return nearest;
 }
@@ -57,7 +56,7 @@ void move_to_means(const IvfLevel& level, const Points& points,
     if (count == 0) return;
     std::vector<double> sums(static_cast<std::size_t>(points.dim));
     for (std::size_t i = ends[at]; i < ends[at + 1]; ++i) {
-      points.add_to(some[members[i]], sums.data());
+      points.add_to(level, some[members[i]], sums.data());
     }
     std::vector<float> mean(sums.size());
     for (std::size_t j = 0; j < sums.size(); ++j) {

@@ -9,13 +9,13 @@
 #include <cstdint>
 #include <cstring>
 
+#include "paradox/graph/avx512_sums.hpp"
 #include "paradox/graph/graph_kernels.hpp"
 #include "paradox/graph/lane_sums.hpp"
 
 namespace paradox {
 namespace {
 
-__m512i load_512(const void* p) { return _mm512_loadu_si512(p); }
 __m256i load_256(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
 __m512i widen(const std::int8_t* p) { return _mm512_cvtepi8_epi16(load_256(p)); }
 
@@ -28,17 +28,6 @@ __m512 floats(const Half* p) { return _mm512_cvtph_ps(load_256(p)); }
 __m256 low_half(__m512 a) { return _mm512_castps512_ps256(a); }
 __m256 high_half(__m512 a) {
   return _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));
-}
-
-__m128i sum_of_quarters(__m512i a) {
-  const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64(a, 1));
-  return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
-}
-
-std::int32_t sum_of(__m512i a) {
-  __m128i quarter = sum_of_quarters(a);
-  quarter = _mm_add_epi32(quarter, _mm_shuffle_epi32(quarter, 0x4e));
-  return _mm_cvtsi128_si32(_mm_add_epi32(quarter, _mm_shuffle_epi32(quarter, 0xb1)));
 }
 
 /// The passes over pairs 1, 2, 4 and 8 apart, which lie within a vector.
@@ -127,32 +116,6 @@ std::int32_t dot_i16i8_avx512(const std::int16_t* query, const std::int8_t* vect
   if (j < dim) even = Products::add_pairs(even, load_512(query + j), widen(vector + j));
   return sum_of(_mm512_add_epi32(even, odd));
 }
-
-struct FourVectors {
-  __m512i a, b, c, d;
-
-  static FourVectors zero() {
-    const __m512i none = _mm512_setzero_si512();
-    return {none, none, none, none};
-  }
-  static FourVectors load(const std::int16_t* p, std::int64_t stride) {
-    return {load_512(p), load_512(p + stride), load_512(p + 2 * stride), load_512(p + 3 * stride)};
-  }
-  template <class Products>
-  void add_pairs(__m512i one, const FourVectors& four) {
-    a = Products::add_pairs(a, one, four.a);
-    b = Products::add_pairs(b, one, four.b);
-    c = Products::add_pairs(c, one, four.c);
-    d = Products::add_pairs(d, one, four.d);
-  }
-  /// The sum of each.
-  __m128i sums() const {
-    const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-    const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
-    return sum_of_quarters(
-        _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd)));
-  }
-};
 
 /// A function of its own: inlined, it has GCC 12 copy all sums at every step of the loop before it
 /// (with VNNI 60 instructions in place of 27).

@@ -61,9 +61,8 @@ struct Points {
     squares[static_cast<std::size_t>(i)] = scale * scale * static_cast<float>(dot);
   }
 
-  void add_to(std::int64_t i, double* sums) const {
-    const double scale = scales[static_cast<std::size_t>(i)];
-    for (int j = 0; j < dim; ++j) sums[j] += scale * row(i)[j];
+  void add_to(const IvfLevel& level, std::int64_t i, double* sums) const {
+    level.own.add_scaled(row(i), scales[static_cast<std::size_t>(i)], dim, sums);
   }
 
   int dim;
@@ -71,18 +70,14 @@ struct Points {
   std::vector<float> scales, squares;
 };
 
-/// The squared distances of row i to all centres, from their dot products.
-inline void measure(const Points& points, std::int64_t i, const Points& centres,
-                    const std::int32_t* __restrict dots, float* __restrict out) {
-  const float square = points.squares[static_cast<std::size_t>(i)];
-  const float scale = points.scales[static_cast<std::size_t>(i)];
-  const float *scales = centres.scales.data(), *squares = centres.squares.data();
-  const std::int64_t n = centres.size();
-  for (std::int64_t j = 0; j < n; ++j) {
-    const float product = 2.0f * (scale * scales[j]) * static_cast<float>(dots[j]);
-    const float distance = square + squares[j] - product;
-    out[j] = distance < 0.0f ? 0.0f : distance;
-  }
+/// Writes the squared distances of row i to all centres, from their dot products; returns the place
+/// of the least, the first of equal ones.
+inline std::int64_t measure(const IvfLevel& level, const Points& points, std::int64_t i,
+                            const Points& centres, const std::int32_t* dots, float* out) {
+  const auto at = static_cast<std::size_t>(i);
+  return level.own.distances({points.scales[at], points.squares[at]},
+                             {centres.scales.data(), centres.squares.data(), centres.size()}, dots,
+                             out);
 }
 
 /// Which centre is nearest to a point, and how near.
@@ -94,7 +89,8 @@ struct Nearest {
   }
 };
 
-/// Calls visit(at, distances) for each of some points: its squared distances to all centres.
+/// Calls visit(at, distances, least) for each of some points: its squared distances to all centres,
+/// and which of them is nearest.
 template <class Visit>
 void for_each_point_of(const IvfLevel& level, const Points& points,
                        const std::vector<std::uint32_t>& some, const Points& centres,
@@ -116,8 +112,8 @@ void for_each_point_of(const IvfLevel& level, const Points& points,
     level.shared.dots_4xn(rows.data(), centres.row(0), n, points.dim, dots.data(), n);
     for (std::size_t at = begin; at < end; ++at) {
       const std::int32_t* dot = dots.data() + (at - begin) * static_cast<std::size_t>(n);
-      measure(points, some[at], centres, dot, distances.data());
-      visit(at, distances.data());
+      const std::int64_t least = measure(level, points, some[at], centres, dot, distances.data());
+      visit(at, distances.data(), static_cast<std::size_t>(least));
     }
   }
 }
