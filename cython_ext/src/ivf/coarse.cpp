@@ -1,6 +1,7 @@
 #include "paradox/ivf/coarse.hpp"
 
 #include <cstdlib>
+#include <cstring>
 #include <numeric>
 
 #include "paradox/ivf/kmeans.hpp"
@@ -33,6 +34,28 @@ std::vector<std::uint32_t> all_of(std::int64_t n) {
 std::int64_t cells_for(std::int64_t n_lists) {
   return std::max<std::int64_t>(std::llround(std::sqrt(static_cast<double>(n_lists))), 1);
 }
+
+/// The kCellsOfAPoint nearest cells, nearest first. No branch depends on what comes, since none
+/// could be guessed: `nth_element` took twelve percent of learning and adding.
+class NearestCells {
+ public:
+  NearestCells() { std::fill_n(keys_, kCellsOfAPoint, ~std::uint64_t{0}); }
+
+  void offer(float distance, std::uint32_t cell) {
+    std::uint32_t bits;  // of 0 or more, in the order of the floats
+    std::memcpy(&bits, &distance, sizeof bits);
+    std::uint64_t offered = std::uint64_t{bits} << 32 | cell;
+    for (std::uint64_t& key : keys_) {
+      const std::uint64_t greater = std::max(key, offered);
+      key = std::min(key, offered);
+      offered = greater;
+    }
+  }
+  std::uint32_t cell(std::size_t i) const { return static_cast<std::uint32_t>(keys_[i]); }
+
+ private:
+  std::uint64_t keys_[kCellsOfAPoint];
+};
 
 }  // namespace
 
@@ -106,18 +129,15 @@ std::vector<Nearest> Coarse::assign(const Points& points, int threads) const {
     std::vector<std::uint32_t> some = all_of(std::min(kPointsATask, points.size() - begin));
     for (std::uint32_t& point : some) point += static_cast<std::uint32_t>(begin);
     std::vector<std::vector<std::uint32_t>> visitors(cells_.size());
-    std::vector<Nearest> cells(cells_.size());
     for_each_point_of(level_, points, some, cell_centres_,
                       [&](std::size_t at, const float* distances, std::size_t) {
-                        for (std::size_t c = 0; c < cells.size(); ++c) {
-                          cells[c] = {distances[c], static_cast<std::uint32_t>(c)};
+                        NearestCells nearest;
+                        for (std::size_t c = 0; c < cells_.size(); ++c) {
+                          nearest.offer(distances[c], static_cast<std::uint32_t>(c));
                         }
-                        const std::size_t n = std::min(kCellsOfAPoint, cells.size());
-                        std::nth_element(cells.begin(),
-                                         cells.begin() + static_cast<std::ptrdiff_t>(n - 1),
-                                         cells.end());
-                        for (std::size_t c = 0; c < n; ++c) {
-                          visitors[cells[c].centre].push_back(some[at]);
+                        const std::size_t n = std::min(kCellsOfAPoint, cells_.size());
+                        for (std::size_t i = 0; i < n; ++i) {
+                          visitors[nearest.cell(i)].push_back(some[at]);
                         }
                       });
     for (std::size_t c = 0; c < cells_.size(); ++c) {
