@@ -36,7 +36,7 @@ std::int64_t cells_for(std::int64_t n_lists) {
 }
 
 /// The kCellsOfAPoint nearest cells, nearest first. No branch depends on what comes, since none
-/// could be guessed: `nth_element` took twelve percent of learning and adding.
+/// could be guessed: with `nth_element` 100,000 x 128 take 5 percent longer to learn and add.
 class NearestCells {
  public:
   NearestCells() { std::fill_n(keys_, kCellsOfAPoint, ~std::uint64_t{0}); }
