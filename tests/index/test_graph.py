@@ -63,29 +63,32 @@ def nodes_of(graph: native.Graph) -> Any:
 
 
 def fields_of(raw: Any, dim: int, degree: int = 32) -> dict[str, Any]:
-    at = 48
-    header = np.frombuffer(raw[:, :at].tobytes(), "<f4").reshape(len(raw), 12)
+    at = 56
+    header = np.frombuffer(raw[:, :at].tobytes(), "<f4").reshape(len(raw), 14)
     vectors = raw[:, at : at + dim].view(np.int8)
     codes_at = at + dim
     offsets_at = codes_at + degree * dim // 8
-    slopes_at = offsets_at + 2 * degree
-    edges_at = slopes_at + 2 * degree
+    slopes_at = offsets_at + degree
+    edges_at = slopes_at + degree
 
     def column(begin: int, size: int, dtype: str) -> Any:
         return np.frombuffer(raw[:, begin : begin + size].tobytes(), dtype).reshape(len(raw), -1)
+
+    def squares(begin: int, dtype: str) -> Any:
+        roots = raw[:, begin : begin + degree].view(dtype).astype(np.float64)
+        return roots * np.abs(roots)
 
     return {
         "scale": header[:, 0],
         "squares": header[:, 1],
         "term": header[:, 2],
-        "factor_scale": header[:, 3],
-        "n_edges": np.frombuffer(raw[:, 16:20].tobytes(), "<i4"),
-        "guardian": np.frombuffer(raw[:, 24:28].tobytes(), "<u4"),
-        "chosen": np.unpackbits(raw[:, 32:48], axis=1, bitorder="little")[:, :degree] != 0,
+        "n_edges": np.frombuffer(raw[:, 20:24].tobytes(), "<i4"),
+        "guardian": np.frombuffer(raw[:, 28:32].tobytes(), "<u4"),
+        "chosen": np.unpackbits(raw[:, 40:56], axis=1, bitorder="little")[:, :degree] != 0,
         "vectors": vectors,
         "codes": raw[:, codes_at:offsets_at],
-        "offsets": column(offsets_at, 2 * degree, "<f2").astype(np.float64),
-        "slopes": column(slopes_at, 2 * degree, "<f2").astype(np.float64),
+        "offsets": header[:, 3:4] * squares(offsets_at, "i1"),
+        "slopes": header[:, 4:5] * squares(slopes_at, "u1"),
         "neighbours": column(edges_at, 4 * degree, "<u4"),
     }
 
@@ -179,8 +182,7 @@ def test_a_node_says_what_its_edges_are(metric: Metric) -> None:
     )
     own = node["term"] - 2 * queries @ vectors.T
     signed = np.einsum("qd,ned->qne", queries, np.where(signs, 1.0, -1.0))
-    factors = node["offsets"] - node["slopes"] * signed
-    estimated = own[..., np.newaxis] + node["factor_scale"][:, np.newaxis] * factors
+    estimated = own[..., np.newaxis] + node["offsets"] - node["slopes"] * signed
     away = np.linalg.norm(queries[:, np.newaxis] - vectors, axis=2)
     length = np.linalg.norm(residuals, axis=2)
     # RaBitQ (SIGMOD 2024), theorem 3.2: the estimate is unbiased, and this is its deviation.
@@ -294,12 +296,12 @@ def test_a_state_that_no_nodes_can_have_is_refused(wrong: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("at", "value"),
     [
-        *((at, np.float32(np.nan)) for at in (0, 4, 8, 12)),  # scale, squares, term, factor_scale
+        *((at, np.float32(np.nan)) for at in (0, 4, 8, 12, 16)),  # scales, squares, term
         *((at, np.float32(1e30)) for at in (0, 4, 8)),
-        *((20, np.int32(removed)) for removed in (-(2**31), 2)),
-        (24, np.uint32(50)),  # guardian
-        *((28, np.int32(n)) for n in (-1, 9, 2**31 - 1)),  # wards
-        (48, np.int8(-128)),  # of the vector
+        *((24, np.int32(removed)) for removed in (-(2**31), 2)),
+        (28, np.uint32(50)),  # guardian
+        *((32, np.int32(n)) for n in (-1, 9, 2**31 - 1)),  # wards
+        (56, np.int8(-128)),  # of the vector
     ],
     ids=str,
 )
@@ -359,10 +361,7 @@ def hubs_and_others(n: int, dim: int, seed: int) -> F32Matrix:
 def test_nodes_that_are_near_to_all_leave_others_their_edges() -> None:
     base = hubs_and_others(6_000, 96, 0)
     graph = made(available()[0], 96, "l2", base)
-    nodes = np.empty((len(graph), graph.node_bytes), np.uint8)
-    graph.save_nodes(nodes)
-    begin = 48 + 5 * kept_dim(96, "l2") + 128
-    edges = nodes[:, begin : begin + 128].copy().view(np.uint32)
+    edges = fields_of(nodes_of(graph), kept_dim(96, "l2"))["neighbours"]
     n_parents = np.bincount(edges.ravel(), minlength=len(base))
     assert np.quantile(n_parents, 0.01) >= 12  # 6 where edges are not shared out
 

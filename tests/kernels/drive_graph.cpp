@@ -18,11 +18,14 @@ extern const GraphKernels PARADOX_TABLES;
 
 namespace {
 
+using paradox::EdgeOffset;
 using paradox::EdgeScan;
+using paradox::EdgeSlope;
 using paradox::graph_kernels_scalar;
 using paradox::GraphKernels;
 using paradox::Half;
 using paradox::kEdgeBlock;
+using paradox::RowScan;
 
 class GraphComparison : public Comparison<GraphKernels> {
  public:
@@ -107,28 +110,37 @@ class GraphComparison : public Comparison<GraphKernels> {
       const auto bits = static_cast<std::uint16_t>(random_.next() >> 48);
       return Half{static_cast<std::uint16_t>((bits & 0x7c00) == 0x7c00 ? bits ^ 0x4000 : bits)};
     };
+    const auto offset = [&] { return EdgeOffset{static_cast<std::int8_t>(whole(-127, 127))}; };
+    const auto slope = [&] { return EdgeSlope{byte()}; };
     const Values<std::uint8_t> codes(4 * dim, byte), entries(4 * dim, entry);
-    const Values<Half> offsets(kEdgeBlock, half), slopes(kEdgeBlock, half);
-    EdgeScan scan{};
-    scan.codes = codes.data();
-    scan.offsets = offsets.data();
-    scan.slopes = slopes.data();
-    scan.factor_scale = draw();
-    scan.node_key = draw();
     const paradox::SignTable table{entries.data(), draw(), draw()};
+    const Values<Half> offsets(kEdgeBlock, half), slopes(kEdgeBlock, half);
+    RowScan rows{codes.data(), offsets.data(), slopes.data(), draw(), draw(), draw(), 0.0f};
+    scan("score_rows", &GraphKernels::score_rows, &rows, table, dim);
+    const Values<EdgeOffset> offset_roots(kEdgeBlock, offset);
+    const Values<EdgeSlope> slope_roots(kEdgeBlock, slope);
+    EdgeScan edges{codes.data(), offset_roots.data(), slope_roots.data(), draw(), draw(), draw(),
+                   0.0f};
+    scan("score_edges", &GraphKernels::score_edges, &edges, table, dim);
+  }
+
+ private:
+  template <class Scan, class Score>
+  void scan(const char* operation, Score GraphKernels::* score, Scan* of,
+            const paradox::SignTable& table, int dim) {
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
     float keys[kEdgeBlock];
-    scan.threshold = std::numeric_limits<float>::infinity();
-    graph_kernels_scalar.score_edges(scan, table, dim, keys);
-    for (const float threshold : {scan.threshold, keys[7], keys[30], -scan.threshold}) {
-      scan.threshold = threshold;
-      check<float>("score_edges", kEdgeBlock + 1, [&](const GraphKernels& kernels, float* out) {
-        const std::uint32_t below = kernels.score_edges(scan, table, dim, out);
+    of->threshold = kInfinity;
+    (graph_kernels_scalar.*score)(*of, table, dim, keys);
+    for (const float threshold : {kInfinity, keys[7], keys[30], -kInfinity}) {
+      of->threshold = threshold;
+      check<float>(operation, kEdgeBlock + 1, [&](const GraphKernels& kernels, float* out) {
+        const std::uint32_t below = (kernels.*score)(*of, table, dim, out);
         std::memcpy(out + kEdgeBlock, &below, sizeof below);
       });
     }
   }
 
- private:
   float greatest_entry() const { return static_cast<float>(std::min(63, 65535 / (dim_ / 4))); }
 };
 

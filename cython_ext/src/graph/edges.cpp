@@ -65,15 +65,22 @@ void Graph::connect(std::uint32_t node, const std::vector<std::uint32_t>& neighb
 
 void Graph::encode_edges(std::uint32_t node) {
   if (layout_.is_compact) return;
-  std::vector<float> offsets(layout_.degree), slopes(layout_.degree);
+  EdgeFactors factors[kMostEdges] = {};
+  float greatest_offset = 0.0f, greatest_slope = 0.0f;
   const Node target = nodes_[node];
-  for (int edge = 0; edge < target.header().n_edges; ++edge) {
-    const EdgeFactors factors = encode_edge(node, edge);
-    offsets[edge] = factors.offset;
-    slopes[edge] = factors.slope;
+  NodeHeader& header = target.header();
+  for (int edge = 0; edge < header.n_edges; ++edge) {
+    factors[edge] = encode_edge(node, edge);
+    greatest_offset = std::max(greatest_offset, std::fabs(factors[edge].offset));
+    greatest_slope = std::max(greatest_slope, factors[edge].slope);
   }
-  const float scale = write_scaled(offsets, slopes, target.offsets(), target.slopes());
-  poke_word(target.header().factor_scale, scale);
+  const FactorScales scales = FactorScales::up_to(greatest_offset, greatest_slope);
+  for (int edge = 0; edge < layout_.degree; ++edge) {
+    target.offsets()[edge] = scales.kept_offset(factors[edge].offset);
+    target.slopes()[edge] = scales.kept_slope(factors[edge].slope);
+  }
+  poke_word(header.offset_scale, scales.offset);
+  poke_word(header.slope_scale, scales.slope);
 }
 
 void Graph::set_edge(std::uint32_t node, int edge, std::uint32_t neighbour, bool is_chosen) {
@@ -87,16 +94,14 @@ void Graph::set_edge(std::uint32_t node, int edge, std::uint32_t neighbour, bool
     return;
   }
   const EdgeFactors factors = encode_edge(node, edge);
-  const float greatest = std::max(std::fabs(factors.offset), std::fabs(factors.slope));
-  if (greatest > header.factor_scale) {  // all have to be scaled anew
-    poke_word(header.n_edges, n_edges);
-    encode_edges(node);
-    return;
+  const FactorScales scales{header.offset_scale, header.slope_scale};
+  const bool fit = scales.reach(factors.offset, factors.slope);
+  if (fit) {
+    target.offsets()[edge] = scales.kept_offset(factors.offset);
+    target.slopes()[edge] = scales.kept_slope(factors.slope);
   }
-  const float inverse = greatest > 0.0f ? 1.0f / header.factor_scale : 0.0f;
-  target.offsets()[edge] = to_half(factors.offset * inverse);
-  target.slopes()[edge] = to_half(factors.slope * inverse);
   poke_word(header.n_edges, n_edges);
+  if (!fit || scales.are_too_great(target.offsets(), target.slopes(), n_edges)) encode_edges(node);
 }
 
 /// What `prune` would do with one candidate more, except that an edge left out stays so when the

@@ -227,23 +227,36 @@ void sum_signs(const std::uint8_t* codes, const std::uint8_t* entries, int dim,
   interleave(high_even, high_odd, sums + 16);
 }
 
-std::uint32_t score_edges_avx2(const EdgeScan& scan, const SignTable& table, int dim, float* keys) {
+__m256 values_of(const Half* p) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+__m256 values_of(const EdgeOffset* p) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  const __m256 roots = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+  return _mm256_mul_ps(roots, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), roots));
+}
+__m256 values_of(const EdgeSlope* p) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  const __m256 roots = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
+  return _mm256_mul_ps(roots, roots);
+}
+
+template <class Scan>
+std::uint32_t score_block_avx2(const Scan& scan, const SignTable& table, int dim, float* keys) {
   alignas(32) std::uint16_t sums[kEdgeBlock];
   sum_signs(scan.codes, table.entries, dim, sums);
   const __m256 step = _mm256_set1_ps(table.step), base = _mm256_set1_ps(table.base);
-  const __m256 scale = _mm256_set1_ps(scan.factor_scale), key = _mm256_set1_ps(scan.node_key);
-  const __m256 threshold = _mm256_set1_ps(scan.threshold);
+  const __m256 offset_scale = _mm256_set1_ps(scan.offset_scale);
+  const __m256 slope_scale = _mm256_set1_ps(scan.slope_scale);
+  const __m256 key = _mm256_set1_ps(scan.node_key), threshold = _mm256_set1_ps(scan.threshold);
   std::uint32_t below = 0;
   for (int j = 0; j < kEdgeBlock; j += 8) {
-    const auto halves = [j](const Half* p) {
-      return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + j)));
-    };
     const __m128i narrow = _mm_load_si128(reinterpret_cast<const __m128i*>(sums + j));
     const __m256 sum = _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(narrow));
     const __m256 product = _mm256_add_ps(_mm256_mul_ps(sum, step), base);
-    const __m256 factor =
-        _mm256_sub_ps(halves(scan.offsets), _mm256_mul_ps(halves(scan.slopes), product));
-    const __m256 result = _mm256_add_ps(key, _mm256_mul_ps(scale, factor));
+    const __m256 offset = _mm256_mul_ps(offset_scale, values_of(scan.offsets + j));
+    const __m256 slope = _mm256_mul_ps(slope_scale, values_of(scan.slopes + j));
+    const __m256 result = _mm256_add_ps(key, _mm256_sub_ps(offset, _mm256_mul_ps(slope, product)));
     _mm256_storeu_ps(keys + j, result);
     const int bits = _mm256_movemask_ps(_mm256_cmp_ps(result, threshold, _CMP_LT_OQ));
     below |= static_cast<std::uint32_t>(bits) << j;
@@ -291,9 +304,19 @@ double dot_product_avx2(const float* a, const float* b, std::int64_t dim) {
 
 extern const GraphKernels graph_kernels_avx2;
 const GraphKernels graph_kernels_avx2 = {
-    "avx2",          hadamard_avx2,    extremes_avx2,         to_int16_avx2,
-    sign_table_avx2, dot_i16i8_avx2,   dot_i8i8_avx2,         dots_4xn_avx2,
-    residual_avx2,   score_edges_avx2, squared_distance_avx2, dot_product_avx2,
+    "avx2",
+    hadamard_avx2,
+    extremes_avx2,
+    to_int16_avx2,
+    sign_table_avx2,
+    dot_i16i8_avx2,
+    dot_i8i8_avx2,
+    dots_4xn_avx2,
+    residual_avx2,
+    score_block_avx2<EdgeScan>,
+    score_block_avx2<RowScan>,
+    squared_distance_avx2,
+    dot_product_avx2,
 };
 
 }  // namespace paradox

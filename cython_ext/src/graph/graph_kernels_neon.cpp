@@ -4,6 +4,7 @@
 #include <arm_neon.h>
 
 #include <cstdint>
+#include <cstring>
 
 #include "paradox/graph/graph_kernels.hpp"
 #include "paradox/graph/lane_sums.hpp"
@@ -187,7 +188,27 @@ void sum_signs(const std::uint8_t* codes, const std::uint8_t* entries, int dim,
   for (int i = 0; i < 4; ++i) vst1q_u16(sums + 8 * i, wide[i]);
 }
 
-std::uint32_t score_edges_neon(const EdgeScan& scan, const SignTable& table, int dim, float* keys) {
+float32x4_t values_of(const Half* p) {
+  return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(&p->bits)));
+}
+uint32x2_t four_bytes(const void* p) {
+  std::uint32_t bytes;
+  std::memcpy(&bytes, p, sizeof bytes);
+  return vdup_n_u32(bytes);
+}
+float32x4_t values_of(const EdgeOffset* p) {
+  const int16x8_t wide = vmovl_s8(vreinterpret_s8_u32(four_bytes(p)));
+  const float32x4_t roots = vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide)));
+  return vmulq_f32(roots, vabsq_f32(roots));
+}
+float32x4_t values_of(const EdgeSlope* p) {
+  const uint16x8_t wide = vmovl_u8(vreinterpret_u8_u32(four_bytes(p)));
+  const float32x4_t roots = vcvtq_f32_u32(vmovl_u16(vget_low_u16(wide)));
+  return vmulq_f32(roots, roots);
+}
+
+template <class Scan>
+std::uint32_t score_block_neon(const Scan& scan, const SignTable& table, int dim, float* keys) {
   std::uint16_t sums[kEdgeBlock];
   sum_signs(scan.codes, table.entries, dim, sums);
   const float32x4_t base = vdupq_n_f32(table.base), key = vdupq_n_f32(scan.node_key);
@@ -195,14 +216,11 @@ std::uint32_t score_edges_neon(const EdgeScan& scan, const SignTable& table, int
   const uint32x4_t weights = vld1q_u32(bits);
   std::uint32_t below = 0;
   for (int j = 0; j < kEdgeBlock; j += 4) {
-    const auto halves = [j](const Half* p) {
-      return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(&p[j].bits)));
-    };
     const float32x4_t sum = vcvtq_f32_u32(vmovl_u16(vld1_u16(sums + j)));
     const float32x4_t product = vaddq_f32(vmulq_n_f32(sum, table.step), base);
-    const float32x4_t factor =
-        vsubq_f32(halves(scan.offsets), vmulq_f32(halves(scan.slopes), product));
-    const float32x4_t result = vaddq_f32(key, vmulq_n_f32(factor, scan.factor_scale));
+    const float32x4_t offset = vmulq_n_f32(values_of(scan.offsets + j), scan.offset_scale);
+    const float32x4_t slope = vmulq_n_f32(values_of(scan.slopes + j), scan.slope_scale);
+    const float32x4_t result = vaddq_f32(key, vsubq_f32(offset, vmulq_f32(slope, product)));
     vst1q_f32(keys + j, result);
     const uint32x4_t less = vcltq_f32(result, vdupq_n_f32(scan.threshold));
     below |= vaddvq_u32(vandq_u32(weights, less)) << j;
@@ -247,9 +265,19 @@ double dot_product_neon(const float* a, const float* b, std::int64_t dim) {
 
 extern const GraphKernels graph_kernels_neon;
 const GraphKernels graph_kernels_neon = {
-    "neon",          hadamard_neon,    extremes_neon,         to_int16_neon,
-    sign_table_neon, dot_i16i8_neon,   dot_i8i8_neon,         dots_4xn_neon,
-    residual_neon,   score_edges_neon, squared_distance_neon, dot_product_neon,
+    "neon",
+    hadamard_neon,
+    extremes_neon,
+    to_int16_neon,
+    sign_table_neon,
+    dot_i16i8_neon,
+    dot_i8i8_neon,
+    dots_4xn_neon,
+    residual_neon,
+    score_block_neon<EdgeScan>,
+    score_block_neon<RowScan>,
+    squared_distance_neon,
+    dot_product_neon,
 };
 
 }  // namespace paradox

@@ -98,8 +98,18 @@ void residual_scalar(const Int8Vector& node, const Int8Vector& other, int dim, R
   out->node_by_sign = sum_of_eight(node_by_sign);
 }
 
-std::uint32_t score_edges_scalar(const EdgeScan& scan, const SignTable& table, int dim,
-                                 float* keys) {
+float value_of(Half factor) { return to_float(factor); }
+float value_of(EdgeOffset factor) {
+  const auto root = static_cast<float>(factor.root);
+  return root * std::fabs(root);
+}
+float value_of(EdgeSlope factor) {
+  const auto root = static_cast<float>(factor.root);
+  return root * root;
+}
+
+template <class Scan>
+std::uint32_t score_block_scalar(const Scan& scan, const SignTable& table, int dim, float* keys) {
   std::uint32_t below = 0;
   for (int edge = 0; edge < kEdgeBlock; ++edge) {
     std::int32_t sum = 0;
@@ -108,8 +118,9 @@ std::uint32_t score_edges_scalar(const EdgeScan& scan, const SignTable& table, i
       sum += table.entries[group * 16 + (edge < 16 ? byte & 15 : byte >> 4)];
     }
     const float product = static_cast<float>(sum) * table.step + table.base;
-    const float factor = to_float(scan.offsets[edge]) - to_float(scan.slopes[edge]) * product;
-    keys[edge] = scan.node_key + scan.factor_scale * factor;
+    const float offset = scan.offset_scale * value_of(scan.offsets[edge]);
+    const float slope = scan.slope_scale * value_of(scan.slopes[edge]);
+    keys[edge] = scan.node_key + (offset - slope * product);
     below |= static_cast<std::uint32_t>(keys[edge] < scan.threshold) << edge;
   }
   return below;
@@ -130,9 +141,19 @@ double dot_product_scalar(const float* a, const float* b, std::int64_t dim) {
 
 extern const GraphKernels graph_kernels_scalar;
 const GraphKernels graph_kernels_scalar = {
-    "scalar",          hadamard_scalar,    extremes_scalar,         to_int16_scalar,
-    sign_table_scalar, dot_i16i8_scalar,   dot_i8i8_scalar,         dots_4xn_scalar,
-    residual_scalar,   score_edges_scalar, squared_distance_scalar, dot_product_scalar,
+    "scalar",
+    hadamard_scalar,
+    extremes_scalar,
+    to_int16_scalar,
+    sign_table_scalar,
+    dot_i16i8_scalar,
+    dot_i8i8_scalar,
+    dots_4xn_scalar,
+    residual_scalar,
+    score_block_scalar<EdgeScan>,
+    score_block_scalar<RowScan>,
+    squared_distance_scalar,
+    dot_product_scalar,
 };
 
 }  // namespace paradox

@@ -45,7 +45,8 @@ bool Graph::may_be(const Node& node, std::int64_t n) const {
     return false;
   }
   constexpr int kNoStep = 0x80;  // -128: products of it would not fit their sums
-  if (!is_kept_length(header.scale) || !(header.factor_scale >= 0.0f) ||
+  if (!is_kept_length(header.scale) || !(header.offset_scale >= 0.0f) ||
+      !(header.slope_scale >= 0.0f) ||
       std::memchr(node.vector(), kNoStep, static_cast<std::size_t>(layout_.dim)) != nullptr) {
     return false;
   }

@@ -83,7 +83,7 @@ void Graph::sweep(SearchScratch& scratch, const Sweep& sweep, const GraphMoment&
   const auto length = static_cast<float>(scratch.length);
   const float rounding = static_cast<float>(layout_.dim / 4) * signs.step * signs.step / 12.0f;
   signs.base += sweep.certainty * std::sqrt(kSignVariance * length * length + rounding);
-  EdgeScan scan{};
+  RowScan scan{};
   float keys[kEdgeBlock];
   const std::int64_t n_nodes = std::min<std::int64_t>(moment.n_nodes, size());
   const std::int64_t n_blocks = Sketch::n_blocks(n_nodes);
@@ -95,11 +95,11 @@ void Graph::sweep(SearchScratch& scratch, const Sweep& sweep, const GraphMoment&
     scan.codes = block.codes();
     scan.offsets = block.offsets();
     scan.slopes = block.slopes();
-    scan.factor_scale = peek_word(block.factor_scale());
+    scan.offset_scale = scan.slope_scale = peek_word(block.factor_scale());
     scan.threshold = scratch.nearest.size() == sweep.n_kept
                          ? scratch.nearest.front()
                          : std::numeric_limits<float>::infinity();
-    std::uint32_t below = kernels_.score_edges(scan, signs, layout_.dim, keys);
+    std::uint32_t below = kernels_.score_rows(scan, signs, layout_.dim, keys);
     for (; below != 0; below &= below - 1) {
       const std::int64_t node = b * kEdgeBlock + __builtin_ctz(below);
       if (node >= n_nodes) break;

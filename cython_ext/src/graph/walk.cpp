@@ -19,8 +19,8 @@ void Graph::enter(SearchScratch& scratch, const Entries& entries) const {
   std::uint64_t starts[kStarts];
   int n_starts = 0;
   float keys[kEdgeBlock];
-  EdgeScan scan{};
-  scan.factor_scale = entries.scale;
+  RowScan scan{};
+  scan.offset_scale = scan.slope_scale = entries.scale;
   scan.threshold = std::numeric_limits<float>::infinity();
   SignTable signs = scratch.signs;
   signs.base *= static_cast<float>(entry_dim()) / static_cast<float>(layout_.dim);
@@ -28,7 +28,7 @@ void Graph::enter(SearchScratch& scratch, const Entries& entries) const {
     scan.codes = entries.codes.data() + begin / 8 * entry_dim();
     scan.offsets = entries.offsets.data() + begin;
     scan.slopes = entries.slopes.data() + begin;
-    std::uint32_t below = kernels_.score_edges(scan, signs, entry_dim(), keys);
+    std::uint32_t below = kernels_.score_rows(scan, signs, entry_dim(), keys);
     for (; below != 0; below &= below - 1) {
       const auto i = static_cast<std::size_t>(__builtin_ctz(below));
       if (begin + i >= entries.nodes.size()) break;
@@ -90,7 +90,8 @@ void Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphMoment& 
         farthest = this->farthest(scratch, reach);
       }
     }
-    scan.factor_scale = peek_word(header.factor_scale);
+    scan.offset_scale = peek_word(header.offset_scale);
+    scan.slope_scale = peek_word(header.slope_scale);
     const int degree = peek_word(header.n_edges);
     if (!is_whole) nodes_.prefetch_rest(at);
     if (upcoming != Beam::kNone) nodes_.prefetch(upcoming);

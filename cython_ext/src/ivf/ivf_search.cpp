@@ -76,8 +76,8 @@ void Ivf::scan(const Nearest& list, const IvfRows& rows, IvfScratch& scratch) co
   const InvertedList& its = lists_[list.centre];
   SignTable table = scratch.signs;
   table.base += kCertainty * std::sqrt(kSignVariance * list.distance + scratch.table_error);
-  EdgeScan scan{};
-  scan.factor_scale = unit_;
+  RowScan scan{};
+  scan.offset_scale = scan.slope_scale = unit_;
   scan.node_key = list.distance;
   alignas(32) float bounds[kEdgeBlock];
   const std::int64_t n_blocks = ListLayout::n_blocks(its.size());
@@ -91,7 +91,7 @@ void Ivf::scan(const Nearest& list, const IvfRows& rows, IvfScratch& scratch) co
     scan.slopes = reinterpret_cast<const Half*>(block + layout_.slopes());
     scan.threshold =
         scratch.nearest.size() == scratch.n_kept ? scratch.nearest.front().distance : kInfinity;
-    std::uint32_t below = level_.shared.score_edges(scan, table, layout_.dim, bounds);
+    std::uint32_t below = level_.shared.score_rows(scan, table, layout_.dim, bounds);
     const auto* numbers = reinterpret_cast<const std::uint32_t*>(block + layout_.numbers());
     for (; below != 0; below &= below - 1) {
       const int i = __builtin_ctz(below);

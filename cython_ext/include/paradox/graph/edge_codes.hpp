@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <vector>
 
+#include "paradox/graph/node_layout.hpp"
 #include "paradox/half.hpp"
 
 namespace paradox {
@@ -34,5 +36,44 @@ inline float write_scaled(const std::vector<float>& offsets, const std::vector<f
   }
   return greatest;
 }
+
+/// What the roots of a node's edge factors are worth.
+struct FactorScales {
+  float offset, slope;  // the value of a root of 1
+
+  /// For offsets up to a value, regardless of their sign, and slopes up to another.
+  static FactorScales up_to(float offset, float slope) {
+    return {offset / (kMostOffset * kMostOffset), slope / (kMostSlope * kMostSlope)};
+  }
+  bool reach(float an_offset, float a_slope) const {
+    return std::fabs(an_offset) <= offset * kMostOffset * kMostOffset &&
+           a_slope <= slope * kMostSlope * kMostSlope;
+  }
+  /// Whether other scales would halve the steps, or more: a node's first edges may have been far
+  /// longer than those it has.
+  bool are_too_great(const EdgeOffset* offsets, const EdgeSlope* slopes, int n) const {
+    int most_offset = 0, most_slope = 0;
+    for (int i = 0; i < n; ++i) {
+      most_offset = std::max(most_offset, std::abs(int{offsets[i].root}));
+      most_slope = std::max(most_slope, int{slopes[i].root});
+    }
+    return (offset > 0.0f && 2 * most_offset < kMostOffset) ||
+           (slope > 0.0f && 2 * most_slope < kMostSlope);
+  }
+  EdgeOffset kept_offset(float value) const {
+    const float root = root_of(std::fabs(value), offset, kMostOffset);
+    return {static_cast<std::int8_t>(value < 0.0f ? -root : root)};
+  }
+  EdgeSlope kept_slope(float value) const {
+    return {static_cast<std::uint8_t>(root_of(value, slope, kMostSlope))};
+  }
+
+ private:
+  static constexpr float kMostOffset = 127.0f, kMostSlope = 255.0f;
+
+  static float root_of(float value, float scale, float most) {
+    return scale > 0.0f ? std::min(std::nearbyint(std::sqrt(value / scale)), most) : 0.0f;
+  }
+};
 
 }  // namespace paradox

@@ -232,20 +232,33 @@ void sum_signs(const std::uint8_t* codes, const std::uint8_t* entries, int dim,
   high.store(sums + 16);
 }
 
-std::uint32_t score_edges_avx512(const EdgeScan& scan, const SignTable& table, int dim,
-                                 float* keys) {
+__m512 values_of(const Half* p) { return floats(p); }
+__m512 values_of(const EdgeOffset* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  const __m512 roots = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+  return _mm512_mul_ps(roots, _mm512_abs_ps(roots));
+}
+__m512 values_of(const EdgeSlope* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  const __m512 roots = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes));
+  return _mm512_mul_ps(roots, roots);
+}
+
+template <class Scan>
+std::uint32_t score_block_avx512(const Scan& scan, const SignTable& table, int dim, float* keys) {
   alignas(32) std::uint16_t sums[kEdgeBlock];
   sum_signs(scan.codes, table.entries, dim, sums);
   const __m512 step = _mm512_set1_ps(table.step), base = _mm512_set1_ps(table.base);
-  const __m512 scale = _mm512_set1_ps(scan.factor_scale), key = _mm512_set1_ps(scan.node_key);
-  const __m512 threshold = _mm512_set1_ps(scan.threshold);
+  const __m512 offset_scale = _mm512_set1_ps(scan.offset_scale);
+  const __m512 slope_scale = _mm512_set1_ps(scan.slope_scale);
+  const __m512 key = _mm512_set1_ps(scan.node_key), threshold = _mm512_set1_ps(scan.threshold);
   std::uint32_t below = 0;
   for (int j = 0; j < kEdgeBlock; j += 16) {
     const __m512 sum = _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(load_256(sums + j)));
     const __m512 product = _mm512_add_ps(_mm512_mul_ps(sum, step), base);
-    const __m512 factor =
-        _mm512_sub_ps(floats(scan.offsets + j), _mm512_mul_ps(floats(scan.slopes + j), product));
-    const __m512 result = _mm512_add_ps(key, _mm512_mul_ps(scale, factor));
+    const __m512 offset = _mm512_mul_ps(offset_scale, values_of(scan.offsets + j));
+    const __m512 slope = _mm512_mul_ps(slope_scale, values_of(scan.slopes + j));
+    const __m512 result = _mm512_add_ps(key, _mm512_sub_ps(offset, _mm512_mul_ps(slope, product)));
     _mm512_storeu_ps(keys + j, result);
     below |= std::uint32_t{_mm512_cmp_ps_mask(result, threshold, _CMP_LT_OQ)} << j;
   }
@@ -297,7 +310,8 @@ constexpr GraphKernels avx512_kernels(const char* isa) {
       Products::dot_i8i8,
       dots_4xn_avx512<Products>,
       residual_avx512,
-      score_edges_avx512,
+      score_block_avx512<EdgeScan>,
+      score_block_avx512<RowScan>,
       squared_distance_avx512,
       dot_product_avx512,
   };

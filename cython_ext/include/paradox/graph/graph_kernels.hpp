@@ -21,13 +21,19 @@ struct SignTable {
   float base;                   // value of an all-zero sum
 };
 
-/// The keys of 32 edges: node_key + factor_scale * (offset - slope * sum of signed query values).
-struct EdgeScan {
+/// The keys of a block of 32: node_key + (offset - slope * sum of signed query values), where
+/// offset and slope are what is kept of them times their scale.
+template <class Offset, class Slope>
+struct BlockScan {
   const std::uint8_t* codes;
-  const Half *offsets, *slopes;
-  float factor_scale, node_key;
+  const Offset* offsets;
+  const Slope* slopes;
+  float offset_scale, slope_scale;
+  float node_key;
   float threshold;
 };
+using EdgeScan = BlockScan<EdgeOffset, EdgeSlope>;
+using RowScan = BlockScan<Half, Half>;
 
 /// The greatest absolute value, and the greatest sum of four absolute values side by side.
 struct Extremes {
@@ -73,8 +79,9 @@ struct GraphKernels {
   /// Sums are of eight interleaved parts.
   void (*residual)(const Int8Vector& node, const Int8Vector& other, int dim, Residual* out);
 
-  /// Writes 32 keys; bit j of the result tells whether key j is below the threshold.
+  /// Write 32 keys; bit j of the result tells whether key j is below the threshold.
   std::uint32_t (*score_edges)(const EdgeScan& scan, const SignTable& table, int dim, float* keys);
+  std::uint32_t (*score_rows)(const RowScan& scan, const SignTable& table, int dim, float* keys);
 
   /// In float64, as `refine` sums: the same bits.
   double (*squared_distance)(const float* a, const float* b, std::int64_t dim);

@@ -23,11 +23,21 @@ constexpr int kEdgeBlock = 32, kMostEdges = 128;
 /// Dimensions are padded to a multiple of this, so that no kernel has a tail.
 constexpr int kDimStep = 32;
 
+/// Factors of edges are kept as roots: a square of 8 bits is fine where it is small, so one edge
+/// far longer than a node's others does not spoil theirs.
+struct EdgeOffset {
+  std::int8_t root;  // of its absolute value, with its sign
+};
+struct EdgeSlope {
+  std::uint8_t root;
+};
+
 struct NodeHeader {
   float scale;         // value of one step of the int8 vector
   float squares;       // squared norm of the vector as kept
   float term;          // what is added to -2 <query, node>: the squared norm, or 0
-  float factor_scale;  // value of 1 among the edge factors
+  float offset_scale;  // value of an edge's offset whose root is 1
+  float slope_scale;   // the same of a slope
   std::int32_t n_edges;
   std::uint32_t removed_at;  // the write since which it is in no answer, but on the way; 0: none
   std::uint32_t guardian;    // a node that never gives this one up as a neighbour; itself: none
@@ -45,7 +55,7 @@ struct NodeHeader {
     chosen[edge / 64] |= std::uint64_t{is_chosen} << edge % 64;
   }
 };
-static_assert(sizeof(NodeHeader) == 48);
+static_assert(sizeof(NodeHeader) == 56);
 
 struct NodeLayout {
   int dim = 0;     // of the vectors as kept: padded and rotated
@@ -59,8 +69,8 @@ struct NodeLayout {
         is_compact(is_compact),
         codes(sizeof(NodeHeader) + dim),
         offsets(codes + (is_compact ? 0 : std::int64_t{degree} * dim / 8)),
-        slopes(offsets + (is_compact ? 0 : 2 * degree)),
-        neighbours(slopes + (is_compact ? 0 : 2 * degree)),
+        slopes(offsets + (is_compact ? 0 : degree)),
+        neighbours(slopes + (is_compact ? 0 : degree)),
         stride((neighbours + 4 * degree + 63) / 64 * 64) {}
 
   std::int64_t block_bytes() const { return std::int64_t{kEdgeBlock} * dim / 8; }
@@ -76,8 +86,8 @@ class Node {
   std::uint8_t* codes(int block) const {
     return data_ + layout_->codes + block * layout_->block_bytes();
   }
-  Half* offsets() const { return reinterpret_cast<Half*>(data_ + layout_->offsets); }
-  Half* slopes() const { return reinterpret_cast<Half*>(data_ + layout_->slopes); }
+  EdgeOffset* offsets() const { return reinterpret_cast<EdgeOffset*>(data_ + layout_->offsets); }
+  EdgeSlope* slopes() const { return reinterpret_cast<EdgeSlope*>(data_ + layout_->slopes); }
   std::uint32_t* neighbours() const {
     return reinterpret_cast<std::uint32_t*>(data_ + layout_->neighbours);
   }
