@@ -116,6 +116,7 @@ cdef extern from "paradox/ivf/ivf.hpp" namespace "paradox" nogil:
         void add(const float* vectors, const int64_t* numbers, int64_t n, int threads,
                  uint32_t* lists, uint8_t* supplements) except +
         void remove(const int64_t* numbers, int64_t n) except +
+        void merge(int64_t n_wanted, int threads) except +
         cbool search(const float* queries, int64_t n, int64_t k, int64_t effort,
                      const IvfRows& rows, int threads, int64_t* ids, float* distances) except +
         void save(int64_t* sizes, uint8_t* blocks, uint8_t* supplements) noexcept
@@ -229,6 +230,14 @@ cdef class Ivf:
         if n:
             with nogil:
                 self.ivf.get().remove(&numbers[0], n)
+
+    def merge(self, int64_t n_wanted, int threads):
+        """Dissolve lists that removals have left short: their rows go to the nearest others.
+
+        n_wanted is how many lists, 1 or more, would be learnt for the rows there are.
+        """
+        with nogil:
+            self.ivf.get().merge(n_wanted, threads)
 
     def use_rows(self, matrix, const int64_t[::1] ids):
         """Say where `search` finds vectors (n, dim) and ids (n,) by number.

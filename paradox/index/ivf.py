@@ -262,13 +262,17 @@ class IvfIndex(KeepingIndex, StructuredRows):
     def _take_changes(self, slots: I64Vector, vectors: F32Matrix) -> None:
         """Show the lists vectors they have not seen, or build them anew."""
         if not self._keeps_vectors:
-            if not self._ready and len(slots):
+            if not len(self._rows):
+                self._clear()  # what comes next may be of other places
+            elif not self._ready:
                 self._learn(vectors, np.arange(len(vectors)), len(vectors))
             self._take_in(slots, vectors)
         elif self._must_rebuild():
             self._build_anew()
         elif self._ready:
             self._show(slots)
+        if self._ready:
+            self._lists.merge(self._n_lists_for(len(self._rows)), self._threads())
         self._use_rows()
 
     def _show(self, slots: I64Vector) -> None:
@@ -313,11 +317,14 @@ class IvfIndex(KeepingIndex, StructuredRows):
 
     def _learn(self, matrix: npt.NDArray[Any], among: I64Vector, n: int) -> None:
         """Learn lists for n vectors from some of these rows of a matrix."""
-        n_lists = self._n_lists or max(int(min(_LISTS_A_ROOT * n**0.5, n / _ROWS_A_LIST)), 1)
+        n_lists = self._n_lists_for(n)
         sample = matrix[among[chosen(len(among), _SAMPLE_A_LIST * n_lists, self._seed)]]
         points = np.ascontiguousarray(sample, np.float32)
         self._lists.train(points, n, n_lists, self._threads())
         self._n_trained_for = n
+
+    def _n_lists_for(self, n: int) -> int:
+        return self._n_lists or max(int(min(_LISTS_A_ROOT * n**0.5, n / _ROWS_A_LIST)), 1)
 
     def _lead(
         self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None, threads: int

@@ -226,6 +226,7 @@ class Use {
       gone.push_back(static_cast<std::int64_t>(number));
     }
     ivf_.remove(gone.data(), static_cast<std::int64_t>(gone.size()));
+    if (random_.below(4) != 0) ivf_.merge(1 + random_.below(20), 1);
   }
 
  private:

@@ -47,7 +47,7 @@ GRAPH = [
     *("beam", "bulk_build", "bypass", "components", "edges", "graph", "graph_search"),
     *("insertion", "saved_graph", "sweep", "walk"),
 ]
-IVF = ["coarse", "inverted_list", "ivf", "ivf_search", "kmeans"]
+IVF = ["coarse", "inverted_list", "ivf", "ivf_search", "kmeans", "upkeep"]
 PROGRAMS = {
     "graph": program(
         "graph",

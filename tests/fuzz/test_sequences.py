@@ -64,6 +64,7 @@ CASES = {
     "ivf": Case("ivf", {}, 2_000),
     "ivf-float16": Case("ivf", {"keep": "float16", "lists": 20}, 2_000),
     "ivf-none": Case("ivf", {"keep": "none"}, error=0.02),
+    "ivf-none-many": Case("ivf", {"keep": "none", "lists": 40}, 2_000, error=0.02),
     "ivfpq": Case("ivfpq", {}, 5_000),
     "ivfpq-few": Case("ivfpq"),
 }

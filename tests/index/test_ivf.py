@@ -28,7 +28,14 @@ def points(n: int, dim: int = 24, seed: int = 0) -> F32Matrix:
 
 
 def lists(
-    isa: str, metric: Metric, dim: int, n: int, *, threads: int = 1, n_lists: int = 30
+    isa: str,
+    metric: Metric,
+    dim: int,
+    n: int,
+    *,
+    threads: int = 1,
+    n_lists: int = 30,
+    merged: bool = False,
 ) -> native.Ivf:
     made = native.Ivf(isa, dim, METRICS.index(metric), 3)
     rows = points(n, dim)
@@ -36,6 +43,10 @@ def lists(
     made.add(rows, np.arange(n), threads)
     made.add(points(n // 4, dim, 1), np.arange(n, n + n // 4), threads)
     made.remove(np.arange(0, n, 9))
+    if merged:
+        made.remove(np.setdiff1d(np.arange(n), np.arange(0, n, 5)))
+        made.merge(max(n_lists // 4, 1), threads)
+        assert made.n_lists < n_lists or dim == 1  # all in two places, which cannot be split
     return made
 
 
@@ -64,9 +75,10 @@ def recall(found: Any, queries: F32Matrix, rows: F32Matrix, metric: Metric) -> f
 @pytest.mark.parametrize("isa", LEVELS)
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("dim", [1, 3, 31, 97, 384])
-def test_every_level_makes_the_same_lists(isa: str, metric: Metric, dim: int) -> None:
+@pytest.mark.parametrize("merged", [False, True])
+def test_every_level_makes_the_same_lists(isa: str, metric: Metric, dim: int, merged: bool) -> None:
     n = 1_500 if dim < 100 else 300
-    expected, got = lists("scalar", metric, dim, n), lists(isa, metric, dim, n)
+    expected, got = (lists(level, metric, dim, n, merged=merged) for level in ("scalar", isa))
     assert_equal(got, expected)
     rows, queries = np.concatenate([points(n, dim), points(n // 4, dim, 1)]), points(20, dim, 2)
     for matrix in (rows, rows.astype(np.float16), None):
@@ -79,9 +91,10 @@ def test_every_level_makes_the_same_lists(isa: str, metric: Metric, dim: int) ->
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_lists_do_not_depend_on_the_threads(metric: Metric) -> None:
-    isa = available()[0]
-    assert_equal(lists(isa, metric, 24, N, threads=3), lists(isa, metric, 24, N))
+@pytest.mark.parametrize("merged", [False, True])
+def test_lists_do_not_depend_on_the_threads(metric: Metric, merged: bool) -> None:
+    some = (lists(available()[0], metric, 24, N, threads=t, merged=merged) for t in (3, 1))
+    assert_equal(*some)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -106,10 +119,11 @@ def test_what_is_kept_survives_changes_and_files(metric: Metric, keep: str, tmp_
     rows = np.concatenate([points(300, seed=2), points(N)[300:]])
     live = np.setdiff1d(np.arange(N), np.arange(300, 700))
     queries = points(40, seed=5)
+    expected = changed.search(queries, 10, effort=60)
     changed.save(tmp_path / "index.pdx")
     for some in (changed, *(index.load(tmp_path / "index.pdx", mmap=m) for m in (False, True))):
         found = some.search(queries, 10, effort=60)
-        np.testing.assert_array_equal(found.ids, changed.search(queries, 10, effort=60).ids)
+        np.testing.assert_array_equal(found.ids, expected.ids)
         truth = live[oracle.top_k(queries, rows[live], 10, metric)[0]] * 3
         hits = [np.isin(a, b).mean() for a, b in zip(found.ids, truth, strict=True)]
         assert np.mean(hits) > 0.9

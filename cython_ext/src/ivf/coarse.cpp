@@ -204,8 +204,58 @@ std::uint32_t Coarse::add_beside(std::uint32_t list, const float* centre) {
   return added;
 }
 
+void Coarse::remove(std::uint32_t list) {
+  const auto last = static_cast<std::uint32_t>(places_.size() - 1);
+  const std::uint32_t cell = places_[list].cell;
+  take_out(places_[list]);
+  if (list != last) {
+    const Place place = places_[last];
+    Points centre(dim_);
+    centre.resize(1);
+    copy_centre(last, centre, 0);
+    take_out(place);
+    put_in(list, place.cell, centre);
+  }
+  places_.pop_back();
+  if (cells_[cell].lists.empty()) remove_cell(cell);
+}
+
+void Coarse::take_out(Place place) {
+  Cell& cell = cells_[place.cell];
+  cell.lists.erase(cell.lists.begin() + place.at);
+  cell.centres.erase(place.at);
+  renumber(place.cell, place.at);
+}
+
+void Coarse::put_in(std::uint32_t list, std::uint32_t cell, const Points& centre) {
+  std::vector<std::uint32_t>& lists = cells_[cell].lists;
+  const auto before = std::lower_bound(lists.begin(), lists.end(), list);
+  const auto at = static_cast<std::uint32_t>(before - lists.begin());
+  lists.insert(before, list);
+  cells_[cell].centres.insert(at, centre, 0);
+  renumber(cell, at);
+}
+
+void Coarse::renumber(std::uint32_t cell, std::uint32_t from) {
+  const std::vector<std::uint32_t>& lists = cells_[cell].lists;
+  for (std::uint32_t at = from; at < lists.size(); ++at) places_[lists[at]] = {cell, at};
+}
+
+/// The last cell takes its number.
+void Coarse::remove_cell(std::uint32_t cell) {
+  const auto last = static_cast<std::uint32_t>(cells_.size() - 1);
+  if (cell != last) {
+    cells_[cell] = std::move(cells_[last]);
+    cell_centres_.copy(cell, cell_centres_, last);
+    renumber(cell, 0);
+  }
+  cells_.pop_back();
+  cell_centres_.resize(last);
+}
+
 void Coarse::regroup(std::uint64_t seed, int threads) {
-  if (cells_for(n_lists()) < 2 * n_cells()) return;
+  const std::int64_t wanted = cells_for(n_lists());
+  if (wanted < 2 * n_cells() && n_cells() < 2 * wanted) return;
   Points centres(dim_);
   centres.resize(n_lists());
   for (std::size_t list = 0; list < places_.size(); ++list) {
@@ -213,7 +263,7 @@ void Coarse::regroup(std::uint64_t seed, int threads) {
                  places_[list].at);
   }
   const std::vector<std::uint32_t> all = all_of(n_lists());
-  cell_centres_ = kmeans(level_, centres, all, cells_for(n_lists()), kCellRounds, seed, threads);
+  cell_centres_ = kmeans(level_, centres, all, wanted, kCellRounds, seed, threads);
   group(centres, nearest_centres(level_, centres, all, cell_centres_, threads));
 }
 

@@ -5,7 +5,6 @@
 #include <stdexcept>
 
 #include "paradox/half.hpp"
-#include "paradox/ivf/kmeans.hpp"
 #include "paradox/lengths.hpp"
 #include "paradox/thread_pool.hpp"
 
@@ -17,11 +16,6 @@ constexpr std::int64_t kSlab = 1 << 16;
 
 /// A list is split where it is so many times as long as those first learnt, and this long.
 constexpr std::int64_t kSplitFactor = 4, kLeastSplit = 512;
-
-/// A list is compacted where one in so many of its rows is removed.
-constexpr std::int64_t kShareRemoved = 3;
-
-constexpr int kSplitRounds = 6;
 
 std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -143,10 +137,9 @@ void Ivf::encode(const float* rotated, std::uint32_t number, std::uint32_t list,
   std::memcpy(supplement + 4, &term, sizeof term);
 }
 
-void Ivf::decode(std::uint32_t list, std::int64_t at, float* rotated) const {
-  const Supplement kept = lists_[list].supplement(layout_, at);
-  const std::int16_t* centre = coarse_.centre(list);
-  const float step = coarse_.scale(list), scale = kept.scale();
+void Ivf::decode(const Supplement& kept, const std::int16_t* centre, float step,
+                 float* rotated) const {
+  const float scale = kept.scale();
   for (int j = 0; j < layout_.dim; ++j) {
     rotated[j] =
         step * static_cast<float>(centre[j]) + scale * static_cast<float>(kept.residual()[j]);
@@ -226,90 +219,6 @@ void Ivf::append(const float* rotated, const std::uint32_t* numbers,
   n_rows_ += static_cast<std::int64_t>(nearest.size());
 }
 
-void Ivf::remove(const std::int64_t* numbers, std::int64_t n) {
-  std::vector<std::uint32_t> touched;
-  for (std::int64_t i = 0; i < n; ++i) {
-    if (index(numbers[i]) >= list_of_.size()) continue;
-    std::uint32_t& list = list_of_[index(numbers[i])];
-    if (list == kNoRow) continue;
-    lists_[list].remove(layout_, static_cast<std::uint32_t>(numbers[i]));
-    ++n_removed_;
-    touched.push_back(list);
-    list = kNoRow;
-  }
-  for (const std::uint32_t list : touched) {
-    const InvertedList& its = lists_[list];
-    if (kShareRemoved * its.n_removed() > its.size()) compact(list);
-  }
-}
-
-void Ivf::compact(std::uint32_t list) {
-  InvertedList& its = lists_[list];
-  std::vector<std::int64_t> live;
-  for (std::int64_t i = 0; i < its.size(); ++i) {
-    if (its.number(layout_, i) != kNoRow) live.push_back(i);
-  }
-  n_rows_ -= its.n_removed();
-  n_removed_ -= its.n_removed();
-  its.keep(layout_, live);
-}
-
-void Ivf::split_long_lists(const std::vector<std::uint32_t>& lists, int threads) {
-  std::vector<std::uint32_t> to_split = lists;
-  std::sort(to_split.begin(), to_split.end());
-  to_split.erase(std::unique(to_split.begin(), to_split.end()), to_split.end());
-  const std::int64_t before = n_lists();
-  for (std::size_t i = 0; i < to_split.size(); ++i) {
-    const std::uint32_t list = to_split[i];
-    if (lists_[list].size() <= split_size_ || !split(list)) continue;
-    to_split.push_back(list);
-    to_split.push_back(static_cast<std::uint32_t>(n_lists() - 1));
-  }
-  if (n_lists() != before) coarse_.regroup(settings_.seed, threads);
-}
-
-/// By the rows as kept; false where they are all one.
-bool Ivf::split(std::uint32_t list) {
-  if (lists_[list].n_removed() > 0) compact(list);
-  const std::int64_t n = lists_[list].size();
-  const int dim = layout_.dim;
-  AlignedVector<float> rotated;
-  at_least(rotated, n * dim);
-  Points points(dim);
-  points.resize(n);
-  std::vector<std::uint32_t> numbers(index(n)), all(index(n));
-  for (std::int64_t i = 0; i < n; ++i) {
-    decode(list, i, rotated.data() + i * dim);
-    points.set(level_, i, rotated.data() + i * dim);
-    numbers[index(i)] = lists_[list].number(layout_, i);
-    all[index(i)] = static_cast<std::uint32_t>(i);
-  }
-  const Points halves = kmeans(level_, points, all, 2, kSplitRounds, settings_.seed + list, 1);
-  std::vector<Nearest> nearest = nearest_centres(level_, points, all, halves, 1);
-  std::int64_t n_second = 0;
-  for (const Nearest& near : nearest) n_second += near.centre;
-  if (n_second == 0 || n_second == n) return false;
-  std::vector<float> centre(index(dim));
-  const auto values = [&](std::int64_t half) {
-    for (int j = 0; j < dim; ++j) {
-      centre[index(j)] = halves.scales[index(half)] * static_cast<float>(halves.row(half)[j]);
-    }
-    return centre.data();
-  };
-  coarse_.move(list, values(0));
-  const std::uint32_t added = coarse_.add_beside(list, values(1));
-  lists_.emplace_back();
-  lists_[list] = {};
-  n_rows_ -= n;
-  for (std::int64_t i = 0; i < n; ++i) {
-    Nearest& near = nearest[index(i)];
-    near.centre = near.centre == 0 ? list : added;
-    list_of_[numbers[index(i)]] = near.centre;
-  }
-  append(rotated.data(), numbers.data(), nearest, 1, nullptr);
-  return true;
-}
-
 std::int64_t Ivf::n_blocks() const {
   std::int64_t n = 0;
   for (const InvertedList& list : lists_) n += ListLayout::n_blocks(list.size());
@@ -374,6 +283,7 @@ bool Ivf::restore(const SavedLists& saved, const std::int64_t* ids, std::int64_t
   }
   lists_.assign(index(coarse_.n_lists()), {});
   list_of_.clear();
+  shrunk_.clear();
   n_rows_ = n_removed_ = 0;
   Section<std::uint8_t> blocks = saved.blocks, supplements = saved.supplements;
   for (std::size_t list = 0; list < lists_.size(); ++list) {

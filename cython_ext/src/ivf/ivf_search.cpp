@@ -131,7 +131,9 @@ double Ivf::kept_distance(const float* query, const IvfCandidate& candidate,
                           IvfScratch& scratch) const {
   const GraphKernels& kernels = level_.shared;
   float* row = at_least(scratch.residual, layout_.dim);
-  decode(candidate.list, candidate.at, row);
+  const std::uint32_t list = candidate.list;
+  decode(lists_[list].supplement(layout_, candidate.at), coarse_.centre(list), coarse_.scale(list),
+         row);
   const float* rotated = scratch.rotated.data();
   if (settings_.metric == Metric::ip) {
     return -(kernels.dot_product(rotated, row, layout_.dim) / scratch.scale +

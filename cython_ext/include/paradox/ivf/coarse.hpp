@@ -44,7 +44,17 @@ class Coarse {
   void move(std::uint32_t list, const float* centre);
   std::uint32_t add_beside(std::uint32_t list, const float* centre);
 
-  /// Makes the cells anew where the lists have become many more than they were made for.
+  /// Takes a list's centre away, and the cell where it was the last in it. The list of the greatest
+  /// number has that of the one removed from now on.
+  void remove(std::uint32_t list);
+
+  /// Writes a list's centre into row i of others.
+  void copy_centre(std::uint32_t list, Points& others, std::int64_t i) const {
+    others.copy(i, cells_[places_[list].cell].centres, places_[list].at);
+  }
+
+  /// Makes the cells anew where the lists have become many more, or far fewer, than they were made
+  /// for.
   void regroup(std::uint64_t seed, int threads);
 
   /// What a quantiser is saved as: centres (n_lists, dim) with their scales and cells, and the
@@ -60,6 +70,11 @@ class Coarse {
     std::uint32_t cell, at;
   };
 
+  void take_out(Place place);
+  void put_in(std::uint32_t list, std::uint32_t cell, const Points& centre);
+  /// Notes where the lists of a cell are from one on.
+  void renumber(std::uint32_t cell, std::uint32_t from);
+  void remove_cell(std::uint32_t cell);
   void group(const Points& centres, const std::vector<Nearest>& cells);
   /// Makes points of a section; false where those would overflow what is computed of them.
   bool restore(const Section<std::int16_t>& centres, const Section<float>& scales,

@@ -54,6 +54,7 @@ class InvertedList {
  public:
   std::int64_t size() const { return n_; }
   std::int64_t n_removed() const { return n_removed_; }
+  std::int64_t n_live() const { return n_ - n_removed_; }
   std::int64_t bytes() const {
     return static_cast<std::int64_t>(own_blocks_.capacity() + own_rows_.capacity());
   }

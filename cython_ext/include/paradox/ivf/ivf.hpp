@@ -89,6 +89,11 @@ class Ivf {
 
   void remove(const std::int64_t* numbers, std::int64_t n);
 
+  /// Dissolves lists that rows have been removed from since the last call, and that are short:
+  /// where the rows there are would be learnt n_wanted lists. Their rows go to the nearest of the
+  /// others.
+  void merge(std::int64_t n_wanted, int threads);
+
   /// The k nearest rows of each query in its `effort` nearest lists, by true distance where
   /// vectors are kept, equal ones by id. Both outputs are (n, k); -1 and +inf where there are
   /// fewer. Returns whether there are fewer than there could be.
@@ -119,7 +124,7 @@ class Ivf {
   double unit_scale(const float* vector) const;
   void encode(const float* rotated, std::uint32_t number, std::uint32_t list, IvfScratch& scratch,
               std::uint8_t* signs, ListRow* row, std::uint8_t* supplement) const;
-  void decode(std::uint32_t list, std::int64_t at, float* rotated) const;
+  void decode(const Supplement& kept, const std::int16_t* centre, float step, float* rotated) const;
   void append(const float* rotated, const std::uint32_t* numbers,
               const std::vector<Nearest>& nearest, int threads, std::uint8_t* supplements);
   /// Takes over the next list of those saved; false where it cannot be one of them.
@@ -128,6 +133,10 @@ class Ivf {
   void split_long_lists(const std::vector<std::uint32_t>& lists, int threads);
   bool split(std::uint32_t list);
   void compact(std::uint32_t list);
+  std::vector<std::uint32_t> short_lists(std::int64_t n_wanted) const;
+  bool is_beside_a_long_one(std::uint32_t list) const;
+  InvertedList take_out(std::uint32_t list);
+  void put_back(const float* rotated, const std::vector<std::uint32_t>& numbers, int threads);
 
   void prepare(const float* query, IvfScratch& scratch) const;
   void scan(const Nearest& list, const IvfRows& rows, IvfScratch& scratch) const;
@@ -149,6 +158,7 @@ class Ivf {
   std::int64_t split_size_ = 0;
   std::vector<InvertedList> lists_;
   std::vector<std::uint32_t> list_of_;  // of each row number
+  std::vector<std::uint32_t> shrunk_;   // lists that rows were removed from
   std::int64_t n_rows_ = 0, n_removed_ = 0;
 };
 

@@ -54,6 +54,19 @@ struct Points {
     squares[static_cast<std::size_t>(i)] = others.squares[static_cast<std::size_t>(j)];
   }
 
+  void erase(std::int64_t i) {
+    values.erase(values.begin() + i * dim, values.begin() + (i + 1) * dim);
+    scales.erase(scales.begin() + i);
+    squares.erase(squares.begin() + i);
+  }
+
+  /// Takes row j of others for a new row i, before the one that is there.
+  void insert(std::int64_t i, const Points& others, std::int64_t j) {
+    values.insert(values.begin() + i * dim, others.row(j), others.row(j) + dim);
+    scales.insert(scales.begin() + i, others.scales[static_cast<std::size_t>(j)]);
+    squares.insert(squares.begin() + i, others.squares[static_cast<std::size_t>(j)]);
+  }
+
   void measure(const IvfLevel& level, std::int64_t i) {
     std::int32_t dot;
     level.own.dots_1xn(row(i), row(i), 1, dim, &dot);
