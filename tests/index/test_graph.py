@@ -74,10 +74,8 @@ def fields_of(raw: Any, dim: int, degree: int = 32) -> dict[str, Any]:
     def column(begin: int, size: int, dtype: str) -> Any:
         return np.frombuffer(raw[:, begin : begin + size].tobytes(), dtype).reshape(len(raw), -1)
 
-    def squares(begin: int, dtype: str) -> Any:
-        roots = raw[:, begin : begin + degree].view(dtype).astype(np.float64)
-        return roots * np.abs(roots)
-
+    offset_roots = raw[:, offsets_at:slopes_at].view(np.int8).astype(np.float64)
+    slope_roots = raw[:, slopes_at:edges_at].astype(np.float64)
     return {
         "scale": header[:, 0],
         "squares": header[:, 1],
@@ -87,8 +85,10 @@ def fields_of(raw: Any, dim: int, degree: int = 32) -> dict[str, Any]:
         "chosen": np.unpackbits(raw[:, 40:56], axis=1, bitorder="little")[:, :degree] != 0,
         "vectors": vectors,
         "codes": raw[:, codes_at:offsets_at],
-        "offsets": header[:, 3:4] * squares(offsets_at, "i1"),
-        "slopes": header[:, 4:5] * squares(slopes_at, "u1"),
+        "offset_roots": offset_roots,
+        "slope_roots": slope_roots,
+        "offsets": header[:, 3:4] * offset_roots * np.abs(offset_roots),
+        "slopes": header[:, 4:5] * slope_roots**2,
         "neighbours": column(edges_at, 4 * degree, "<u4"),
     }
 
@@ -99,6 +99,33 @@ def signs_of(codes: Any, dim: int) -> Any:
     nibbles = np.concatenate([groups & 15, groups >> 4], axis=2)
     bits = (nibbles[..., np.newaxis] >> np.arange(4)) & 1
     return bits.transpose(0, 2, 1, 3).reshape(len(codes), 32, dim).astype(bool)
+
+
+def vectors_of(node: dict[str, Any]) -> Any:
+    return node["scale"][:, np.newaxis] * node["vectors"].astype(np.float64)
+
+
+def estimate_errors(node: dict[str, Any]) -> Any:
+    """Return how far keys of edges are from those of the vectors, in what is to be expected.
+
+    RaBitQ (SIGMOD 2024), theorem 3.2: an estimate is unbiased, and this is its deviation.
+    """
+    vectors = vectors_of(node)
+    kept = vectors.shape[1]
+    residuals = vectors[node["neighbours"]] - vectors[:, np.newaxis]
+    queries = np.random.default_rng(5).normal(size=(50, kept))
+    queries *= np.sqrt(node["squares"].mean()) / np.linalg.norm(queries, axis=1, keepdims=True)
+    true = node["term"][node["neighbours"]] - 2 * np.einsum(
+        "qd,ned->qne", queries, vectors[node["neighbours"]]
+    )
+    own = node["term"] - 2 * queries @ vectors.T
+    signed = np.einsum("qd,ned->qne", queries, np.where(signs_of(node["codes"], kept), 1.0, -1.0))
+    estimated = own[..., np.newaxis] + node["offsets"] - node["slopes"] * signed
+    away = np.linalg.norm(queries[:, np.newaxis] - vectors, axis=2)
+    length = np.linalg.norm(residuals, axis=2)
+    expected = 2 * away[..., np.newaxis] * length * np.sqrt((np.pi / 2 - 1) / (kept - 1))
+    edge = np.arange(32) < node["n_edges"][:, np.newaxis]
+    return ((estimated - true) / np.maximum(expected, 1e-9))[:, edge]
 
 
 def n_reached(edges: list[list[int]], start: int) -> int:
@@ -146,7 +173,7 @@ def test_an_insertion_chooses_edges_as_pruning_does() -> None:
     dim = 16
     graph = made("scalar", dim, "l2", points(1_000, dim), points(800, dim, 1))
     node = fields_of(nodes_of(graph), kept_dim(dim, "l2"))
-    vectors = node["scale"][:, np.newaxis] * node["vectors"].astype(np.float64)
+    vectors = vectors_of(node)
     n_chosen = n_covered = 0
     for i, edges in enumerate(node["neighbours"]):
         is_chosen = node["chosen"][i] & (node["guardian"][edges] != i)
@@ -166,7 +193,7 @@ def test_a_node_says_what_its_edges_are(metric: Metric) -> None:
     graph = made("scalar", dim, metric, points(400, dim))
     kept = kept_dim(dim, metric)
     node = fields_of(nodes_of(graph), kept)
-    vectors = node["scale"][:, np.newaxis] * node["vectors"].astype(np.float64)
+    vectors = vectors_of(node)
     np.testing.assert_allclose(node["squares"], (vectors**2).sum(axis=1), rtol=1e-5)
     np.testing.assert_allclose(node["term"], 0 if metric == "ip" else node["squares"])
     edge = np.arange(32) < node["n_edges"][:, np.newaxis]
@@ -175,21 +202,28 @@ def test_a_node_says_what_its_edges_are(metric: Metric) -> None:
     signs = signs_of(node["codes"], kept)
     assert (signs == (residuals > 0))[told & edge[..., np.newaxis]].all()
 
-    queries = np.random.default_rng(5).normal(size=(50, kept))
-    queries *= np.sqrt(node["squares"].mean()) / np.linalg.norm(queries, axis=1, keepdims=True)
-    true = node["term"][node["neighbours"]] - 2 * np.einsum(
-        "qd,ned->qne", queries, vectors[node["neighbours"]]
-    )
-    own = node["term"] - 2 * queries @ vectors.T
-    signed = np.einsum("qd,ned->qne", queries, np.where(signs, 1.0, -1.0))
-    estimated = own[..., np.newaxis] + node["offsets"] - node["slopes"] * signed
-    away = np.linalg.norm(queries[:, np.newaxis] - vectors, axis=2)
-    length = np.linalg.norm(residuals, axis=2)
-    # RaBitQ (SIGMOD 2024), theorem 3.2: the estimate is unbiased, and this is its deviation.
-    expected = 2 * away[..., np.newaxis] * length * np.sqrt((np.pi / 2 - 1) / (kept - 1))
-    error = ((estimated - true) / np.maximum(expected, 1e-9))[:, edge]
+    error = estimate_errors(node)
     assert abs(error.mean()) < 0.05
     assert 0.85 < error.std() < 1.15
+
+
+def test_short_edges_that_come_after_long_ones_get_finer_factors() -> None:
+    dim, near = 64, np.float32(0.05) * np.random.default_rng(1).normal(size=(805, 64))
+    first, *others = np.split(near.astype(np.float32), range(5, 805, 10))
+    graph = made("scalar", dim, "l2", first, 10 * points(200, dim), *others)
+    node = fields_of(nodes_of(graph), kept_dim(dim, "l2"))
+    assert (2 * np.abs(node["offset_roots"]).max(axis=1) >= 127).all()  # 1 on a scale of long ones
+    assert (2 * node["slope_roots"].max(axis=1) >= 255).all()
+    assert 0.85 < estimate_errors(node).std() < 1.15
+
+
+def test_long_edges_that_come_after_short_ones_are_estimated_as_well() -> None:
+    rng, dim = np.random.default_rng(0), 64
+    shells = [1.4**i * rng.normal(size=(40, dim)) for i in range(30)]
+    graph = made("scalar", dim, "l2", *(shell.astype(np.float32) for shell in shells))
+    error = estimate_errors(fields_of(nodes_of(graph), kept_dim(dim, "l2")))
+    assert abs(error.mean()) < 0.05
+    assert 0.85 < error.std() < 1.15  # 1.4 where they are cut to a scale of short ones
 
 
 @pytest.mark.parametrize("parts", [(BULK, 0), (0, BULK), (BULK, 800)], ids=["bulk", "one", "both"])
