@@ -6,10 +6,7 @@
 namespace paradox {
 namespace {
 
-struct Products {
-  static __m512i add_pairs(__m512i sum, __m512i a, __m512i b) {
-    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
-  }
+struct Products : PairProducts {
   static std::int32_t dot_i8i8(const std::int8_t* a, const std::int8_t* b, int dim) {
     __m512i even = _mm512_setzero_si512(), odd = even;
     int j = 0;

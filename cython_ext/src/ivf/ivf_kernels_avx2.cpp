@@ -48,12 +48,6 @@ void dots_1xn_avx2(const std::int16_t* row, const std::int16_t* others, std::int
 
 __m256 eight(const float* p) { return _mm256_loadu_ps(p); }
 
-float least_of(__m256 a) {
-  __m128 four = _mm_min_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-  four = _mm_min_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_min_ss(four, _mm_movehdup_ps(four)));
-}
-
 /// Sums four by four.
 void add_scaled_avx2(const std::int16_t* row, double scale, int dim, double* sums) {
   const __m256d factor = _mm256_set1_pd(scale);

@@ -13,26 +13,20 @@
 namespace paradox {
 namespace {
 
-struct Products {
-  static __m512i add_pairs(__m512i sum, __m512i a, __m512i b) {
-    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
-  }
-};
-
 void dots_1xn_avx512(const std::int16_t* row, const std::int16_t* others, std::int64_t n, int dim,
                      std::int32_t* out) {
   std::int64_t i = 0;
   for (; i + 4 <= n; i += 4, others += 4 * std::int64_t{dim}) {
     FourVectors sums = FourVectors::zero();
     for (int j = 0; j < dim; j += 32) {
-      sums.add_pairs<Products>(load_512(row + j), FourVectors::load(others + j, dim));
+      sums.add_pairs<PairProducts>(load_512(row + j), FourVectors::load(others + j, dim));
     }
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), sums.sums());
   }
   for (; i < n; ++i, others += dim) {
     __m512i sum = _mm512_setzero_si512();
     for (int j = 0; j < dim; j += 32) {
-      sum = Products::add_pairs(sum, load_512(row + j), load_512(others + j));
+      sum = PairProducts::add_pairs(sum, load_512(row + j), load_512(others + j));
     }
     out[i] = sum_of(sum);
   }
@@ -42,10 +36,7 @@ __m512 sixteen(const float* p) { return _mm512_loadu_ps(p); }
 
 float least_of(__m512 a) {
   const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));
-  const __m256 eight = _mm256_min_ps(_mm512_castps512_ps256(a), high);
-  __m128 four = _mm_min_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-  four = _mm_min_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_min_ss(four, _mm_movehdup_ps(four)));
+  return least_of(_mm256_min_ps(_mm512_castps512_ps256(a), high));
 }
 
 std::int64_t distances_avx512(const PointNorm& row, const PointNorms& others,

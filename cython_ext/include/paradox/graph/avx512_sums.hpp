@@ -23,6 +23,13 @@ std::int32_t sum_of(__m512i a) {
   return _mm_cvtsi128_si32(_mm_add_epi32(quarter, _mm_shuffle_epi32(quarter, 0xb1)));
 }
 
+/// Products of int16, two of them to a sum in 32 bits.
+struct PairProducts {
+  static __m512i add_pairs(__m512i sum, __m512i a, __m512i b) {
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
+  }
+};
+
 struct FourVectors {
   __m512i a, b, c, d;
 
