@@ -65,6 +65,10 @@ inline simde__m512d cvtepi32_pd(__m256i a) {
   return simde_mm512_insertf64x4(low, _mm256_cvtepi32_pd(_mm256_extracti128_si256(a, 1)), 1);
 }
 
+inline simde__m512i cvtepu8_epi32(__m128i a) {
+  return join(_mm256_cvtepu8_epi32(a), _mm256_cvtepu8_epi32(_mm_srli_si128(a, 8)));
+}
+
 inline simde__m512i cvtepu16_epi32(__m256i a) {
   return join(_mm256_cvtepu16_epi32(_mm256_castsi256_si128(a)),
               _mm256_cvtepu16_epi32(_mm256_extracti128_si256(a, 1)));
@@ -135,6 +139,8 @@ inline int reduce_add_epi32(simde__m512i values) {
 #define _mm512_cvtps_pd(a) avx512_by_simde::cvtps_pd(a)
 #undef _mm512_cvtepi32_pd
 #define _mm512_cvtepi32_pd(a) avx512_by_simde::cvtepi32_pd(a)
+#undef _mm512_cvtepu8_epi32
+#define _mm512_cvtepu8_epi32(a) avx512_by_simde::cvtepu8_epi32(a)
 #undef _mm512_cvtepu16_epi32
 #define _mm512_cvtepu16_epi32(a) avx512_by_simde::cvtepu16_epi32(a)
 #undef _mm512_maskz_loadu_epi8
