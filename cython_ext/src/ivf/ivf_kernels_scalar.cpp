@@ -4,8 +4,8 @@
 #include <cstdint>
 
 #include "paradox/graph/lane_sums.hpp"
+#include "paradox/ivf/few_distances.hpp"
 #include "paradox/ivf/ivf_kernels.hpp"
-#include "paradox/ivf/least.hpp"
 
 namespace paradox {
 namespace {

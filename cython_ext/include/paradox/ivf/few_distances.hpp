@@ -1,4 +1,4 @@
-// What the levels share, compiled once for each.
+// What all levels do with rows too few for a vector, compiled once for each.
 //
 // Unnamed namespace on purpose, as in `one_to_many.hpp`.
 #pragma once
