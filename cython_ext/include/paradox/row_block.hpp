@@ -25,6 +25,14 @@ struct RowBlock {
   template <class Rows>
   std::int64_t fill(const Rows& all, const std::uint8_t* allow, std::int64_t begin,
                     std::int64_t end) {
+    if (allow == nullptr) {  // all; asking row by row took a sixth of a scan for one query
+      n = std::min(capacity_, end - begin);
+      for (std::int64_t i = 0; i < n; ++i) {
+        positions[i] = begin + i;
+        rows[i] = all.row(begin + i);
+      }
+      return begin + n;
+    }
     for (n = 0; n < capacity_; ++begin) {
       begin = next_allowed(allow, begin, end);
       if (begin == end) return end;
