@@ -27,6 +27,14 @@ def hard(n: int, seed: int = 0) -> F32Matrix:
     return np.random.default_rng(seed).normal(size=(n, DIM)).astype(np.float32)
 
 
+def folded(n: int, dim: int) -> F32Matrix:
+    """Return points on a folded sheet of 12 dimensions."""
+    rng = np.random.default_rng(0)
+    sheet = rng.normal(size=(12, dim))
+    points: F32Matrix = (np.tanh(rng.normal(size=(n, 12))) @ sheet).astype(np.float32)
+    return points
+
+
 def graph_of(base: F32Matrix, metric: Metric, **options: Any) -> IndexBackend:
     made = index.create("graph", dim=base.shape[1], metric=metric, **options)
     made.add(np.arange(len(base)), base)
@@ -115,6 +123,19 @@ def test_what_lies_far_beyond_a_filter_is_swept_for_and_not_scanned(
     monkeypatch.setattr(GraphView, "_scan", refuse)
     found = graph.search(queries, 2, effort=2, allow=allowed)
     assert np.mean([np.isin(a, b).mean() for a, b in zip(found.ids, near, strict=True)]) > 0.99
+
+
+def test_what_a_walk_meets_little_of_is_swept_for() -> None:
+    n, effort = 24_000, 18
+    points, asked = folded(n + 1_500, 64), slice(n, None)
+    base, queries = points[:n], points[asked]
+    away = np.random.default_rng(5).normal(size=64)
+    allowed = np.flatnonzero(base @ away < 0)
+    order = np.argsort(queries @ away)
+    beyond = queries[order[900:1_350]]  # beyond the border, though not far
+    near = allowed[oracle.top_k(beyond, base[allowed], K, "l2")[0]]
+    found = graph_of(base, "l2").search(beyond, K, effort=effort, allow=allowed)
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(found.ids, near, strict=True)]) > 0.98
 
 
 @pytest.mark.parametrize("compact", [False, True])

@@ -273,8 +273,9 @@ bool Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::in
         this->sweep(scratch, sweep, moment, filter);
       } else {
         walk(scratch, reach, moment, filter);
-        const bool is_short = static_cast<std::int64_t>(scratch.found.size()) < n_wanted;
-        if (is_short && after_walk.n_kept > 0) {
+        const auto n_found = static_cast<std::int64_t>(scratch.found.size());
+        const bool is_astray = scratch.beam.is_spent() && n_found < effort;
+        if (after_walk.n_kept > 0 && (n_found < n_wanted || is_astray)) {
           this->sweep(scratch, after_walk, moment, filter);
         }
       }

@@ -21,7 +21,7 @@ constexpr float kLeastCertainty = 1.5f, kMostCertainty = 4.0f;
 
 /// Where walks find too few of the nodes that a filter allows, a sweep of all takes less than a
 /// scan of those if these are at least such a share.
-constexpr double kLeastShareSwept = 0.25;
+constexpr double kLeastShareSwept = 0.08;
 
 /// Of a sum of signs, with the vector as random: (1 - 2 / pi) of the query's square.
 constexpr float kSignVariance = 0.3634f;
@@ -103,6 +103,7 @@ void Graph::sweep(SearchScratch& scratch, const Sweep& sweep, const GraphMoment&
     for (; below != 0; below &= below - 1) {
       const std::int64_t node = b * kEdgeBlock + __builtin_ctz(below);
       if (node >= n_nodes) break;
+      if (filter != nullptr && !filter->allow(static_cast<std::uint32_t>(node))) continue;
       nodes_.prefetch_vector(static_cast<std::uint32_t>(node));
       scratch.waiting.push_back(static_cast<std::uint32_t>(node));
     }

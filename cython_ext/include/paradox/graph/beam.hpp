@@ -45,6 +45,8 @@ class Beam {
   }
 
   bool full() const { return size_ == width_; }
+  /// Whether it is full of entries that have been expanded: others may have been dropped.
+  bool is_spent() { return full() && peek() == kNone; }
   /// Only keys below are of use; +inf until the beam is full.
   float threshold() const;
 

@@ -327,7 +327,9 @@ class Graph {
   void measure_waiting(SearchScratch& scratch, std::size_t n_kept, const GraphMoment& moment,
                        const GraphRows* filter) const;
   Sweep sweep_of(std::int64_t k, std::int64_t effort, const GraphRows& rows) const;
-  /// The one for queries whose walk found too few, where it takes less than a scan.
+  /// The one for queries whose walk found too few of what a filter allows: less than are wanted, or
+  /// less than its effort when its beam was spent, as then those lie elsewhere. None where a scan
+  /// takes less.
   Sweep sweep_after_walk(std::int64_t k, const GraphRows& rows) const;
   /// Fills `scratch.found` with those of all nodes that may be among the k nearest.
   void look_at_all(SearchScratch& scratch, std::int64_t k, const GraphMoment& moment,
