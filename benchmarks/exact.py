@@ -118,7 +118,9 @@ def measure(given: argparse.Namespace) -> Iterator[Row]:
         )
         measured = partial(_measured, case, truth)
         names = given.by or (*OURS, *peers.SCANS)
-        found, skipped = in_turn(names, f"{dataset.label}, {metric}", measured, needed=OURS)
+        found, skipped = in_turn(
+            names, f"{dataset.label}, {metric}", measured, given.journal, needed=OURS
+        )
         for rows in found.values():
             yield from rows
         yield from tables.skipped(f"{dataset.label} {metric}", skipped)

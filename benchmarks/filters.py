@@ -200,7 +200,7 @@ def measure(given: argparse.Namespace) -> Iterator[Row]:
         return in_own_process(measure_case, replace(case, by=by), filters)
 
     names = given.by or (*OURS, *peers.FILTERED)
-    found, skipped = in_turn(names, title, measured, needed=OURS)
+    found, skipped = in_turn(names, title, measured, given.journal, needed=OURS)
     yield from rows(title, filters, found)
     yield from tables.skipped(title, skipped)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
 from benchmarks import peers
+from benchmarks.journal import Journal
 from benchmarks.own_process import ProcessFailed
 from benchmarks.report import progress
 
@@ -16,6 +17,7 @@ def in_turn(
     names: Iterable[str],
     title: str,
     measured: Callable[[str], Result],
+    journal: Journal,
     *,
     needed: Collection[str] = (),
 ) -> tuple[dict[str, Result], dict[str, str]]:
@@ -25,6 +27,7 @@ def in_turn(
         names: of the contestants.
         title: what they are measured on, for those who wait.
         measured: measures one, in a process of its own.
+        journal: keeps what was measured; what it has already is not measured again.
         needed: those without which the run is none.
 
     Raises:
@@ -33,6 +36,11 @@ def in_turn(
     found: dict[str, Result] = {}
     failed: dict[str, str] = {}
     for by in names:
+        part = (title, by)
+        if part in journal:
+            progress(f"{title}: {by} was measured before")
+            found[by] = journal[part]
+            continue
         progress(f"{title}: {by}")
         if reason := peers.missing(by):
             failed[by] = reason
@@ -44,4 +52,6 @@ def in_turn(
                 raise
             failed[by] = str(error)
             progress(f"{title}: {by} is left out, {error}")
+        else:
+            journal.keep(part, found[by])
     return found, failed

@@ -32,6 +32,7 @@ from benchmarks.curve import (
 )
 from benchmarks.datasets import Dataset
 from benchmarks.in_turn import in_turn
+from benchmarks.journal import Journal
 from benchmarks.own_process import in_own_process
 from benchmarks.report import RESULTS, Benchmark, Row, progress, row
 from benchmarks.timing import anonymous_bytes, answers, timed
@@ -214,7 +215,7 @@ def measure(given: argparse.Namespace) -> Iterator[Row]:
             continue
         names = given.by or (QUICK_BY if given.quick else _everyone())
         yield row(f"{title} set: hardness", "intrinsic dimension", hardness)
-        yield from _set_rows(case, title, truth, names, given.repeat)
+        yield from _set_rows(case, title, truth, names, given.repeat, given.journal)
 
 
 def _known(case: Case) -> tuple[str, float, Truth]:
@@ -227,7 +228,12 @@ def _known(case: Case) -> tuple[str, float, Truth]:
 
 
 def _set_rows(
-    case: Case, title: str, truth: Truth, names: Sequence[str], repeat: int
+    case: Case,
+    title: str,
+    truth: Truth,
+    names: Sequence[str],
+    repeat: int,
+    journal: Journal,
 ) -> Iterator[Row]:
     """Measure contestants on one set, and yield the rows of its tables."""
     runs: dict[str, list[Measured]] = {}
@@ -240,7 +246,7 @@ def _set_rows(
         label = title + f", {turn + 1} of {repeat}" * (repeat > 1)
         going_on = [by for by in names if by not in skipped]
         needed = set(names) - peers.APPROXIMATE.keys()
-        found_now, failed = in_turn(going_on, label, measured, needed=needed)
+        found_now, failed = in_turn(going_on, label, measured, journal, needed=needed)
         skipped |= failed
         for by, of_one in found_now.items():
             runs.setdefault(by, []).append(of_one)

@@ -18,11 +18,14 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.journal import Journal, OtherRun, RunKey
 from paradox import kernels
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 CURVE = " curve"
 """Ends the title of rows that are the points of a curve: kept, and drawn, but not printed."""
+_OF_NO_MATTER = ("json", "output", "resume")
+"""Options that say what becomes of a report."""
 _LIBRARIES = (
     "numpy",
     "ray",
@@ -95,8 +98,7 @@ class Report:
 
     def publish(self, *, as_json: bool, output: Path | None = None) -> None:
         """Print the report; write it to `output`, a full run to `docs/results` if that is None."""
-        if output is None and not self.quick:
-            output = RESULTS / f"{self.benchmark}.json"
+        output = file_of(self.benchmark, output, quick=self.quick)
         if output is not None:
             output.parent.mkdir(parents=True, exist_ok=True)
             output.write_text(self.as_json() + "\n")
@@ -155,20 +157,44 @@ class Benchmark:
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--threads", type=int, default=2, help="of builds and batches (2)")
         parser.add_argument("--output", type=Path, help="write the JSON there, quick or not")
+        parser.add_argument(
+            "--resume", action="store_true", help="go on with this run where it was interrupted"
+        )
         self.add_options(parser)
         return parser.parse_args(arguments)
 
     def run(self, given: argparse.Namespace) -> Report:
-        """Measure, and return what was found."""
-        started = datetime.now(UTC).isoformat(timespec="seconds")
+        """Measure, and return what was found.
+
+        Contestants measured are kept beside the report that is to come until all are: `--resume`
+        measures the others.
+
+        Raises:
+            OtherRun: told to resume what is kept of a run with other options, of another commit or
+                on another processor.
+        """
         here = machine(given.threads)
-        rows = tuple(self.measure(given))
-        return Report(self.name, here, commit(), given.seed, given.quick, started, rows)
+        output = file_of(self.name, given.output, quick=given.quick)
+        journal = Journal(
+            None if output is None else output.with_suffix(".partial"),
+            RunKey(_told(given), commit(), _cpu_model()),
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            resume=given.resume,
+        )
+        rows = tuple(self.measure(argparse.Namespace(**vars(given), journal=journal)))
+        report = Report(
+            self.name, here, journal.run.commit, given.seed, given.quick, journal.started, rows
+        )
+        journal.remove()
+        return report
 
     def main(self, arguments: Sequence[str] | None = None) -> Report:
         """Measure as the command line says; print the report, and keep that of a full run."""
         given = self.options(arguments)
-        report = self.run(given)
+        try:
+            report = self.run(given)
+        except OtherRun as error:
+            sys.exit(f"python -m benchmarks.{self.name}: --resume: {error}")
         report.publish(as_json=given.json, output=given.output)
         return report
 
@@ -210,6 +236,11 @@ def as_tables(rows: Iterable[Row]) -> Iterator[FigureTable]:
         )
 
 
+def file_of(name: str, output: Path | None, *, quick: bool) -> Path | None:
+    """Return where a report goes: not told, that of a full run to `docs/results`, else nowhere."""
+    return RESULTS / f"{name}.json" if output is None and not quick else output
+
+
 def progress(message: str) -> None:
     """Say on standard error what is being measured."""
     Console(stderr=True).print(message, style="dim")
@@ -242,6 +273,12 @@ def commit() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
+
+
+def _told(given: argparse.Namespace) -> str:
+    """Return the options that make a difference to what is measured."""
+    told = {name: value for name, value in vars(given).items() if name not in _OF_NO_MATTER}
+    return json.dumps(told, sort_keys=True, default=str)
 
 
 def _cpu_model() -> str:

@@ -64,7 +64,7 @@ def _churn(given: argparse.Namespace, data: str, n: int) -> Iterator[Row]:
         make = _maker(by, metric, room=0)
         return in_own_process(churn.measure_case, case, make, truth, limit_s=_limit_s(given))
 
-    found, failed = in_turn(_names(given), title, measured)
+    found, failed = in_turn(_names(given), title, measured, given.journal)
     yield from churn.rows(title, found)
     yield from tables.skipped(title, failed)
 
@@ -96,7 +96,7 @@ def _readers(given: argparse.Namespace, data: str, n: int) -> Iterator[Row]:
             readers.measure_case, case, make, before, after, limit_s=_limit_s(given)
         )
 
-    found, failed = in_turn(_names(given), title, measured)
+    found, failed = in_turn(_names(given), title, measured, given.journal)
     yield from readers.rows(title, found)
     yield from tables.skipped(title, failed)
 

@@ -108,7 +108,7 @@ def test_a_peer_that_dies_is_left_out_and_one_of_ours_is_no_peer(
 
     monkeypatch.setattr(filters, "in_own_process", dies)
     options = ["--quick", "--n", "300", "--by"]
-    rows = list(filters.measure(filters.BENCHMARK.options([*options, "hnswlib"])))
+    rows = filters.BENCHMARK.run(filters.BENCHMARK.options([*options, "hnswlib"])).rows
     assert [r.case.partition(": ")[2] for r in rows] == ["its process ended with SIGILL"]
     with pytest.raises(ProcessFailed):
-        list(filters.measure(filters.BENCHMARK.options([*options, "graph"])))
+        filters.BENCHMARK.run(filters.BENCHMARK.options([*options, "graph"]))

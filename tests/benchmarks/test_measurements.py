@@ -114,7 +114,7 @@ def test_a_peer_that_dies_is_left_out_and_said_so(
     options = index.BENCHMARK.options(
         ["--quick", "--n", "300", "--by", "hnsw", "hnswlib", "scann", "usearch", "--repeat", "2"]
     )
-    rows = list(index.measure(options))
+    rows = index.BENCHMARK.run(options).rows
     out = {r.peer: r.case for r in rows if r.figure == "runs"}
     assert out["hnswlib"].endswith("left out: its process ended with SIGILL")
     assert out["scann"].endswith("left out: scann is not installed")
@@ -131,11 +131,11 @@ def test_a_set_that_cannot_be_had_is_left_out(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(datasets._SETS, "glove-50", ("cosine", 100, absent))
     monkeypatch.setattr(index, "in_own_process", lambda *_: Measured(1.0, 2.0))
     options = ["--n", "300", "--by", "hnsw"]
-    rows = list(index.measure(index.BENCHMARK.options(options)))
+    rows = index.BENCHMARK.run(index.BENCHMARK.options(options)).rows
     assert "glove-50 left out, needs the package glove; run, pip" in rows[0].case
     assert any(r.case.startswith("manifold-128") for r in rows)
     with pytest.raises(UnknownEncoder):
-        list(index.measure(index.BENCHMARK.options([*options, "--data", "glove-50"])))
+        index.BENCHMARK.run(index.BENCHMARK.options([*options, "--data", "glove-50"]))
 
 
 def test_a_scan_that_dies_is_left_out_and_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,11 +144,11 @@ def test_a_scan_that_dies_is_left_out_and_said_so(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(exact, "in_own_process", dies)
     options = exact.BENCHMARK.options(["--quick", "--n", "300", "--by", "numpy", "torch"])
-    rows = list(exact.measure(options))
+    rows = exact.BENCHMARK.run(options).rows
     assert [r.peer for r in rows] == ["numpy", "torch"]
     assert rows[0].case.endswith("left out: its process ended with SIGILL")
     with pytest.raises(ProcessFailed):
-        list(exact.measure(exact.BENCHMARK.options(["--quick", "--n", "300", "--by", "exact"])))
+        exact.BENCHMARK.run(exact.BENCHMARK.options(["--quick", "--n", "300", "--by", "exact"]))
 
 
 def test_an_index_of_ours_that_dies_is_no_peer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +158,7 @@ def test_an_index_of_ours_that_dies_is_no_peer(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(index, "in_own_process", dies)
     options = index.BENCHMARK.options(["--quick", "--n", "300", "--by", "hnsw"])
     with pytest.raises(ProcessFailed, match="SIGSEGV"):
-        list(index.measure(options))
+        index.BENCHMARK.run(options)
 
 
 def test_exact_counts_the_answers_that_differ_from_float64() -> None:
