@@ -118,6 +118,8 @@ class Report:
             for line in found.lines:
                 table.add_row(*line)
             console.print(table)
+        if self.quick:
+            console.print("a quick run, of small sets: goals are those of full runs", style="dim")
         console.print(self.circumstances(), style="dim")
 
     def circumstances(self) -> str:

@@ -20,7 +20,7 @@ import ray
 if TYPE_CHECKING:
     from benchmarks.report import Benchmark, Report
 
-NAMES = ("exact", "index", "overhead")
+NAMES = ("exact", "filters", "index", "overhead", "updates")
 
 
 def measure(name: str, given: argparse.Namespace) -> Report:

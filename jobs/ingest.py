@@ -1,7 +1,7 @@
 """`paradox ingest` as a Ray job: files into a collection, resumable.
 
-python jobs/ingest.py "data/*.parquet" -c papers --dim 384 --vector-column embedding
-ray job submit --working-dir . -- python jobs/ingest.py docs.parquet -c docs --encoder minilm-l6-v2
+python jobs/ingest.py "/shared/*.parquet" -c papers --dim 384 --vector-column embedding
+ray job submit --working-dir . -- python jobs/ingest.py /shared/docs.csv -c docs --dim 384
 """
 
 import typer

@@ -325,7 +325,7 @@ def test_a_submitted_job_asks_the_running_cluster(run, cluster, papers, source):
         (["query", "x", "-k", 0], "InvalidArgument", "k: expected 1 to"),
         (["query", "x", "-c", "a/b"], "InvalidArgument", "name: expected 1 to 63"),
         (["drop", "a/b"], "InvalidArgument", "name: expected 1 to 63"),
-        (["bench", "nothing"], "InvalidArgument", "expected one of exact, index, overhead"),
+        (["bench", "nothing"], "InvalidArgument", "expected one of exact, filters, index"),
         (["ingest", "none[/x].parquet", "-c", "new"], "SourceError", "none[/x].parquet"),
         (["ingest", "README.md", "-c", "new"], "SourceError", "a file that ends in .parquet"),
         (["ingest", "SOURCE", "-c", "a/b"], "InvalidArgument", "name: expected 1 to 63"),

@@ -13,11 +13,11 @@ from paradox.cli.connection import AsJson
 from paradox.core.errors import InvalidArgument
 from paradox.printing import reporting
 
-NAMES = ("exact", "index", "overhead")
+NAMES = ("exact", "filters", "index", "overhead", "updates")
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="exact, index or overhead.")],
+    name: Annotated[str, typer.Argument(help="exact, filters, index, overhead or updates.")],
     quick: Annotated[
         bool, typer.Option(help="End within a minute, and leave docs/results/ as it is.")
     ] = False,

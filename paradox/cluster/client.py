@@ -34,10 +34,10 @@ def connect(
 ) -> Client:
     """Join a Ray cluster and return the client of its collections.
 
-    In this order: the cluster that this process has joined already; the one at `address`; the one
-    of `RAY_ADDRESS`, or the one that `ray start` or `paradox up` started on this machine; and if
-    there is none, a cluster is started in this process, and ends with it. Data outlive all of
-    them.
+    In this order: the cluster that this process has joined already (which `address` must be, if it
+    is given); the one at `address`; the one of `RAY_ADDRESS`, or the one that `ray start` or
+    `paradox up` started on this machine; and if there is none, a cluster is started in this
+    process, and ends with it. Data outlive all of them.
 
     Args:
         address: of the Ray cluster to join, host:port.
@@ -51,7 +51,7 @@ def connect(
 
     Raises:
         InvalidArgument: this cluster keeps its collections below another `storage_root`, or
-            `address` is none.
+            `address` is none, or another than that of the cluster this process is in.
         RetryableError: the cluster named, or the one this process is in, does not answer.
     """
     timeout_s = check_timeout(timeout_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -42,13 +43,15 @@ def join(address: str | None, num_cpus: int | None, *, timeout_s: float) -> bool
         Whether it was started here.
 
     Raises:
-        InvalidArgument: the address is none.
+        InvalidArgument: the address is none, or not that of the cluster this process is in.
         RetryableError: the cluster named, or the one that this process is in, does not answer.
     """
     if ray.is_initialized():
         # Ray Client has its own way to the cluster, and its timeout.
         if not ray_client.is_connected():  # type: ignore[no-untyped-call]
-            check_answers(ray.get_runtime_context().gcs_address, timeout_s=timeout_s)
+            here = ray.get_runtime_context().gcs_address
+            _check_same(address, here)
+            check_answers(here, timeout_s=timeout_s)
         return False
     named = address or config.ray_address()
     if named is None and (running := local.running()) is not None:
@@ -71,6 +74,31 @@ def join(address: str | None, num_cpus: int | None, *, timeout_s: float) -> bool
             )
     _init(address="local", num_cpus=num_cpus or os.cpu_count() or 1)
     return True
+
+
+def _check_same(address: str | None, here: str) -> None:
+    """Refuse an address that is not that of the cluster this process is in."""
+    if address in (None, "auto") or "://" in address or _place(address) == _place(here):
+        return
+    raise InvalidArgument(
+        f"address: expected none, or {here}, which this process has joined; got {address}; "
+        "`ray.shutdown()` leaves a cluster"
+    )
+
+
+def _place(address: str) -> tuple[str, str]:
+    """Return what two ways to write an address have in common."""
+    host, _, port = address.rpartition(":")
+    try:
+        ip = socket.gethostbyname(host)
+    except OSError:
+        ip = host
+    return "this machine" if ip.startswith("127.") or ip == _own_ip() else ip, port
+
+
+def _own_ip() -> str:
+    address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    return address
 
 
 def check_answers(address: str, *, timeout_s: float) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from paradox.core import config
 from paradox.core.errors import InvalidArgument
-from paradox.core.metric import Metric
+from paradox.core.metric import Metric, check_metric
 from paradox.core.types import NO_ID, F32Matrix, I64Vector, Neighbors
 from paradox.core.vectors import check_directions
 from paradox.index import scan
@@ -28,6 +28,7 @@ from paradox.index.options import (
     MAX_EFFORT,
     check_effort,
     check_int,
+    check_known,
     check_threads,
     check_tuned,
 )
@@ -105,7 +106,8 @@ class IvfIndex(KeepingIndex, StructuredRows):
 
         Args:
             source: a `.npy` or Parquet file, or blocks of ids and vectors.
-            path: the file to write; scratch files lie beside it meanwhile, as large as it.
+            path: the file to write, or to replace once it is whole; scratch files lie beside it
+                meanwhile, as large as it.
             metric: metric of the distances.
             n: vectors of an iterator, where they are known: there are as many lists as suit these.
             quiet: show no progress bar.
@@ -113,9 +115,15 @@ class IvfIndex(KeepingIndex, StructuredRows):
 
         Raises:
             InvalidArgument: an option out of range, an id that comes twice, no vectors, or such as
-                cannot be kept.
+                cannot be kept; or no folder for the file.
+            SourceError: a source that is not there, or cannot be read.
         """
         path = Path(path)
+        check_known(cls.name, cls, options)
+        cls(1, check_metric(metric), **options)  # refuses options before a source is read
+        if not path.parent.is_dir():
+            raise InvalidArgument(f"path: expected a file in a folder; {path.parent} is none")
+        n = None if n is None else check_int("n", n, 1, 2**31 - 1)
         stream = open_stream(source, n, seed=options.get("seed", 0))
         index = cls(stream.sample.shape[1], metric, **options)
         dtype, threads = index._dtype, index._threads()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-from paradox.core.errors import InvalidArgument
+from paradox.core.errors import InvalidArgument, SourceError
 from paradox.core.types import F32Matrix, I64Vector
 from paradox.core.vectors import as_ids, as_matrix
 
@@ -54,15 +55,29 @@ def open_stream(source: Source, n: int | None = None, *, seed: int = 0) -> Strea
 
     Raises:
         InvalidArgument: no vectors, or a file of another kind.
+        SourceError: a file that is not there, or cannot be read.
     """
     if not isinstance(source, str | Path):
         return _of_blocks(iter(source), n)
     path = Path(source)
     if path.suffix == ".npy":
-        return _of_matrix(np.load(path, mmap_mode="r"), seed)
+        with _reading(path):
+            matrix = np.lib.format.open_memmap(path, mode="r")
+        return _of_matrix(matrix, seed)
     if path.suffix == ".parquet":
-        return _of_parquet(parquet.ParquetFile(path), str(path))
+        with _reading(path):
+            file = parquet.ParquetFile(path)
+        return _of_parquet(file, str(path))
     raise InvalidArgument(f"source: expected blocks, a .npy or a .parquet file; got {path}")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:  # pyarrow's own are ValueErrors
+        message = f"source: expected a whole {path.suffix} file; {path}: {error}"
+        raise SourceError(message) from error
 
 
 def chosen(n: int, wanted: int, seed: int) -> I64Vector:

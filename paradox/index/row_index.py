@@ -100,8 +100,9 @@ class RowIndex(ABC):
         write_container(path, self.name, *self.contents())
 
     @classmethod
-    def load(cls, path: Path, *, mmap: bool = False) -> Self:
+    def load(cls, path: str | Path, *, mmap: bool = False) -> Self:
         """Read what `save` wrote; `mmap` leaves the vectors in the file until the first `add`."""
+        path = Path(path)
         fields, sections = read_container(path, cls.name, mmap=mmap)
         with made_from(path):
             return cls.from_contents(fields, sections)

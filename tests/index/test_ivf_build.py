@@ -12,7 +12,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from paradox import index
-from paradox.core.errors import InvalidArgument, NonFiniteVector, ZeroVector
+from paradox.core.errors import InvalidArgument, NonFiniteVector, SourceError, ZeroVector
 from paradox.core.types import F32Matrix
 from paradox.index.ivf import IvfIndex
 from paradox.index.ivf_source import Block
@@ -123,3 +123,34 @@ def test_bad_sources_leave_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match=r"rows\.csv"):
         build(tmp_path / "rows.csv", metric="l2")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_read_or_set_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    whole = as_npy(tmp_path)
+    cut = tmp_path / "cut.npy"
+    cut.write_bytes(whole.read_bytes()[:-10])
+    for name in ("junk.npy", "junk.parquet"):
+        (tmp_path / name).write_bytes(b"junk!")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    out = tmp_path / "index.pdx"
+    for source in ("cut.npy", "junk.npy", "junk.parquet", "none.npy", "none.parquet"):
+        with pytest.raises(SourceError, match=f"expected a whole .* file; .*{source}: "):
+            IvfIndex.build(tmp_path / source, out, metric="l2", quiet=True)
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"metric": "l3"}, "metric: expected one of .*; got 'l3'"),
+        ({"metric": "l2", "nlist": 5}, "expected one of keep, lists, .*; got 'nlist'"),
+        ({"metric": "l2", "lists": 0}, "lists: expected 1 to"),
+        ({"metric": "l2", "n": 0}, "n: expected 1 to"),
+    ]
+    for options, message in wrong:
+        with pytest.raises(InvalidArgument, match=message):
+            IvfIndex.build(whole, out, quiet=True, **options)
+    with pytest.raises(InvalidArgument, match=r"path: expected a file in a folder; .*nowhere"):
+        IvfIndex.build(whole, tmp_path / "nowhere" / "index.pdx", metric="l2", quiet=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_a_path_may_be_text(tmp_path: Path) -> None:
+    path = str(tmp_path / "index.pdx")
+    built = IvfIndex.build(str(as_npy(tmp_path)), path, metric="l2", quiet=True)
+    assert len(IvfIndex.load(path)) == len(built)

@@ -76,6 +76,16 @@ def test_who_has_no_token_is_told_at_once(client, tmp_path):
     assert "set RAY_AUTH_MODE=token" in message
 
 
+def test_another_cluster_than_that_of_this_process_is_refused(client):
+    here = ray.get_runtime_context().gcs_address
+    port = here.rpartition(":")[2]
+    for other in ("10.255.255.1:6379", f"10.255.255.1:{port}", "127.0.0.1:1"):
+        with pytest.raises(InvalidArgument, match=f"or {here}, which .*; got {other}"):
+            paradox.connect(namespace=NAMESPACE, address=other)
+    for same in (here, f"localhost:{port}", "auto"):
+        assert paradox.connect(namespace=NAMESPACE, address=same).list() == client.list()
+
+
 @pytest.mark.parametrize("address", ["head", "head:", ":6379", "head:port"])
 def test_what_is_no_address_is_refused(monkeypatch, address):
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
