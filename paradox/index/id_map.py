@@ -22,6 +22,12 @@ class IdMap:
     Ids are any int64 but `NO_ID`. A removed one keeps its cell until the table is next rebuilt.
     """
 
+    _slots: npt.NDArray[np.uint32]
+    _last: int
+    _shift: np.uint64
+    _n: int
+    _n_cells_used: int
+
     def __init__(self) -> None:
         self._allocate(_SMALLEST_BITS)
 
@@ -37,7 +43,7 @@ class IdMap:
     def get(self, keys: I64Vector, ids: I64Vector) -> I64Vector:
         """Return (n,) the slot of each id, -1 where it is absent."""
         slots = np.full(len(keys), NO_ID, np.int64)
-        if not self._n:
+        if not self._n_cells_used:
             return slots
         cells, open_ = self._home(keys), np.arange(len(keys))
         while len(open_):
@@ -58,36 +64,53 @@ class IdMap:
         return roomy
 
     def add(self, slots: I64Vector, ids: I64Vector) -> None:
-        """Take in slots whose ids are absent; of equal ids one."""
+        """Take in slots whose ids are absent; of equal ids one.
+
+        Where memory does not suffice some may be there, and are found by their ids while the slots
+        have these.
+        """
         if self._is_full(len(slots)):
             self._rebuild(len(slots), ids)
+        n_used, n_won = self._n_cells_used, 0
+        self._n_cells_used += len(slots)  # no fewer, whatever fails on the way
         cells, open_ = self._home(ids[slots]), slots.astype(np.uint32)
         while len(open_):
             empty = self._slots[cells] == _EMPTY
             self._slots[cells[empty]] = open_[empty]  # of rivals for one cell, one wins
             held = self._slots[cells]
-            n_won = int(np.count_nonzero(empty & (held == open_)))
-            self._n += n_won
-            self._n_cells_used += n_won
+            n_won += int(np.count_nonzero(empty & (held == open_)))
             go_on = ~_have(held, ids[open_], ids)
             cells, open_ = (cells[go_on] + 1) & self._last, open_[go_on]
+        self._n += n_won
+        self._n_cells_used = n_used + n_won
 
     def remove(self, slots: I64Vector, ids: I64Vector) -> None:
-        """Forget slots, passing over those that are absent; no two may be equal."""
+        """Forget slots, passing over those that are absent; no two may be equal.
+
+        Where memory does not suffice, none is forgotten.
+        """
         cells, open_ = self._home(ids[slots]), slots.astype(np.uint32)
+        found = []
         while len(open_):
             held = self._slots[cells]
             hit = held == open_
-            self._slots[cells[hit]] = _GONE
-            self._n -= int(np.count_nonzero(hit))
+            found.append(cells[hit])
             go_on = ~hit & (held != _EMPTY)
             cells, open_ = (cells[go_on] + 1) & self._last, open_[go_on]
+        if found:
+            gone = np.concatenate(found)
+            self._slots[gone] = _GONE
+            self._n -= len(gone)
 
     def replace(self, slots: I64Vector, others: I64Vector, ids: I64Vector) -> None:
-        """Have other slots in the place of slots that are present, and have the same ids."""
+        """Have other slots of the same ids in the place of slots, or where they are already.
+
+        Each pair has one of its two present.
+        """
         cells, open_ = self._home(ids[slots]), np.arange(len(slots))
         while len(open_):
-            hit = self._slots[cells] == slots[open_]
+            held = self._slots[cells]
+            hit = (held == slots[open_]) | (held == others[open_])
             self._slots[cells[hit]] = others[open_[hit]]
             cells, open_ = (cells[~hit] + 1) & self._last, open_[~hit]
 
@@ -100,8 +123,11 @@ class IdMap:
 
     def _rebuild(self, n_more: int, ids: I64Vector) -> None:
         present = self._slots[self._slots < _GONE].astype(np.int64)
-        self._allocate(max(_SMALLEST_BITS, (3 * (len(present) + n_more) // 2).bit_length()))
-        self.add(present, ids)
+        other = IdMap()
+        other._allocate(max(_SMALLEST_BITS, (3 * (len(present) + n_more) // 2).bit_length()))
+        other.add(present, ids)
+        self._slots, self._last, self._shift = other._slots, other._last, other._shift
+        self._n, self._n_cells_used = other._n, other._n_cells_used
 
     def _allocate(self, bits: int) -> None:
         self._slots = np.full(1 << bits, _EMPTY, np.uint32)

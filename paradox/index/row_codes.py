@@ -42,9 +42,12 @@ class RowCodes:
         values = matrix if self._values is None else self._values[:n]
         return kernels.Codes(values, self._terms[:, :n])
 
-    def put(self, slots: I64Vector, rows: npt.NDArray[Any]) -> None:
-        """Code the rows of some slots."""
-        codes = kernels.encode(rows, self.metric)
+    def coded(self, rows: npt.NDArray[Any]) -> kernels.Codes:
+        """Return the codes of rows, for `put`."""
+        return kernels.encode(rows, self.metric)
+
+    def put(self, slots: I64Vector, codes: kernels.Codes) -> None:
+        """Keep the codes of some slots."""
         self._terms[:, slots] = codes.terms
         if self._values is not None:
             self._values[slots] = codes.values

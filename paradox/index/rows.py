@@ -109,15 +109,24 @@ class Rows:
     def put(self, ids: I64Vector, vectors: npt.NDArray[Any]) -> I64Vector:
         """Store vectors, in place of those whose id is known, and return their slots.
 
+        Where memory does not suffice, nothing has changed.
+
         Args:
             ids: (n,) int64, no two equal.
             vectors: (n, dim) in the dtype of the rows.
         """
         slots = self.find(ids)
         new = np.flatnonzero(slots < 0)
-        slots[new] = self._take_slots(len(new))
-        self._fill(slots, ids, vectors)
-        self._slot_of.add(slots[new], self._ids)
+        derived = self._derived(vectors)
+        free = slots[new] = self._next_slots(len(new))
+        self._ids[free] = ids[new]
+        try:
+            self._slot_of.add(free, self._ids)
+        except BaseException:
+            self._ids[free] = NO_ID
+            raise
+        self._take(free)
+        self._fill(slots, ids, vectors, derived)
         self.state = object()
         return slots
 
@@ -125,13 +134,18 @@ class Rows:
         """Remove vectors by id, ignoring unknown ids; return the slots they had."""
         slots = self.find(ids)
         slots = np.unique(slots[slots >= 0])
-        self._slot_of.remove(slots, self._ids)
+        n_free = len(self._free)
+        self._free.extend(slots.tolist())
+        try:
+            self._slot_of.remove(slots, self._ids)
+        except BaseException:  # of memory: nothing has changed
+            del self._free[n_free:]
+            raise
         self._ids[slots] = NO_ID
         if self._has_norms:
             self._norms[slots] = 0.0
         self._live[slots] = False
         self.state = object()
-        self._free.extend(slots.tolist())
         if not len(self):
             self._clear(self._matrix.shape[1], self._matrix.dtype)
         return slots
@@ -185,26 +199,41 @@ class Rows:
         if len(self._slot_of) != len(self):
             raise InvalidArgument("rows: expected every id once; got some twice")
 
-    def _take_slots(self, n: int) -> I64Vector:
-        """Return slots for n more vectors: free ones, and fresh ones."""
+    def _next_slots(self, n: int) -> I64Vector:
+        """Return slots for n more vectors, and make room: free ones, and fresh ones."""
         n_reused = min(n, len(self._free))
-        n_fresh = n - n_reused
-        self._reserve(self.n_slots + n_fresh)
-        slots = np.empty(n, np.int64)
+        self._reserve(self.n_slots + n - n_reused)
+        slots = np.arange(self.n_slots - n_reused, self.n_slots - n_reused + n)
         if n_reused:
             slots[:n_reused] = self._free[-n_reused:]
-            del self._free[-n_reused:]
-        slots[n_reused:] = np.arange(self.n_slots, self.n_slots + n_fresh)
-        self.n_slots += n_fresh
         return slots
 
-    def _fill(self, slots: I64Vector, ids: I64Vector, vectors: npt.NDArray[Any]) -> None:
-        """Write vectors and what is known of them into their slots."""
+    def _take(self, slots: I64Vector) -> None:
+        """Take what `_next_slots` returned."""
+        n_reused = min(len(slots), len(self._free))
+        if n_reused:
+            del self._free[-n_reused:]
+        self.n_slots += len(slots) - n_reused
+
+    def _derived(self, vectors: npt.NDArray[Any]) -> tuple[Any, kernels.Codes | None]:
+        """Return the norms and codes of vectors, where they are kept."""
+        norms = kernels.row_norms(vectors) if self._has_norms else None
+        return norms, None if self._codes is None else self._codes.coded(vectors)
+
+    def _fill(
+        self,
+        slots: I64Vector,
+        ids: I64Vector,
+        vectors: npt.NDArray[Any],
+        derived: tuple[Any, kernels.Codes | None],
+    ) -> None:
+        """Write vectors and what is derived from them into their slots."""
+        norms, codes = derived
         self._matrix[slots] = vectors
-        if self._has_norms:
-            self._norms[slots] = kernels.row_norms(vectors)
-        if self._codes is not None:
-            self._codes.put(slots, vectors)
+        if norms is not None:
+            self._norms[slots] = norms
+        if codes is not None and self._codes is not None:
+            self._codes.put(slots, codes)
         self._ids[slots] = ids
         self._live[slots] = True
 
@@ -215,13 +244,14 @@ class Rows:
             return
         if n_slots > capacity:
             capacity = max(n_slots, int(capacity * _GROWTH))
-        self._matrix = self._moved(self._matrix, capacity)
-        self._ids = self._moved(self._ids, capacity)
+        matrix = self._moved(self._matrix, capacity)
         if self._has_norms:
             self._norms = self._moved(self._norms, capacity)
         self._live = self._moved(self._live, capacity)
         if self._codes is not None:
             self._codes.reserve(self.n_slots, capacity)
+        self._ids = self._moved(self._ids, capacity)  # last but one: it tells the capacity
+        self._matrix = matrix
         self._mapped = False
 
     def _moved(self, array: npt.NDArray[Any], capacity: int) -> npt.NDArray[Any]:

@@ -109,13 +109,16 @@ class VersionedRows(Rows):
             vectors: (n, dim) in the dtype of the rows.
         """
         known = self.find(ids)
+        gone = known[known >= 0]
         self.reclaim()
-        slots = self._take_slots(len(ids))
+        derived, dying = self._derived(vectors), self._dying_with(gone)
+        slots = self._next_slots(len(ids))
+        self._take(slots)
         self.seq += 1
         self._born[slots] = self.seq  # first: see `RowsView.live`
-        self._fill(slots, ids, vectors)
+        self._fill(slots, ids, vectors, derived)
         self._died[slots] = _ALIVE
-        self._let_die(known[known >= 0])
+        self._let_die(gone, dying)
         self._unsettled = known, slots
         self.state = object()
         return slots
@@ -124,9 +127,10 @@ class VersionedRows(Rows):
         """Remove vectors by id, ignoring unknown ids; return the slots they had."""
         slots = self.find(ids)
         slots = np.unique(slots[slots >= 0])
+        unsettled, dying = (slots, np.full(len(slots), -1)), self._dying_with(slots)
         self.seq += 1
-        self._let_die(slots)
-        self._unsettled = slots, np.full(len(slots), -1)
+        self._let_die(slots, dying)
+        self._unsettled = unsettled
         self.state = object()
         if not len(self):
             self._clear(self._matrix.shape[1], self._matrix.dtype)
@@ -137,10 +141,12 @@ class VersionedRows(Rows):
 
         Their ids are then unknown, also those that were known before.
         """
-        self._let_die(slots)
-        if self._unsettled is not None:
-            before, after = self._unsettled
-            self._unsettled = before, np.where(np.isin(after, slots), -1, after)
+        unsettled, dying = self._unsettled, self._dying_with(slots)
+        if unsettled is not None:
+            before, after = unsettled
+            unsettled = before, np.where(np.isin(after, slots), -1, after)
+        self._let_die(slots, dying)
+        self._unsettled = unsettled
         self.state = object()
 
     def make_room(self) -> None:
@@ -203,10 +209,14 @@ class VersionedRows(Rows):
         """Return what a saved index keeps of its rows."""
         return {"rows": self.matrix, "ids": np.where(self.live, self.ids, -1)}
 
-    def _let_die(self, slots: I64Vector) -> None:
+    def _dying_with(self, slots: I64Vector) -> I64Vector:
+        return np.concatenate([self._dying, slots]) if len(self._dying) else slots
+
+    def _let_die(self, slots: I64Vector, dying: I64Vector) -> None:
+        """Nothing is allocated here: a write is whole, or has not been."""
         self._died[slots] = self.seq
         self._live[slots] = False
-        self._dying = np.concatenate([self._dying, slots]) if len(self._dying) else slots
+        self._dying = dying
         self._n_waiting += len(slots)
 
     def _reserve(self, n_slots: int) -> None:
