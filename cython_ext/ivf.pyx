@@ -71,11 +71,12 @@ cdef extern from "paradox/ivf/saved_lists.hpp" namespace "paradox" nogil:
         Section[int16_t] cell_centres
         Section[float] cell_scales
         Section[int64_t] sizes
+        Section[float] units
         Section[uint8_t] blocks
         Section[uint8_t] supplements
         Section[float] origin
         float longest
-        float unit
+        float farthest
         int64_t split_size
 
 
@@ -108,7 +109,7 @@ cdef extern from "paradox/ivf/ivf.hpp" namespace "paradox" nogil:
         int64_t block_bytes() const
         int64_t split_size() const
         float longest() const
-        float unit() const
+        float farthest() const
         const vector[float]& origin() const
         Coarse& coarse()
         void train(const float* sample, int64_t n_sample, int64_t n, int64_t n_lists,
@@ -116,10 +117,11 @@ cdef extern from "paradox/ivf/ivf.hpp" namespace "paradox" nogil:
         void add(const float* vectors, const int64_t* numbers, int64_t n, int threads,
                  uint32_t* lists, uint8_t* supplements) except +
         void remove(const int64_t* numbers, int64_t n) except +
+        cbool holds(int64_t number) noexcept
         void merge(int64_t n_wanted, int threads) except +
         cbool search(const float* queries, int64_t n, int64_t k, int64_t effort,
                      const IvfRows& rows, int threads, int64_t* ids, float* distances) except +
-        void save(int64_t* sizes, uint8_t* blocks, uint8_t* supplements) noexcept
+        void save(int64_t* sizes, float* units, uint8_t* blocks, uint8_t* supplements) noexcept
         cbool restore(const SavedLists& saved, const int64_t* ids, int64_t n_rows) except +
 
 
@@ -185,7 +187,7 @@ cdef class Ivf:
         cdef NativeIvf* ivf = self.ivf.get()
         return {
             "longest": ivf.longest(),
-            "unit": ivf.unit(),
+            "farthest": ivf.farthest(),
             "split_size": ivf.split_size(),
         }
 
@@ -206,7 +208,10 @@ cdef class Ivf:
             self.ivf.get().train(&sample[0, 0], n_sample, n, n_lists, threads)
 
     def add(self, const float[:, ::1] vectors, const int64_t[::1] numbers, int threads):
-        """Add vectors (n, dim) under numbers (n,) that are not in use."""
+        """Add vectors (n, dim) under numbers (n,), in place of those that have these.
+
+        Where memory does not suffice, some may be there: `holds` tells which numbers are in use.
+        """
         cdef int64_t n = vectors.shape[0]
         if n:
             with nogil:
@@ -230,6 +235,16 @@ cdef class Ivf:
         if n:
             with nogil:
                 self.ivf.get().remove(&numbers[0], n)
+
+    def holds(self, const int64_t[::1] numbers):
+        """Tell (n,) which numbers, 0 or more, are in use."""
+        cdef int64_t n = numbers.shape[0], i
+        cdef cnp.npy_intp[1] shape = [n]
+        cdef cnp.ndarray held = cnp.PyArray_EMPTY(1, shape, cnp.NPY_BOOL, 0)
+        cdef uint8_t* out = <uint8_t*> cnp.PyArray_DATA(held)
+        for i in range(n):
+            out[i] = self.ivf.get().holds(numbers[i])
+        return held
 
     def merge(self, int64_t n_wanted, int threads):
         """Dissolve lists that removals have left short: their rows go to the nearest others.
@@ -290,16 +305,17 @@ cdef class Ivf:
         self.ivf.get().coarse().save(&centres[0, 0], &scales[0], &cells[0], &cell_centres[0, 0],
                                      &cell_scales[0])
 
-    def save_lists(self, int64_t[::1] sizes, uint8_t[:, ::1] blocks, uint8_t[:, ::1] supplements):
-        """Write sizes (n_lists,), blocks (n_blocks, block_bytes), supplements (n, row_bytes).
+    def save_lists(self, int64_t[::1] sizes, float[::1] units, uint8_t[:, ::1] blocks,
+                   uint8_t[:, ::1] supplements):
+        """Write sizes and units (n_lists,), blocks (n_blocks, block_bytes), and supplements.
 
-        supplements None leaves them out.
+        These are (n, row_bytes); None leaves them out.
         """
         cdef uint8_t* rows = NULL
         if supplements is not None and supplements.shape[0]:
             rows = &supplements[0, 0]
         if blocks.shape[0]:
-            self.ivf.get().save(&sizes[0], &blocks[0, 0], rows)
+            self.ivf.get().save(&sizes[0], &units[0], &blocks[0, 0], rows)
 
     def restore(self, dict saved, const int64_t[::1] ids):
         """Make these empty lists what was saved; return whether that could be lists.
@@ -314,6 +330,7 @@ cdef class Ivf:
         cdef const int16_t[::1] cell_centres = saved["cell_centres"]
         cdef const float[::1] cell_scales = saved["cell_scales"]
         cdef const int64_t[::1] sizes = saved["sizes"]
+        cdef const float[::1] units = saved["units"]
         cdef const uint8_t[::1] blocks = saved["blocks"]
         cdef const uint8_t[::1] supplements = saved["supplements"]
         cdef const float[::1] origin = saved["origin"]
@@ -324,11 +341,12 @@ cdef class Ivf:
         lists.cell_centres.values, lists.cell_centres.n = &cell_centres[0], cell_centres.shape[0]
         lists.cell_scales.values, lists.cell_scales.n = &cell_scales[0], cell_scales.shape[0]
         lists.sizes.values, lists.sizes.n = &sizes[0], sizes.shape[0]
+        lists.units.values, lists.units.n = &units[0], units.shape[0]
         lists.blocks.values, lists.blocks.n = &blocks[0], blocks.shape[0]
         lists.supplements.values, lists.supplements.n = &supplements[0], supplements.shape[0]
         lists.origin.values, lists.origin.n = &origin[0], origin.shape[0]
         lists.longest = saved["longest"]
-        lists.unit = saved["unit"]
+        lists.farthest = saved["farthest"]
         lists.split_size = saved["split_size"]
         self.kept_lists = (blocks, supplements)
         return self.ivf.get().restore(lists, &ids[0], ids.shape[0])

@@ -32,7 +32,7 @@ import numpy as np
 from paradox.core.errors import IndexFileCorrupt
 from paradox.core.files import write_atomically
 
-FORMAT = 3
+FORMAT = 4
 
 _MAGIC = b"PDXINDEX"
 _KEY = b"paradox index container"

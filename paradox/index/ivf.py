@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -139,16 +141,25 @@ class IvfIndex(KeepingIndex, StructuredRows):
     def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
         """Insert vectors, replacing those whose id is known; raises as `check` does."""
         self.check(vectors)
-        known = self._rows.find(ids)
-        self._lists.remove(known[known >= 0])
-        slots = self._rows.put(ids, self._as_kept(vectors))
-        self._take_changes(slots, vectors)
+        kept = self._as_kept(vectors)
+        with self._changing():
+            if not self._keeps_vectors:
+                self._put_in_lists(ids, kept, vectors)
+            else:
+                known = self._rows.find(ids)
+                self._lists.remove(known[known >= 0])
+                self._follow_rows(self._rows.put(ids, kept))
 
     def remove(self, ids: I64Vector) -> int:
         """Remove vectors by id; return how many there were."""
-        slots = self._rows.remove(ids)
-        self._lists.remove(slots)
-        self._take_changes(slots[:0], np.empty((0, self._dim), np.float32))
+        with self._changing():
+            known = self._rows.find(ids)
+            self._lists.remove(known[known >= 0])
+            slots = self._rows.remove(ids)
+            if self._keeps_vectors:
+                self._follow_rows(slots[:0])
+            elif not len(self._rows):
+                self._clear()  # what comes next may be of other places
         return len(slots)
 
     def search(
@@ -228,6 +239,7 @@ class IvfIndex(KeepingIndex, StructuredRows):
     def _clear(self) -> None:
         self._lists = empty_lists(self._dim, self._metric, seed=self._seed)
         self._n_trained_for = 0
+        self._fits = True  # unless a write has failed on the way
         self._lent_bytes = 0, 0  # of what lists were restored from, in memory and mapped
 
     @property
@@ -265,23 +277,44 @@ class IvfIndex(KeepingIndex, StructuredRows):
 
     @property
     def _ready(self) -> bool:
-        return self._lists.n_lists > 0
+        return self._lists.n_lists > 0 and (self._fits or not self._keeps_vectors)
 
-    def _take_changes(self, slots: I64Vector, vectors: F32Matrix) -> None:
-        """Show the lists vectors they have not seen, or build them anew."""
-        if not self._keeps_vectors:
-            if not len(self._rows):
-                self._clear()  # what comes next may be of other places
-            elif not self._ready:
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Change rows and lists; what fails, as for want of memory, leaves all that can be found.
+
+        Where vectors are kept, lists that do not fit them are looked into no more, and learnt anew
+        by the next write. Others are all there is of the vectors, and whole whatever fails.
+        """
+        if self._keeps_vectors and not self._fits:
+            self._clear()
+        try:
+            yield
+            if self._lists.n_lists:
+                self._lists.merge(self._n_lists_for(len(self._rows)), self._threads())
+        except BaseException:
+            self._fits = False
+            raise
+        finally:
+            self._use_rows()
+
+    def _put_in_lists(self, ids: I64Vector, kept: npt.NDArray[Any], vectors: F32Matrix) -> None:
+        """Add vectors that lists alone keep: an id that is not in one is none."""
+        slots = self._rows.put(ids, kept)
+        try:
+            if not self._ready and len(vectors):
                 self._learn(vectors, np.arange(len(vectors)), len(vectors))
             self._take_in(slots, vectors)
-        elif self._must_rebuild():
+        except BaseException:
+            self._rows.remove(ids[~self._lists.holds(slots)])
+            raise
+
+    def _follow_rows(self, slots: I64Vector) -> None:
+        """Show the lists rows they have not seen, or build them anew."""
+        if self._must_rebuild():
             self._build_anew()
-        elif self._ready:
+        elif self._lists.n_lists:
             self._show(slots)
-        if self._ready:
-            self._lists.merge(self._n_lists_for(len(self._rows)), self._threads())
-        self._use_rows()
 
     def _show(self, slots: I64Vector) -> None:
         slots = self._showable(slots)
@@ -313,7 +346,7 @@ class IvfIndex(KeepingIndex, StructuredRows):
 
     def _must_rebuild(self) -> bool:
         n = len(self._rows)
-        if not self._ready:
+        if not self._lists.n_lists:
             return n >= _LEAST_ROWS
         return n >= _REGROWTH * self._n_trained_for or self._rows.n_free > max(_MIN_STALE, n)
 

@@ -19,6 +19,7 @@ _DTYPES: dict[str, type[np.generic]] = {
     "cell_centres": np.int16,
     "cell_scales": np.float32,
     "sizes": np.int64,
+    "units": np.float32,
     "blocks": np.uint8,
     "supplements": np.uint8,
     "origin": np.float32,
@@ -43,6 +44,7 @@ def dump(
         "cell_centres": np.empty((n_cells, width), np.int16),
         "cell_scales": np.empty(n_cells, np.float32),
         "sizes": np.zeros(n_lists, np.int64),
+        "units": np.ones(n_lists, np.float32),
         "blocks": np.empty((n_blocks, block_bytes), np.uint8),
         "origin": np.array(lists.origin(), np.float32),
     }
@@ -50,7 +52,7 @@ def dump(
     supplements = None
     if with_supplements:
         sections["supplements"] = supplements = np.empty((n_places, lists.row_bytes), np.uint8)
-    lists.save_lists(sections["sizes"], sections["blocks"], supplements)
+    lists.save_lists(sections["sizes"], sections["units"], sections["blocks"], supplements)
     return lists.shape(), sections
 
 

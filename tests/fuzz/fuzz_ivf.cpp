@@ -60,10 +60,11 @@ enum : std::size_t {
   kCellCentres,
   kCellScales,
   kSizes,
+  kUnits,
   kBlocks,
   kSupplements,
   kOrigin,
-  kFloats,
+  kLengths,
   kSplitSize
 };
 
@@ -74,15 +75,15 @@ Saved saved(const IvfSettings& settings, const std::vector<std::int64_t>& ids, c
   const auto n_lists = static_cast<std::size_t>(ivf.n_lists());
   const auto n_cells = static_cast<std::size_t>(ivf.coarse().n_cells());
   std::vector<std::int16_t> centres(n_lists * width), cell_centres(n_cells * width);
-  std::vector<float> scales(n_lists), cell_scales(n_cells);
+  std::vector<float> scales(n_lists), units(n_lists), cell_scales(n_cells);
   std::vector<std::uint32_t> cells(n_lists);
   ivf.coarse().save(centres.data(), scales.data(), cells.data(), cell_centres.data(),
                     cell_scales.data());
   std::vector<std::int64_t> sizes(n_lists);
   std::vector<std::uint8_t> blocks(static_cast<std::size_t>(ivf.n_blocks()) * block_bytes);
   std::vector<std::uint8_t> supplements(static_cast<std::size_t>(ivf.n_places()) * row_bytes);
-  ivf.save(sizes.data(), blocks.data(), supplements.data());
-  const float floats[] = {ivf.longest(), ivf.unit()};
+  ivf.save(sizes.data(), units.data(), blocks.data(), supplements.data());
+  const float lengths[] = {ivf.longest(), ivf.farthest()};
   const std::int64_t split_size = ivf.split_size();
   Saved saved{settings, ids, {}};
   saved.sections = {
@@ -92,10 +93,11 @@ Saved saved(const IvfSettings& settings, const std::vector<std::int64_t>& ids, c
       fuzz::section_of("cell_centres", cell_centres.data(), cell_centres.size(), width),
       fuzz::section_of("cell_scales", cell_scales.data(), n_cells),
       fuzz::section_of("sizes", sizes.data(), n_lists),
+      fuzz::section_of("units", units.data(), n_lists),
       fuzz::section_of("blocks", blocks.data(), blocks.size(), block_bytes),
       fuzz::section_of("supplements", supplements.data(), supplements.size(), row_bytes),
       fuzz::section_of("origin", ivf.origin().data(), ivf.origin().size()),
-      fuzz::section_of("floats", floats, 2, 2),
+      fuzz::section_of("lengths", lengths, 2, 2),
       fuzz::section_of("split_size", &split_size, 1),
   };
   saved.sections[kBlocks].hot_begin = block_bytes - 4 * paradox::kEdgeBlock;
@@ -107,7 +109,7 @@ Saved saved(const IvfSettings& settings, const std::vector<std::int64_t>& ids, c
 /// As `ivf.pyx` does it. The sections must outlive the lists.
 bool restore(const Saved& saved, Ivf& ivf) {
   const std::vector<Section>& sections = saved.sections;
-  if (sections[kFloats].n_records() != 1 || sections[kSplitSize].n_records() != 1) return false;
+  if (sections[kLengths].n_records() != 1 || sections[kSplitSize].n_records() != 1) return false;
   const auto values = [&](std::size_t which, auto& out) {
     using Value = std::remove_const_t<std::remove_pointer_t<decltype(out.values)>>;
     out.values = sections[which].as<Value>();
@@ -120,11 +122,12 @@ bool restore(const Saved& saved, Ivf& ivf) {
   values(kCellCentres, lists.cell_centres);
   values(kCellScales, lists.cell_scales);
   values(kSizes, lists.sizes);
+  values(kUnits, lists.units);
   values(kBlocks, lists.blocks);
   values(kSupplements, lists.supplements);
   values(kOrigin, lists.origin);
-  lists.longest = sections[kFloats].as<float>()[0];
-  lists.unit = sections[kFloats].as<float>()[1];
+  lists.longest = sections[kLengths].as<float>()[0];
+  lists.farthest = sections[kLengths].as<float>()[1];
   lists.split_size = *sections[kSplitSize].as<std::int64_t>();
   return ivf.restore(lists, saved.ids.data(), static_cast<std::int64_t>(saved.ids.size()));
 }

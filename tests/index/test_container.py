@@ -84,7 +84,7 @@ def test_another_format_says_so(path):
     whole = bytearray(path.read_bytes())
     whole[8] = 9
     path.write_bytes(whole)
-    with pytest.raises(IndexFileCorrupt, match=r"version 3; got 9.*another version"):
+    with pytest.raises(IndexFileCorrupt, match=r"version 4; got 9.*another version"):
         read_container(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,7 @@ def test_sections_of_another_length_are_never_read(name: str, change: int) -> No
         *((name, 4_096) for name in ("centres", "cell_centres")),  # products overflow their sums
         ("cells", 10**6),
         *(("sizes", n) for n in (-1, 10**6, 2**63 - 1)),
+        *(("units", value) for value in (0.0, -1.0, np.nan, np.inf)),
         *(("origin", value) for value in (np.nan, 1e20)),
     ],
     ids=str,
@@ -256,7 +258,13 @@ def test_values_that_no_lists_have_are_refused(name: str, value: float) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"longest": np.nan}, {"longest": -1.0}, {"unit": 0.0}, {"unit": np.inf}, {"split_size": 0}],
+    [
+        {"longest": np.nan},
+        {"longest": -1.0},
+        {"farthest": np.inf},
+        {"farthest": -1.0},
+        {"split_size": 0},
+    ],
     ids=str,
 )
 def test_fields_that_no_lists_have_are_refused(wrong: dict[str, Any]) -> None:
@@ -295,3 +303,74 @@ def test_queries_however_small_are_answered_under_inner_product() -> None:
     built, queries = made("ip"), points(30, seed=5)
     expected = built.search(queries, 10).ids
     np.testing.assert_array_equal(built.search(queries * np.float32(2.0**-120), 10).ids, expected)
+
+
+@pytest.mark.parametrize("n_first", [1, 2_000])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e5])
+@pytest.mark.parametrize("metric", METRICS)
+def test_first_vectors_need_not_be_like_those_that_come(
+    metric: Metric, scale: float, n_first: int
+) -> None:
+    """One, or all but equal ones: what codes are in terms of was theirs for all that came after."""
+    rows = scale * points(12_000)
+    rows[:n_first] = rows[0] + 1e-6 * scale * points(n_first, seed=1)
+    queries = scale * points(50, seed=5)
+    some = index.create("ivf", dim=24, metric=metric, keep="none")
+    for part in (slice(None, n_first), slice(n_first, None)):
+        some.add(np.arange(12_000)[part], rows[part])
+    truth = oracle.top_k(queries, rows, 10, metric)[0]
+    found = some.search(queries, 10, effort=10**6).ids
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(found, truth, strict=True)]) > 0.94
+
+
+class Failing:
+    """Lists of which one method finds no memory."""
+
+    def __init__(self, lists: native.Ivf, at: str) -> None:
+        self._lists = lists
+        self._at = at
+
+    def __len__(self) -> int:
+        return len(self._lists)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._fail if name == self._at else getattr(self._lists, name)
+
+    def _fail(self, *_: Any) -> None:
+        raise MemoryError
+
+
+@pytest.mark.parametrize("keep", ["float32", "none"])
+@pytest.mark.parametrize("at", ["add", "remove", "merge", "train"])
+def test_a_write_that_runs_out_of_memory_leaves_what_can_be_found(
+    keep: str, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Searches read beyond the rows, and ids that were replaced were lost."""
+    rows, ids = points(6_000), np.arange(6_000)
+    some = index.create("ivf", dim=24, metric="l2", keep=keep)
+    if at != "train":
+        some.add(ids[:3_000], rows[:3_000])
+    whole = some._lists
+    failing = Failing(whole, at)
+    monkeypatch.setattr(some, "_lists", failing)
+    monkeypatch.setattr("paradox.index.ivf.empty_lists", lambda *_, **__: failing)
+    n_before = len(some)
+    change = (
+        partial(some.remove, ids[2_000:])
+        if at == "remove"
+        else partial(some.add, ids[1_000:], rows[1_000:] + 1)
+    )
+    with pytest.raises(MemoryError):
+        change()
+    monkeypatch.undo()
+    some._lists = whole
+    queries = rows[:1_000:50]
+    found = some.search(queries, 10_000, effort=2**19)
+    assert ((found.ids >= 0).sum(axis=1) == len(some)).all()
+    if n_before:
+        assert (found.ids[:, 0] == ids[:1_000:50]).all()
+        assert np.isin(ids[:3_000], found.ids[0]).all()
+    some.add(ids, rows)
+    assert len(some) == 6_000
+    assert (some.search(queries, 1, effort=2**19).ids[:, 0] == ids[:1_000:50]).all()
+    assert some.remove(ids) == 6_000

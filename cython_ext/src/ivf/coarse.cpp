@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
+#include <utility>
 
 #include "paradox/ivf/kmeans.hpp"
 #include "paradox/lengths.hpp"
@@ -95,29 +96,38 @@ double Coarse::train(const Points& sample, std::int64_t n, std::uint64_t seed, i
       cells.push_back({0.0f, static_cast<std::uint32_t>(c)});
     }
   }
-  group(centres, cells);
+  group(cell_centres_, centres, cells);
   double squares = 0.0;
   for (int round = 0; round < kLastRounds; ++round) {
     std::vector<Nearest> nearest = assign(sample, threads);
     squares = 0.0;
     for (const Nearest& near : nearest) squares += near.distance;
     move_to_means(level_, sample, all, nearest, centres, threads);
-    group(centres, cells);
+    group(cell_centres_, centres, cells);
   }
   return squares / static_cast<double>(sample.size());
 }
 
-void Coarse::group(const Points& centres, const std::vector<Nearest>& cells) {
-  cells_.assign(static_cast<std::size_t>(n_cells()), Cell{Points(dim_), {}});
-  places_.resize(static_cast<std::size_t>(centres.size()));
-  for (std::size_t list = 0; list < places_.size(); ++list) {
-    Cell& cell = cells_[cells[list].centre];
+void Coarse::group(Points cell_centres, const Points& centres, const std::vector<Nearest>& cells) {
+  std::vector<Cell> grouped(static_cast<std::size_t>(cell_centres.size()), Cell{Points(dim_), {}});
+  std::vector<Place> places(static_cast<std::size_t>(centres.size()));
+  for (std::size_t list = 0; list < places.size(); ++list) {
+    Cell& cell = grouped[cells[list].centre];
     const auto at = static_cast<std::uint32_t>(cell.lists.size());
     cell.lists.push_back(static_cast<std::uint32_t>(list));
     cell.centres.resize(at + 1);
     cell.centres.copy(at, centres, static_cast<std::int64_t>(list));
-    places_[list] = {cells[list].centre, at};
+    places[list] = {cells[list].centre, at};
   }
+  cell_centres_ = std::move(cell_centres);
+  cells_.swap(grouped);
+  places_.swap(places);
+}
+
+void Coarse::swap(Coarse& other) noexcept {
+  std::swap(cell_centres_, other.cell_centres_);
+  cells_.swap(other.cells_);
+  places_.swap(other.places_);
 }
 
 std::vector<Nearest> Coarse::assign(const Points& points, int threads) const {
@@ -189,19 +199,23 @@ void Coarse::probe(const Points& points, std::int64_t i, std::int64_t n,
   found.resize(static_cast<std::size_t>(kept));
 }
 
-void Coarse::move(std::uint32_t list, const float* centre) {
-  cells_[places_[list].cell].centres.set(level_, places_[list].at, centre);
-}
-
-std::uint32_t Coarse::add_beside(std::uint32_t list, const float* centre) {
+void Coarse::split(std::uint32_t list, const Points& halves) {
   const auto added = static_cast<std::uint32_t>(places_.size());
-  const std::uint32_t cell = places_[list].cell;
+  const auto [cell, place] = places_[list];
   const auto at = static_cast<std::uint32_t>(cells_[cell].lists.size());
-  cells_[cell].lists.push_back(added);
-  cells_[cell].centres.resize(at + 1);
-  cells_[cell].centres.set(level_, at, centre);
+  Points centres(dim_);
+  centres.resize(at + 1);
+  for (std::uint32_t i = 0; i < at; ++i) centres.copy(i, cells_[cell].centres, i);
+  centres.copy(place, halves, 0);
+  centres.copy(at, halves, 1);
   places_.push_back({cell, at});
-  return added;
+  try {
+    cells_[cell].lists.push_back(added);
+  } catch (...) {
+    places_.pop_back();
+    throw;
+  }
+  std::swap(cells_[cell].centres, centres);
 }
 
 void Coarse::remove(std::uint32_t list) {
@@ -263,15 +277,16 @@ void Coarse::regroup(std::uint64_t seed, int threads) {
                  places_[list].at);
   }
   const std::vector<std::uint32_t> all = all_of(n_lists());
-  cell_centres_ = kmeans(level_, centres, all, wanted, kCellRounds, seed, threads);
-  group(centres, nearest_centres(level_, centres, all, cell_centres_, threads));
+  Points cell_centres = kmeans(level_, centres, all, wanted, kCellRounds, seed, threads);
+  const std::vector<Nearest> cells = nearest_centres(level_, centres, all, cell_centres, threads);
+  group(std::move(cell_centres), centres, cells);
 }
 
 void Coarse::save(std::int16_t* centres, float* scales, std::uint32_t* cells,
                   std::int16_t* cell_centres, float* cell_scales) const {
   for (std::uint32_t list = 0; list < places_.size(); ++list) {
-    std::copy_n(centre(list), dim_, centres + std::int64_t{list} * dim_);
-    scales[list] = scale(list);
+    std::copy_n(centre(list).values, dim_, centres + std::int64_t{list} * dim_);
+    scales[list] = centre(list).step;
     cells[list] = places_[list].cell;
   }
   std::copy_n(cell_centres_.row(0), n_cells() * dim_, cell_centres);
@@ -297,16 +312,17 @@ bool Coarse::restore(const Section<std::int16_t>& centres, const Section<float>&
 
 bool Coarse::restore(const SavedLists& saved) {
   Points centres(dim_);
+  Points cell_centres(dim_);
   if (!restore(saved.centres, saved.scales, centres) || saved.cells.n != centres.size() ||
-      !restore(saved.cell_centres, saved.cell_scales, cell_centres_)) {
+      !restore(saved.cell_centres, saved.cell_scales, cell_centres)) {
     return false;
   }
   std::vector<Nearest> cells;
   for (const std::uint32_t cell : saved.cells) {
-    if (cell >= n_cells()) return false;
+    if (cell >= cell_centres.size()) return false;
     cells.push_back({0.0f, cell});
   }
-  group(centres, cells);
+  group(std::move(cell_centres), centres, cells);
   return true;
 }
 

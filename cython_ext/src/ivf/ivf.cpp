@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
+#include <utility>
 
 #include "paradox/half.hpp"
 #include "paradox/lengths.hpp"
@@ -47,8 +48,10 @@ double Ivf::unit_scale(const float* vector) const {
   return length > 0.0 ? 1.0 / length : 0.0;
 }
 
-/// Under inner product vectors and queries are lengthened to one length, the vectors in a dimension
-/// of their own: the nearest are then those of the greatest product (Bachrach et al., RecSys 2014).
+/// Under inner product vectors are lengthened to one length, in a dimension of their own: the
+/// nearest are then those of the greatest product (Bachrach et al., RecSys 2014). The length of
+/// queries, whatever it is, is the same for all vectors; were it far below that of those that came
+/// since the lists were learnt, float32 would not tell their distances apart.
 void Ivf::rotate(const float* vector, bool is_query, IvfScratch& scratch) const {
   const int dim = settings_.dim;
   float* input = at_least(scratch.input, dim + 1);
@@ -59,7 +62,7 @@ void Ivf::rotate(const float* vector, bool is_query, IvfScratch& scratch) const 
     }
   } else if (is_query) {
     const double length = std::sqrt(level_.shared.dot_product(vector, vector, dim));
-    scratch.scale = length > 0.0 && longest_ > 0.0f ? longest_ / length : 1.0;
+    scratch.scale = length > 0.0 && farthest_ > 0.0f ? farthest_ / length : 1.0;
     for (int j = 0; j < dim; ++j) input[j] = static_cast<float>(vector[j] * scratch.scale);
     input[dim] = 0.0f;
   } else {
@@ -99,20 +102,19 @@ void Ivf::train(const float* sample, std::int64_t n_sample, std::int64_t n, std:
       points.set(level_, i, scratch.rotated.data());
     }
   });
-  const double mean = coarse_.train(points, n_lists, settings_.seed, threads);
+  Coarse coarse(layout_.dim, level_);
+  coarse.train(points, n_lists, settings_.seed, threads);
   split_size_ =
-      std::max(kLeastSplit, kSplitFactor * n / std::max<std::int64_t>(coarse_.n_lists(), 1));
-  lists_.assign(index(coarse_.n_lists()), {});
-  unit_ = mean > 1e-30 && mean < 1e30 ? std::exp2(std::floor(std::log2(static_cast<float>(mean))))
-                                      : 1.0f;
+      std::max(kLeastSplit, kSplitFactor * n / std::max<std::int64_t>(coarse.n_lists(), 1));
+  farthest_ = longest_;
+  lists_.assign(index(coarse.n_lists()), {});
+  coarse_.swap(coarse);
 }
 
-void Ivf::encode(const float* rotated, std::uint32_t number, std::uint32_t list,
-                 IvfScratch& scratch, std::uint8_t* signs, ListRow* row,
-                 std::uint8_t* supplement) const {
+EncodedRows::Factors Ivf::encode(const float* rotated, const Centre& its, IvfScratch& scratch,
+                                 std::uint8_t* signs, std::uint8_t* supplement) const {
   const int dim = layout_.dim;
-  const std::int16_t* centre = coarse_.centre(list);
-  const float step = coarse_.scale(list);
+  const auto [centre, step] = its;
   float* residual = at_least(scratch.residual, dim);
   const ResidualSums sums = level_.own.residual(rotated, centre, step, dim, residual, signs);
   // Inner product: what a vector longer than the longest lacks is taken off its distances.
@@ -124,7 +126,6 @@ void Ivf::encode(const float* rotated, std::uint32_t number, std::uint32_t list,
   }
   const float slope = sums.absolute > 0.0f ? 2.0f * sums.squares / sums.absolute : 0.0f;
   const float offset = sums.squares + slope * sums.centre_by_sign - excess;
-  *row = {to_half(offset / unit_), to_half(slope / unit_), number, signs};
 
   const bool is_zero = !(sums.greatest > kLeastValue);
   const float scale = is_zero ? 0.0f : sums.greatest / 127.0f;
@@ -135,14 +136,14 @@ void Ivf::encode(const float* rotated, std::uint32_t number, std::uint32_t list,
   const float term = scale * (scale * squares + 2.0f * step * dot) - excess;
   std::memcpy(supplement, &scale, sizeof scale);
   std::memcpy(supplement + 4, &term, sizeof term);
+  return {offset, slope, excess};
 }
 
-void Ivf::decode(const Supplement& kept, const std::int16_t* centre, float step,
-                 float* rotated) const {
+void Ivf::decode(const Supplement& kept, const Centre& its, float* rotated) const {
   const float scale = kept.scale();
   for (int j = 0; j < layout_.dim; ++j) {
-    rotated[j] =
-        step * static_cast<float>(centre[j]) + scale * static_cast<float>(kept.residual()[j]);
+    rotated[j] = its.step * static_cast<float>(its.values[j]) +
+                 scale * static_cast<float>(kept.residual()[j]);
   }
 }
 
@@ -151,6 +152,7 @@ void Ivf::add(const float* vectors, const std::int64_t* numbers, std::int64_t n,
   std::vector<std::uint32_t> touched;
   Points points(layout_.dim);
   AlignedVector<float> rotated;
+  const CentreOf centre_of = [this](std::uint32_t list) { return coarse_.centre(list); };
   for (std::int64_t begin = 0; begin < n; begin += kSlab) {
     const std::int64_t m = std::min(kSlab, n - begin);
     points.resize(m);
@@ -163,60 +165,91 @@ void Ivf::add(const float* vectors, const std::int64_t* numbers, std::int64_t n,
         points.set(level_, i, scratch.rotated.data());
       }
     });
-    const std::vector<Nearest> nearest = coarse_.assign(points, threads);
     const std::int64_t* slab = numbers + begin;
     const auto [least, most] = std::minmax_element(slab, slab + m);
     if (*least < 0 || *most >= kMaxRows) throw std::overflow_error("rows have 32-bit numbers");
-    if (index(*most) >= list_of_.size()) list_of_.resize(index(*most) + 1, kNoRow);
-    std::vector<std::uint32_t> as_kept(slab, slab + m);
-    for (std::int64_t i = 0; i < m; ++i) {
-      const std::uint32_t list = nearest[index(i)].centre;
-      list_of_[index(slab[i])] = list;
-      if (lists != nullptr) {
-        lists[begin + i] = list;
-      } else {
-        touched.push_back(list);
-      }
+    const std::vector<Nearest> nearest = coarse_.assign(points, threads);
+    if (lists == nullptr) {
+      for (const Nearest& near : nearest) touched.push_back(near.centre);
     }
-    append(rotated.data(), as_kept.data(), nearest, threads,
-           supplements == nullptr ? nullptr : supplements + begin * layout_.row_bytes());
+    put(encode(rotated.data(), {slab, slab + m}, nearest, centre_of, threads,
+               supplements == nullptr ? nullptr : supplements + begin * layout_.row_bytes()));
+    if (lists == nullptr) continue;
+    for (std::int64_t i = 0; i < m; ++i) lists[begin + i] = nearest[index(i)].centre;
   }
-  if (lists == nullptr) split_long_lists(touched, threads);
+  if (lists == nullptr) split_long_lists(std::move(touched), threads);
 }
 
-/// A task appends to one list, in the order of the rows: what is kept does not depend on threads.
-void Ivf::append(const float* rotated, const std::uint32_t* numbers,
-                 const std::vector<Nearest>& nearest, int threads, std::uint8_t* supplements) {
-  std::vector<std::int64_t> order(nearest.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int64_t>(i);
-  std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
+EncodedRows Ivf::encode(const float* rotated, std::vector<std::uint32_t> numbers,
+                        const std::vector<Nearest>& nearest, const CentreOf& centre_of, int threads,
+                        std::uint8_t* supplements) const {
+  const auto n = static_cast<std::int64_t>(nearest.size());
+  const std::int64_t bytes = layout_.row_bytes(), sign_bytes = layout_.dim / 8;
+  EncodedRows rows;
+  rows.numbers = std::move(numbers);
+  rows.order.resize(nearest.size());
+  for (std::int64_t i = 0; i < n; ++i) rows.order[index(i)] = i;
+  std::stable_sort(rows.order.begin(), rows.order.end(), [&](std::int64_t a, std::int64_t b) {
     return nearest[index(a)].centre < nearest[index(b)].centre;
   });
-  std::vector<std::size_t> begins;
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    if (i == 0 || nearest[index(order[i])].centre != nearest[index(order[i - 1])].centre) {
-      begins.push_back(i);
-    }
+  for (const Nearest& near : nearest) rows.lists.push_back(near.centre);
+  rows.factors.resize(nearest.size());
+  rows.signs.resize(index(n * sign_bytes));
+  if (supplements == nullptr) {
+    rows.supplements.resize(index(n * bytes));
+    supplements = rows.supplements.data();
   }
-  begins.push_back(order.size());
-  const std::int64_t bytes = layout_.row_bytes();
-  ThreadPool::instance().run(
-      static_cast<std::int64_t>(begins.size()) - 1, threads, [&](std::int64_t task) {
-        IvfScratch& scratch = IvfScratch::of_this_thread();
-        const std::size_t begin = begins[index(task)], end = begins[index(task) + 1];
-        const std::uint32_t number = nearest[index(order[begin])].centre;
-        InvertedList& list = lists_[number];
-        list.reserve(layout_, static_cast<std::int64_t>(end - begin), supplements == nullptr);
-        std::vector<std::uint8_t> signs(index(layout_.dim / 8)), kept(index(bytes));
-        ListRow row{};
-        for (std::size_t at = begin; at < end; ++at) {
-          const std::int64_t i = order[at];
-          std::uint8_t* to = supplements == nullptr ? kept.data() : supplements + i * bytes;
-          encode(rotated + i * layout_.dim, numbers[i], number, scratch, signs.data(), &row, to);
-          list.append(layout_, row, supplements == nullptr ? to : nullptr);
-        }
-      });
-  n_rows_ += static_cast<std::int64_t>(nearest.size());
+  ThreadPool::instance().run((n + 255) / 256, threads, [&](std::int64_t task) {
+    IvfScratch& scratch = IvfScratch::of_this_thread();
+    for (std::int64_t at = task * 256; at < std::min(n, (task + 1) * 256); ++at) {
+      const std::int64_t i = rows.order[index(at)];
+      rows.factors[index(i)] =
+          encode(rotated + i * layout_.dim, centre_of(rows.lists[index(i)]), scratch,
+                 rows.signs.data() + i * sign_bytes, supplements + i * bytes);
+    }
+  });
+  return rows;
+}
+
+void Ivf::append(const EncodedRows& rows, std::size_t i, InvertedList& list) const noexcept {
+  const EncodedRows::Factors factors = rows.factors[i];
+  const ListRow row{factors.offset, factors.slope, rows.numbers[i],
+                    rows.signs.data() + i * index(layout_.dim / 8)};
+  const bool is_kept_here = !rows.supplements.empty();
+  list.append(layout_, row,
+              is_kept_here ? rows.supplements.data() + i * index(layout_.row_bytes()) : nullptr);
+}
+
+/// Room is made first: all is put, or nothing.
+void Ivf::put(const EncodedRows& rows) {
+  const std::vector<std::int64_t>& order = rows.order;
+  for (std::size_t begin = 0, end; begin < order.size(); begin = end) {
+    const std::uint32_t list = rows.lists[index(order[begin])];
+    for (end = begin; end < order.size() && rows.lists[index(order[end])] == list;) ++end;
+    lists_[list].reserve(layout_, static_cast<std::int64_t>(end - begin),
+                         !rows.supplements.empty());
+  }
+  const std::uint32_t most = *std::max_element(rows.numbers.begin(), rows.numbers.end());
+  if (most >= list_of_.size()) list_of_.resize(std::size_t{most} + 1, kNoRow);
+  std::vector<std::uint32_t> left;
+  for (const std::uint32_t number : rows.numbers) {
+    if (!holds(number)) continue;
+    lists_[list_of_[number]].own(layout_);
+    left.push_back(list_of_[number]);
+  }
+  shrunk_.insert(shrunk_.end(), left.begin(), left.end());
+  for (const std::uint32_t number : rows.numbers) {
+    if (holds(number)) take_out(number);
+  }
+  for (const std::int64_t i : order) {
+    const std::uint32_t list = rows.lists[index(i)];
+    list_of_[rows.numbers[index(i)]] = list;
+    append(rows, index(i), lists_[list]);
+    const double squares = double{longest_} * longest_ + rows.factors[index(i)].excess;
+    farthest_ = std::max(farthest_, static_cast<float>(std::sqrt(squares)));
+  }
+  n_rows_ += static_cast<std::int64_t>(order.size());
+  compact_worn(left);
 }
 
 std::int64_t Ivf::n_blocks() const {
@@ -225,10 +258,12 @@ std::int64_t Ivf::n_blocks() const {
   return n;
 }
 
-void Ivf::save(std::int64_t* sizes, std::uint8_t* blocks, std::uint8_t* supplements) const {
+void Ivf::save(std::int64_t* sizes, float* units, std::uint8_t* blocks,
+               std::uint8_t* supplements) const {
   for (std::size_t i = 0; i < lists_.size(); ++i) {
     const InvertedList& list = lists_[i];
     sizes[i] = list.size();
+    units[i] = list.unit();
     blocks = std::copy_n(list.blocks(), ListLayout::n_blocks(list.size()) * layout_.block_bytes(),
                          blocks);
     if (supplements == nullptr) continue;
@@ -239,13 +274,14 @@ void Ivf::save(std::int64_t* sizes, std::uint8_t* blocks, std::uint8_t* suppleme
   }
 }
 
-bool Ivf::restore(std::uint32_t list, std::int64_t n, const std::int64_t* ids, std::int64_t n_rows,
-                  Section<std::uint8_t>& blocks, Section<std::uint8_t>& supplements) {
+bool Ivf::restore(std::uint32_t list, std::int64_t n, float unit, const std::int64_t* ids,
+                  std::int64_t n_rows, Section<std::uint8_t>& blocks,
+                  Section<std::uint8_t>& supplements) {
   if (n < 0 || n > supplements.n / layout_.row_bytes()) return false;
   const std::int64_t n_bytes = ListLayout::n_blocks(n) * layout_.block_bytes();
   if (n_bytes > blocks.n) return false;
   InvertedList& its = lists_[list];
-  its.lend(blocks.values, supplements.values, n, 0);
+  its.lend(blocks.values, supplements.values, n, 0, unit);
   std::int64_t n_removed = 0;
   for (std::int64_t at = 0; at < ListLayout::n_blocks(n) * kEdgeBlock; ++at) {
     const std::uint32_t number = its.number(layout_, at);
@@ -263,7 +299,7 @@ bool Ivf::restore(std::uint32_t list, std::int64_t n, const std::int64_t* ids, s
       return false;
     }
   }
-  its.lend(blocks.values, supplements.values, n, n_removed);
+  its.lend(blocks.values, supplements.values, n, n_removed, unit);
   n_rows_ += n;
   n_removed_ += n_removed;
   blocks = {blocks.values + n_bytes, blocks.n - n_bytes};
@@ -273,11 +309,14 @@ bool Ivf::restore(std::uint32_t list, std::int64_t n, const std::int64_t* ids, s
 }
 
 bool Ivf::restore(const SavedLists& saved, const std::int64_t* ids, std::int64_t n_rows) {
+  const auto is_unit = [](float value) { return value > 0.0f && std::isfinite(value); };
   const auto is_length = [](float value) { return is_kept_length(std::fabs(value)); };
   if (!coarse_.restore(saved) || saved.sizes.n != coarse_.n_lists() ||
       saved.origin.n != settings_.dim ||
       !std::all_of(saved.origin.begin(), saved.origin.end(), is_length) ||
-      !is_kept_length(saved.longest) || !(saved.unit > 0.0f && std::isfinite(saved.unit)) ||
+      saved.units.n != coarse_.n_lists() ||
+      !std::all_of(saved.units.begin(), saved.units.end(), is_unit) ||
+      !is_kept_length(saved.longest) || !is_kept_length(saved.farthest) ||
       saved.split_size < kLeastSplit) {
     return false;
   }
@@ -288,14 +327,15 @@ bool Ivf::restore(const SavedLists& saved, const std::int64_t* ids, std::int64_t
   Section<std::uint8_t> blocks = saved.blocks, supplements = saved.supplements;
   for (std::size_t list = 0; list < lists_.size(); ++list) {
     const std::int64_t n = saved.sizes.values[list];
-    if (!restore(static_cast<std::uint32_t>(list), n, ids, n_rows, blocks, supplements)) {
+    const float unit = saved.units.values[list];
+    if (!restore(static_cast<std::uint32_t>(list), n, unit, ids, n_rows, blocks, supplements)) {
       return false;
     }
   }
   list_of_.shrink_to_fit();
   origin_.assign(saved.origin.begin(), saved.origin.end());
   longest_ = saved.longest;
-  unit_ = saved.unit;
+  farthest_ = saved.farthest;
   split_size_ = saved.split_size;
   return blocks.n == 0 && supplements.n == 0;
 }

@@ -77,7 +77,7 @@ void Ivf::scan(const Nearest& list, const IvfRows& rows, IvfScratch& scratch) co
   SignTable table = scratch.signs;
   table.base += kCertainty * std::sqrt(kSignVariance * list.distance + scratch.table_error);
   RowScan scan{};
-  scan.offset_scale = scan.slope_scale = unit_;
+  scan.offset_scale = scan.slope_scale = its.unit();
   scan.node_key = list.distance;
   alignas(32) float bounds[kEdgeBlock];
   const std::int64_t n_blocks = ListLayout::n_blocks(its.size());
@@ -132,8 +132,7 @@ double Ivf::kept_distance(const float* query, const IvfCandidate& candidate,
   const GraphKernels& kernels = level_.shared;
   float* row = at_least(scratch.residual, layout_.dim);
   const std::uint32_t list = candidate.list;
-  decode(lists_[list].supplement(layout_, candidate.at), coarse_.centre(list), coarse_.scale(list),
-         row);
+  decode(lists_[list].supplement(layout_, candidate.at), coarse_.centre(list), row);
   const float* rotated = scratch.rotated.data();
   if (settings_.metric == Metric::ip) {
     return -(kernels.dot_product(rotated, row, layout_.dim) / scratch.scale +

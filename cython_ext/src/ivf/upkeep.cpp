@@ -2,6 +2,9 @@
 // dissolved.
 #include <algorithm>
 #include <functional>
+#include <new>
+#include <numeric>
+#include <utility>
 
 #include "paradox/ivf/ivf.hpp"
 #include "paradox/ivf/kmeans.hpp"
@@ -38,18 +41,32 @@ void leave_each_once(std::vector<std::uint32_t>& lists) {
 void Ivf::remove(const std::int64_t* numbers, std::int64_t n) {
   std::vector<std::uint32_t> touched;
   for (std::int64_t i = 0; i < n; ++i) {
-    if (index(numbers[i]) >= list_of_.size()) continue;
-    std::uint32_t& list = list_of_[index(numbers[i])];
-    if (list == kNoRow) continue;
-    lists_[list].remove(layout_, static_cast<std::uint32_t>(numbers[i]));
-    ++n_removed_;
+    if (!holds(numbers[i])) continue;
+    const std::uint32_t list = list_of_[index(numbers[i])];
+    lists_[list].own(layout_);
     touched.push_back(list);
-    list = kNoRow;
   }
   shrunk_.insert(shrunk_.end(), touched.begin(), touched.end());
-  for (const std::uint32_t list : touched) {
-    const InvertedList& its = lists_[list];
-    if (kShareRemoved * its.n_removed() > its.size()) compact(list);
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (holds(numbers[i])) take_out(static_cast<std::uint32_t>(numbers[i]));
+  }
+  compact_worn(touched);
+}
+
+void Ivf::take_out(std::uint32_t number) noexcept {
+  lists_[list_of_[number]].remove(layout_, number);
+  ++n_removed_;
+  list_of_[number] = kNoRow;
+}
+
+/// Without memory for it, lists stay as they are: nothing is wrong but what they take.
+void Ivf::compact_worn(const std::vector<std::uint32_t>& lists) noexcept {
+  try {
+    for (const std::uint32_t list : lists) {
+      const InvertedList& its = lists_[list];
+      if (kShareRemoved * its.n_removed() > its.size()) compact(list);
+    }
+  } catch (const std::bad_alloc&) {
   }
 }
 
@@ -59,22 +76,26 @@ void Ivf::compact(std::uint32_t list) {
   for (std::int64_t i = 0; i < its.size(); ++i) {
     if (its.number(layout_, i) != kNoRow) live.push_back(i);
   }
-  n_rows_ -= its.n_removed();
-  n_removed_ -= its.n_removed();
+  const std::int64_t n_gone = its.n_removed();
   its.keep(layout_, live);
+  n_rows_ -= n_gone;
+  n_removed_ -= n_gone;
 }
 
-void Ivf::split_long_lists(const std::vector<std::uint32_t>& lists, int threads) {
-  std::vector<std::uint32_t> to_split = lists;
-  leave_each_once(to_split);
+/// Without memory for it, lists stay long until they are added to again.
+void Ivf::split_long_lists(std::vector<std::uint32_t> lists, int threads) {
+  leave_each_once(lists);
   const std::int64_t before = n_lists();
-  for (std::size_t i = 0; i < to_split.size(); ++i) {
-    const std::uint32_t list = to_split[i];
-    if (lists_[list].size() <= split_size_ || !split(list)) continue;
-    to_split.push_back(list);
-    to_split.push_back(static_cast<std::uint32_t>(n_lists() - 1));
+  try {
+    for (std::size_t i = 0; i < lists.size(); ++i) {
+      const std::uint32_t list = lists[i];
+      if (lists_[list].size() <= split_size_ || !split(list)) continue;
+      lists.push_back(list);
+      lists.push_back(static_cast<std::uint32_t>(n_lists() - 1));
+    }
+    if (n_lists() != before) coarse_.regroup(settings_.seed, threads);
+  } catch (const std::bad_alloc&) {
   }
-  if (n_lists() != before) coarse_.regroup(settings_.seed, threads);
 }
 
 /// By the rows as kept; false where they are all one.
@@ -88,8 +109,7 @@ bool Ivf::split(std::uint32_t list) {
   points.resize(n);
   std::vector<std::uint32_t> numbers(index(n)), all(index(n));
   for (std::int64_t i = 0; i < n; ++i) {
-    decode(lists_[list].supplement(layout_, i), coarse_.centre(list), coarse_.scale(list),
-           rotated.data() + i * dim);
+    decode(lists_[list].supplement(layout_, i), coarse_.centre(list), rotated.data() + i * dim);
     points.set(level_, i, rotated.data() + i * dim);
     numbers[index(i)] = lists_[list].number(layout_, i);
     all[index(i)] = static_cast<std::uint32_t>(i);
@@ -99,24 +119,23 @@ bool Ivf::split(std::uint32_t list) {
   std::int64_t n_second = 0;
   for (const Nearest& near : nearest) n_second += near.centre;
   if (n_second == 0 || n_second == n) return false;
-  std::vector<float> centre(index(dim));
-  const auto values = [&](std::int64_t half) {
-    for (int j = 0; j < dim; ++j) {
-      centre[index(j)] = halves.scales[index(half)] * static_cast<float>(halves.row(half)[j]);
-    }
-    return centre.data();
-  };
-  coarse_.move(list, values(0));
-  const std::uint32_t added = coarse_.add_beside(list, values(1));
-  lists_.emplace_back();
-  lists_[list] = {};
-  n_rows_ -= n;
-  for (std::int64_t i = 0; i < n; ++i) {
-    Nearest& near = nearest[index(i)];
-    near.centre = near.centre == 0 ? list : added;
-    list_of_[numbers[index(i)]] = near.centre;
+  const EncodedRows rows = encode(
+      rotated.data(), std::move(numbers), nearest,
+      [&halves](std::uint32_t half) { return halves.centre(half); }, 1);
+  InvertedList parts[2];
+  parts[0].reserve(layout_, n - n_second, true);
+  parts[1].reserve(layout_, n_second, true);
+  for (const std::int64_t i : rows.order) {
+    append(rows, index(i), parts[rows.lists[index(i)]]);
   }
-  append(rotated.data(), numbers.data(), nearest, 1, nullptr);
+  lists_.reserve(lists_.size() + 1);
+  coarse_.split(list, halves);
+  const auto added = static_cast<std::uint32_t>(lists_.size());
+  for (std::size_t i = 0; i < index(n); ++i) {
+    if (rows.lists[i] == 1) list_of_[rows.numbers[i]] = added;
+  }
+  lists_[list] = std::move(parts[0]);
+  lists_.push_back(std::move(parts[1]));
   return true;
 }
 
@@ -157,67 +176,87 @@ bool Ivf::is_beside_a_long_one(std::uint32_t list) const {
   return false;
 }
 
+/// Without memory for it, lists stay short until they are looked at again.
 void Ivf::merge(std::int64_t n_wanted, int threads) {
-  std::vector<std::uint32_t> to_dissolve = short_lists(n_wanted);
-  shrunk_.clear();
-  if (to_dissolve.empty()) return;
-  std::sort(to_dissolve.begin(), to_dissolve.end(), std::greater<>());
-  std::vector<InvertedList> dissolved;
-  Points centres(layout_.dim);
-  centres.resize(static_cast<std::int64_t>(to_dissolve.size()));
-  std::int64_t n = 0;
-  for (const std::uint32_t list : to_dissolve) {  // the last first: what takes its place stays
-    coarse_.copy_centre(list, centres, static_cast<std::int64_t>(dissolved.size()));
-    n += lists_[list].n_live();
-    dissolved.push_back(take_out(list));
+  try {
+    const std::vector<std::uint32_t> lists = short_lists(n_wanted);
+    if (!lists.empty()) dissolve(lists, threads);
+    shrunk_.clear();
+    if (!lists.empty()) coarse_.regroup(settings_.seed, threads);
+  } catch (const std::bad_alloc&) {
   }
+}
+
+/// The last list takes the number of one dissolved.
+void Ivf::dissolve(const std::vector<std::uint32_t>& lists, int threads) {
+  std::vector<std::uint32_t> last_first = lists, was(index(n_lists()));
+  std::sort(last_first.begin(), last_first.end(), std::greater<>());
+  std::iota(was.begin(), was.end(), 0u);
+  Coarse coarse = coarse_;
+  for (const std::uint32_t list : last_first) {
+    coarse.remove(list);
+    was[list] = was.back();
+    was.pop_back();
+  }
+  std::vector<EncodedRows> slabs;
   AlignedVector<float> rotated;
-  at_least(rotated, std::min(n, kSlab) * layout_.dim);
   std::vector<std::uint32_t> numbers;
-  for (std::size_t i = 0; i < dissolved.size(); ++i) {
-    const auto which = static_cast<std::int64_t>(i);
-    for (std::int64_t at = 0; at < dissolved[i].size(); ++at) {
-      const std::uint32_t number = dissolved[i].number(layout_, at);
+  const CentreOf centre_of = [&coarse](std::uint32_t list) { return coarse.centre(list); };
+  const auto encode_those = [&] {
+    if (numbers.empty()) return;
+    const auto n = static_cast<std::int64_t>(numbers.size());
+    Points points(layout_.dim);
+    points.resize(n);
+    for (std::int64_t i = 0; i < n; ++i) {
+      points.set(level_, i, rotated.data() + i * layout_.dim);
+    }
+    const std::vector<Nearest> nearest = coarse.assign(points, threads);
+    slabs.push_back(encode(rotated.data(), std::move(numbers), nearest, centre_of, threads));
+    numbers.clear();
+  };
+  std::int64_t n_left = 0, n_removed = 0;
+  for (const std::uint32_t list : last_first) n_left += lists_[list].n_live();
+  at_least(rotated, std::min(n_left, kSlab) * layout_.dim);
+  for (const std::uint32_t list : last_first) {
+    const InvertedList& its = lists_[list];
+    n_removed += its.n_removed();
+    for (std::int64_t at = 0; at < its.size(); ++at) {
+      const std::uint32_t number = its.number(layout_, at);
       if (number == kNoRow) continue;
-      decode(dissolved[i].supplement(layout_, at), centres.row(which), centres.scales[i],
+      decode(its.supplement(layout_, at), coarse_.centre(list),
              rotated.data() + static_cast<std::int64_t>(numbers.size()) * layout_.dim);
       numbers.push_back(number);
-      if (numbers.size() < index(kSlab)) continue;
-      put_back(rotated.data(), numbers, threads);
-      numbers.clear();
+      if (numbers.size() == index(kSlab)) encode_those();
     }
   }
-  put_back(rotated.data(), numbers, threads);
-  coarse_.regroup(settings_.seed, threads);
-}
-
-/// Of a list's rows nothing is known afterwards; the last list has its number.
-InvertedList Ivf::take_out(std::uint32_t list) {
-  InvertedList taken = std::move(lists_[list]);
-  n_rows_ -= taken.size();
-  n_removed_ -= taken.n_removed();
-  coarse_.remove(list);
-  if (list + 1 < lists_.size()) {
-    lists_[list] = std::move(lists_.back());
-    for (std::int64_t i = 0; i < lists_[list].size(); ++i) {
-      const std::uint32_t number = lists_[list].number(layout_, i);
-      if (number != kNoRow) list_of_[number] = list;
+  encode_those();
+  std::vector<std::int64_t> n_more(was.size());
+  for (const EncodedRows& rows : slabs) {
+    for (const std::uint32_t list : rows.lists) ++n_more[list];
+  }
+  for (std::size_t list = 0; list < was.size(); ++list) {
+    if (n_more[list] > 0) lists_[was[list]].reserve(layout_, n_more[list], true);
+  }
+  std::vector<InvertedList> others(was.size());  // nothing throws from here on
+  for (std::size_t list = 0; list < was.size(); ++list) {
+    others[list] = std::move(lists_[was[list]]);
+    if (was[list] == list) continue;
+    for (std::int64_t i = 0; i < others[list].size(); ++i) {
+      const std::uint32_t number = others[list].number(layout_, i);
+      if (number != kNoRow) list_of_[number] = static_cast<std::uint32_t>(list);
     }
   }
-  lists_.pop_back();
-  return taken;
-}
-
-/// Puts rotated vectors, as many as numbers, into the lists nearest to them now.
-void Ivf::put_back(const float* rotated, const std::vector<std::uint32_t>& numbers, int threads) {
-  if (numbers.empty()) return;
-  const auto n = static_cast<std::int64_t>(numbers.size());
-  Points points(layout_.dim);
-  points.resize(n);
-  for (std::int64_t i = 0; i < n; ++i) points.set(level_, i, rotated + i * layout_.dim);
-  const std::vector<Nearest> nearest = coarse_.assign(points, threads);
-  for (std::size_t i = 0; i < numbers.size(); ++i) list_of_[numbers[i]] = nearest[i].centre;
-  append(rotated, numbers.data(), nearest, threads, nullptr);
+  lists_.swap(others);
+  coarse_.swap(coarse);
+  n_rows_ -= n_removed;
+  n_removed_ -= n_removed;
+  for (const EncodedRows& rows : slabs) {
+    for (const std::int64_t i : rows.order) {
+      const std::uint32_t list = rows.lists[index(i)];
+      list_of_[rows.numbers[index(i)]] = list;
+      append(rows, index(i), lists_[list]);
+    }
+  }
 }
 
 }  // namespace paradox

@@ -33,16 +33,13 @@ class Coarse {
   void probe(const Points& points, std::int64_t i, std::int64_t n,
              std::vector<Nearest>& found) const;
 
-  const std::int16_t* centre(std::uint32_t list) const {
-    return cells_[places_[list].cell].centres.row(places_[list].at);
-  }
-  float scale(std::uint32_t list) const {
-    return cells_[places_[list].cell].centres.scales[places_[list].at];
+  Centre centre(std::uint32_t list) const {
+    return cells_[places_[list].cell].centres.centre(places_[list].at);
   }
 
-  /// Moves a list's centre, or gives a new list one beside that of another.
-  void move(std::uint32_t list, const float* centre);
-  std::uint32_t add_beside(std::uint32_t list, const float* centre);
+  /// Gives a list the first of two centres, and a new list beside it the second. What fails leaves
+  /// all as it was.
+  void split(std::uint32_t list, const Points& halves);
 
   /// Takes a list's centre away, and the cell where it was the last in it. The list of the greatest
   /// number has that of the one removed from now on.
@@ -54,8 +51,11 @@ class Coarse {
   }
 
   /// Makes the cells anew where the lists have become many more, or far fewer, than they were made
-  /// for.
+  /// for. What fails leaves all as it was.
   void regroup(std::uint64_t seed, int threads);
+
+  /// Exchanges what was learnt, of one dimension and level.
+  void swap(Coarse& other) noexcept;
 
   /// What a quantiser is saved as: centres (n_lists, dim) with their scales and cells, and the
   /// same of the cells.
@@ -75,7 +75,8 @@ class Coarse {
   /// Notes where the lists of a cell are from one on.
   void renumber(std::uint32_t cell, std::uint32_t from);
   void remove_cell(std::uint32_t cell);
-  void group(const Points& centres, const std::vector<Nearest>& cells);
+  /// Puts lists, by their centres, into cells around these centres.
+  void group(Points cell_centres, const Points& centres, const std::vector<Nearest>& cells);
   /// Makes points of a section; false where those would overflow what is computed of them.
   bool restore(const Section<std::int16_t>& centres, const Section<float>& scales,
                Points& points) const;

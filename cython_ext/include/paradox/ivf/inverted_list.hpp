@@ -36,7 +36,7 @@ struct ListLayout {
 
 /// One row as its list keeps it.
 struct ListRow {
-  Half offset, slope;
+  float offset, slope;  // halves of the list's unit from then on
   std::uint32_t number;
   const std::uint8_t* signs;  // (dim / 8,), bits from the first dimension on
 };
@@ -55,6 +55,8 @@ class InvertedList {
   std::int64_t size() const { return n_; }
   std::int64_t n_removed() const { return n_removed_; }
   std::int64_t n_live() const { return n_ - n_removed_; }
+  /// The value of 1 among offsets and slopes.
+  float unit() const { return unit_; }
   std::int64_t bytes() const {
     return static_cast<std::int64_t>(own_blocks_.capacity() + own_rows_.capacity());
   }
@@ -74,10 +76,13 @@ class InvertedList {
     return lent_blocks_ != nullptr ? lent_blocks_ : own_blocks_.data();
   }
 
-  /// Makes room for n more rows; with supplements unless these are kept elsewhere.
+  /// Makes room for n more rows; with supplements unless these are kept elsewhere. What follows,
+  /// so many appended and any removed, does not throw.
   void reserve(const ListLayout& layout, std::int64_t n, bool with_supplement);
   void append(const ListLayout& layout, const ListRow& row, const std::uint8_t* supplement);
 
+  /// Takes into memory what `remove` writes to: it does not throw after that.
+  void own(const ListLayout& layout);
   /// Marks the row of a number as removed; false if it is not here.
   bool remove(const ListLayout& layout, std::uint32_t number);
 
@@ -85,20 +90,23 @@ class InvertedList {
   void keep(const ListLayout& layout, const std::vector<std::int64_t>& from);
 
   void lend(const std::uint8_t* blocks, const std::uint8_t* rows, std::int64_t n,
-            std::int64_t n_removed) {
+            std::int64_t n_removed, float unit) {
     *this = {};
     lent_blocks_ = blocks;
     lent_rows_ = rows;
     n_ = n_lent_ = n;
     n_removed_ = n_removed;
+    unit_ = unit;
   }
 
  private:
-  void own(const ListLayout& layout);
+  /// Makes the unit such that a value, of 0 or more, is far from the greatest half.
+  void make_room_for(const ListLayout& layout, float value);
 
   AlignedVector<std::uint8_t> own_blocks_, own_rows_;
   const std::uint8_t *lent_blocks_ = nullptr, *lent_rows_ = nullptr;
   std::int64_t n_ = 0, n_lent_ = 0, n_removed_ = 0;
+  float unit_ = 1.0f;  // a power of two
 };
 
 }  // namespace paradox

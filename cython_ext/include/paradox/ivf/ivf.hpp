@@ -9,9 +9,11 @@
 //
 // Signs give 2 <q - c, r> ~ slope (<q, s> - <c, s>), slope = 2 |r|^2 / sum |r_i|, and 8-bit
 // residuals nearly all of it. Arguments are trusted. One writer at a time and no reader beside it.
+// What fails for want of memory leaves all as it was, but for whole slabs of an `add`.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "paradox/answers.hpp"
@@ -65,6 +67,20 @@ struct IvfScratch {
   static IvfScratch& of_this_thread();
 };
 
+/// Of a list by its number, among those that rows are encoded for.
+using CentreOf = std::function<Centre(std::uint32_t)>;
+
+/// Rows as their lists are to keep them, list by list.
+struct EncodedRows {
+  struct Factors {
+    float offset, slope, excess;
+  };
+  std::vector<std::int64_t> order;  // of the rows as they came, by list
+  std::vector<std::uint32_t> numbers, lists;
+  std::vector<Factors> factors;
+  std::vector<std::uint8_t> signs, supplements;  // of each row; the latter unless kept elsewhere
+};
+
 class Ivf {
  public:
   static constexpr std::int64_t kMaxRows = kNoRow;
@@ -82,12 +98,17 @@ class Ivf {
   void train(const float* sample, std::int64_t n_sample, std::int64_t n, std::int64_t n_lists,
              int threads);
 
-  /// Adds vectors (n, dim) under numbers that are not in use. With `lists` and `supplements` (n,),
-  /// the supplements are written there instead of being kept, and lists are not split.
+  /// Adds vectors (n, dim) under numbers, in place of those that have these. With `lists` and
+  /// `supplements` (n,), the supplements are written there instead of being kept, and lists are not
+  /// split. Where it fails, the first slabs of the vectors may be there; `holds` tells.
   void add(const float* vectors, const std::int64_t* numbers, std::int64_t n, int threads,
            std::uint32_t* lists = nullptr, std::uint8_t* supplements = nullptr);
 
   void remove(const std::int64_t* numbers, std::int64_t n);
+  bool holds(std::int64_t number) const {
+    const auto at = static_cast<std::size_t>(number);
+    return at < list_of_.size() && list_of_[at] != kNoRow;
+  }
 
   /// Dissolves lists that rows have been removed from since the last call, and that are short:
   /// where the rows there are would be learnt n_wanted lists. Their rows go to the nearest of the
@@ -106,12 +127,13 @@ class Ivf {
   Coarse& coarse() { return coarse_; }
   const std::vector<float>& origin() const { return origin_; }
   float longest() const { return longest_; }
-  float unit() const { return unit_; }
+  float farthest() const { return farthest_; }
   std::int64_t split_size() const { return split_size_; }
   std::int64_t n_blocks() const;
   std::int64_t n_places() const { return n_rows_; }
   std::int64_t block_bytes() const { return layout_.block_bytes(); }
-  void save(std::int64_t* sizes, std::uint8_t* blocks, std::uint8_t* supplements) const;
+  void save(std::int64_t* sizes, float* units, std::uint8_t* blocks,
+            std::uint8_t* supplements) const;
 
   /// Makes empty lists what was saved; blocks and supplements are read where they are from now on.
   /// False where that cannot be lists of rows with these ids (n_rows,), -1 for none, which are then
@@ -122,21 +144,30 @@ class Ivf {
   /// Rotates a vector, or a query, less the origin.
   void rotate(const float* vector, bool is_query, IvfScratch& scratch) const;
   double unit_scale(const float* vector) const;
-  void encode(const float* rotated, std::uint32_t number, std::uint32_t list, IvfScratch& scratch,
-              std::uint8_t* signs, ListRow* row, std::uint8_t* supplement) const;
-  void decode(const Supplement& kept, const std::int16_t* centre, float step, float* rotated) const;
-  void append(const float* rotated, const std::uint32_t* numbers,
-              const std::vector<Nearest>& nearest, int threads, std::uint8_t* supplements);
+  EncodedRows::Factors encode(const float* rotated, const Centre& its, IvfScratch& scratch,
+                              std::uint8_t* signs, std::uint8_t* supplement) const;
+  void decode(const Supplement& kept, const Centre& its, float* rotated) const;
+  /// Encodes rows for the lists nearest to them; supplements go where these are kept, if not null.
+  EncodedRows encode(const float* rotated, std::vector<std::uint32_t> numbers,
+                     const std::vector<Nearest>& nearest, const CentreOf& centre_of, int threads,
+                     std::uint8_t* supplements = nullptr) const;
+  /// Appends row i of those encoded to a list that has room for it.
+  void append(const EncodedRows& rows, std::size_t i, InvertedList& list) const noexcept;
+  /// Puts rows into their lists, in place of those that have their numbers.
+  void put(const EncodedRows& rows);
+  /// Takes a row out of its list, which has its blocks in memory.
+  void take_out(std::uint32_t number) noexcept;
+  void compact_worn(const std::vector<std::uint32_t>& lists) noexcept;
   /// Takes over the next list of those saved; false where it cannot be one of them.
-  bool restore(std::uint32_t list, std::int64_t n, const std::int64_t* ids, std::int64_t n_rows,
-               Section<std::uint8_t>& blocks, Section<std::uint8_t>& supplements);
-  void split_long_lists(const std::vector<std::uint32_t>& lists, int threads);
+  bool restore(std::uint32_t list, std::int64_t n, float unit, const std::int64_t* ids,
+               std::int64_t n_rows, Section<std::uint8_t>& blocks,
+               Section<std::uint8_t>& supplements);
+  void split_long_lists(std::vector<std::uint32_t> lists, int threads);
   bool split(std::uint32_t list);
   void compact(std::uint32_t list);
   std::vector<std::uint32_t> short_lists(std::int64_t n_wanted) const;
   bool is_beside_a_long_one(std::uint32_t list) const;
-  InvertedList take_out(std::uint32_t list);
-  void put_back(const float* rotated, const std::vector<std::uint32_t>& numbers, int threads);
+  void dissolve(const std::vector<std::uint32_t>& lists, int threads);
 
   void prepare(const float* query, IvfScratch& scratch) const;
   void scan(const Nearest& list, const IvfRows& rows, IvfScratch& scratch) const;
@@ -153,8 +184,8 @@ class Ivf {
   Rotation rotation_;
   Coarse coarse_;
   std::vector<float> origin_;  // subtracted from every vector; empty before training
-  float longest_ = 0.0f;       // inner product: the norm that vectors are lengthened to
-  float unit_ = 1.0f;          // value of 1 among offsets and slopes
+  // Inner product: the norm that vectors are lengthened to, and queries: the greatest there was.
+  float longest_ = 0.0f, farthest_ = 0.0f;
   std::int64_t split_size_ = 0;
   std::vector<InvertedList> lists_;
   std::vector<std::uint32_t> list_of_;  // of each row number

@@ -23,6 +23,12 @@ inline float greatest_ivf_step(int dim) {
   return std::min(4095.0f, std::floor(std::sqrt(2147483000.0f / static_cast<float>(dim))));
 }
 
+/// A vector of int16 steps, and the value of one.
+struct Centre {
+  const std::int16_t* values;
+  float step;
+};
+
 /// Rows of (dim,) int16, each with the value of one step and its squared norm.
 struct Points {
   explicit Points(int dim = 0) : dim(dim) {}
@@ -30,6 +36,8 @@ struct Points {
   std::int64_t size() const { return static_cast<std::int64_t>(scales.size()); }
   const std::int16_t* row(std::int64_t i) const { return values.data() + i * dim; }
   std::int16_t* row(std::int64_t i) { return values.data() + i * dim; }
+
+  Centre centre(std::int64_t i) const { return {row(i), scales[static_cast<std::size_t>(i)]}; }
 
   void resize(std::int64_t n) {
     values.resize(static_cast<std::size_t>(n * dim));

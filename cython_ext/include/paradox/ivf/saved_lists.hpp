@@ -22,9 +22,10 @@ struct SavedLists {
   Section<std::int16_t> cell_centres;
   Section<float> cell_scales;
   Section<std::int64_t> sizes;                // (n_lists,) rows, removed ones among them
+  Section<float> units;                       // (n_lists,) of offsets and slopes
   Section<std::uint8_t> blocks, supplements;  // of one list after the other
   Section<float> origin;                      // (dim,) of the vectors as they come
-  float longest = 0.0f, unit = 0.0f;
+  float longest = 0.0f, farthest = 0.0f;
   std::int64_t split_size = 0;
 };
 
