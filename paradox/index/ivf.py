@@ -378,8 +378,9 @@ class IvfIndex(KeepingIndex, StructuredRows):
         return CALL_ROWS + codes / _CODES_A_ROW + k
 
     def _scan_is_cheaper(self, k: int, effort: int, allowed: AllowedRows | None) -> bool:
-        if not self._ready or allowed is None:
-            return super()._scan_is_cheaper(k, effort, allowed)
+        is_scan = super()._scan_is_cheaper(k, effort, None)
+        if is_scan or allowed is None:
+            return is_scan
         wider = int(effort * math.sqrt(len(self._rows) / max(len(allowed), 1)))
         return _OUT_OF_ORDER * len(allowed) <= self._rows_worth(k, wider)
 

@@ -131,8 +131,9 @@ class StructuredRows(ABC):
         return self._scan_is_cheaper(k, effort, allowed) or self._may_overflow(queries)
 
     def _scan_is_cheaper(self, k: int, effort: int, allowed: AllowedRows | None) -> bool:
-        if not self._ready or allowed is None:
-            return not self._ready or len(self._rows) <= self._rows_worth(k, effort)
+        is_scan = not self._ready or len(self._rows) <= self._rows_worth(k, effort)
+        if is_scan or allowed is None:  # at the greatest effort filtered answers are exact too
+            return is_scan
         excess = len(self._rows) / max(len(allowed), 1)
         return _OUT_OF_ORDER * len(allowed) <= self._rows_worth(k, effort) * excess
 
