@@ -502,3 +502,14 @@ def test_queries_of_another_size_or_type_are_never_read(name: str, wrong: Any) -
     made.add(np.arange(3_000), points(3_000, 16))
     with pytest.raises(ValueError, match=r"expected|mismatch"):
         made.search(wrong, 3, effort=8)
+
+
+@pytest.mark.parametrize("keep", ["float32", "none"])
+def test_queries_may_be_denormal_under_cosine(keep: str) -> None:
+    """The inverse of their norm is beyond float32: distances were NaN, and rows those at hand."""
+    rows = np.random.default_rng(0).normal(size=(2_500, 8)).astype(np.float32)
+    some = index.create("graph", dim=8, metric="cosine", keep=keep)
+    some.add(np.arange(2_500), rows)
+    found = some.search(rows[:50] * np.float32(1e-40), 1, effort=100)
+    assert np.isfinite(found.distances).all()
+    assert (found.ids[:, 0] == np.arange(50)).mean() > 0.9

@@ -55,8 +55,10 @@ void Graph::prepare(const float* query, double norm, SearchScratch& scratch) con
     scratch.scale = scale;
   } else {
     const bool is_direction = settings_.metric == Metric::cosine && norm > 0.0;
-    const auto unit = static_cast<float>(is_direction ? 1.0 / norm : 1.0);
-    for (int j = 0; j < dim; ++j) input[j] = query[j] * unit - state_.origin[j];
+    const double unit = is_direction ? 1.0 / norm : 1.0;  // of denormal queries beyond float32
+    for (int j = 0; j < dim; ++j) {
+      input[j] = static_cast<float>(query[j] * unit) - state_.origin[j];
+    }
     scratch.scale = 1.0;
     if (!is_direction && norm > kGreatestLength) {  // its squares would leave float32
       scratch.scale = kGreatestLength / norm;
