@@ -44,8 +44,8 @@ def program(name: str, *sources: str) -> Program:
 
 
 GRAPH = [
-    *("beam", "bulk_build", "bypass", "components", "edges", "graph", "graph_search"),
-    *("insertion", "saved_graph", "sweep", "walk"),
+    *("beam", "bulk_build", "bypass", "components", "directions", "edges", "graph"),
+    *("graph_search", "insertion", "product_edges", "saved_graph", "sweep", "walk"),
 ]
 IVF = ["coarse", "inverted_list", "ivf", "ivf_search", "kmeans", "upkeep"]
 PROGRAMS = {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "paradox/graph/product_edges.hpp"
+
 namespace paradox {
 
 BulkBuild::BulkBuild(Graph& graph, int threads)
@@ -21,10 +23,11 @@ void BulkBuild::run() {
   for_each(n_, 256, threads_, [&](std::int64_t i) { settle(static_cast<std::uint32_t>(i)); });
   for (std::uint32_t node = 0; node < n_; ++node) choose_first(node);
   link();
-  graph_.choose_entries(n_);
+  graph_.choose_entries(n_, threads_);
   for_each(n_, 64, threads_, [&](std::int64_t i) { look_along(static_cast<std::uint32_t>(i)); });
   link();
   share_edges();
+  if (graph_.is_product()) ProductEdges(graph_, threads_).run(2);
   for (std::uint32_t node = 0; node < n_; ++node) graph_.adopt_if_orphan(node);
   graph_.join_components();
 }

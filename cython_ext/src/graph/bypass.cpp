@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "paradox/graph/product_edges.hpp"
+
 namespace paradox {
 
 Bypass::Bypass(Graph& graph, std::uint32_t seq, int threads)
@@ -21,10 +23,11 @@ void Bypass::run() {
     const std::size_t n_chosen = graph_.prune(node, near, &kept);
     graph_.connect(node, kept, n_chosen);
   });
+  if (graph_.is_product()) ProductEdges(graph_, threads_).run(1);
   for (std::uint32_t node = 0; node < graph_.size(); ++node) {
     if (is_removed_[node] == 0) graph_.adopt_if_orphan(node);
   }
-  graph_.choose_entries(static_cast<std::uint32_t>(graph_.state_.n_at_choice));
+  graph_.choose_entries(static_cast<std::uint32_t>(graph_.state_.n_at_choice), threads_);
   graph_.join_components();
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "paradox/graph/product_edges.hpp"
+
 namespace paradox {
 namespace {
 
@@ -20,11 +22,13 @@ void Insertion::run(std::uint32_t begin) {
     const std::uint32_t batch = std::clamp(begin / kBatchShare, kLeastBatch, kMostBatch);
     const std::uint32_t stop = std::min(begin + batch, end);
     take_in(begin, stop);
-    if (stop >= 2 * graph_.state_.n_at_choice) graph_.choose_entries(stop);
+    if (stop >= 2 * graph_.state_.n_at_choice) graph_.choose_entries(stop, threads_);
     begin = stop;
   }
   const std::int64_t n_at_join = graph_.state_.n_at_join;
-  if (graph_.size() - n_at_join > n_at_join / 4) graph_.join_components();
+  if (graph_.size() - n_at_join <= n_at_join / 4) return;
+  if (graph_.is_product()) ProductEdges(graph_, threads_).run(1);
+  graph_.join_components();
 }
 
 void Insertion::take_in(std::uint32_t begin, std::uint32_t end) {

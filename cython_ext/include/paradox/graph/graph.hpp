@@ -236,6 +236,8 @@ class Graph {
   friend class BulkBuild;
   friend class Insertion;
   friend class Bypass;
+  friend class Directions;
+  friend class ProductEdges;
 
   Int8Vector vector(std::uint32_t node) const {
     return {nodes_[node].vector(), nodes_[node].header().scale};
@@ -300,7 +302,7 @@ class Graph {
   std::uint32_t nearest_reached(std::uint32_t node,
                                 const std::vector<std::uint8_t>& is_reached) const;
   /// Chooses among the first n nodes, which must have their edges, those that are not removed.
-  void choose_entries(std::uint32_t n);
+  void choose_entries(std::uint32_t n, int threads);
   void encode_entries();
   /// Sketches the nodes from one on.
   void sketch(std::uint32_t begin, int threads);
