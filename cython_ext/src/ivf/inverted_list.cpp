@@ -80,7 +80,8 @@ void InvertedList::append(const ListLayout& layout, const ListRow& row,
 /// A list's first rows may be far nearer to its centre than those that come: where one unit was for
 /// all lists, and chosen once, such rows could not be told apart.
 void InvertedList::make_room_for(const ListLayout& layout, float value) {
-  if (n_ > 0 ? value <= kMostUnits * unit_ : !(value > 0.0f)) return;
+  if (!std::isfinite(value)) return;  // of a damaged file
+  if (n_ > 0 ? value <= kMostUnits * unit_ : value == 0.0f) return;
   const float unit = std::max(std::exp2(std::ceil(std::log2(value / kFirstUnits))), kLeastUnit);
   const float factor = unit_ / unit;
   unit_ = unit;
