@@ -107,15 +107,15 @@ void Graph::sweep(SearchScratch& scratch, const Sweep& sweep, const GraphMoment&
       nodes_.prefetch_vector(static_cast<std::uint32_t>(node));
       scratch.waiting.push_back(static_cast<std::uint32_t>(node));
     }
-    if (scratch.waiting.size() >= kWaiting) measure_waiting(scratch, sweep.n_kept, moment, filter);
+    if (scratch.waiting.size() >= kWaiting) measure_waiting(scratch, sweep.n_kept, moment);
   }
-  measure_waiting(scratch, sweep.n_kept, moment, filter);
+  measure_waiting(scratch, sweep.n_kept, moment);
 }
 
-void Graph::measure_waiting(SearchScratch& scratch, std::size_t n_kept, const GraphMoment& moment,
-                            const GraphRows* filter) const {
+void Graph::measure_waiting(SearchScratch& scratch, std::size_t n_kept,
+                            const GraphMoment& moment) const {
   for (const std::uint32_t at : scratch.waiting) {
-    if (!may_be_found(at, moment, filter)) continue;
+    if (!may_be_found(at, moment, nullptr)) continue;
     const float key = node_key(nodes_[at], scratch);
     if (scratch.nearest.size() == n_kept && key >= scratch.nearest.front()) continue;
     scratch.found.push_back(BeamEntry::of(key, at));

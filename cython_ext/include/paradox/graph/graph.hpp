@@ -326,8 +326,7 @@ class Graph {
   void sweep(SearchScratch& scratch, const Sweep& sweep, const GraphMoment& moment,
              const GraphRows* filter) const;
   /// Measures the nodes that wait, and takes in those near enough.
-  void measure_waiting(SearchScratch& scratch, std::size_t n_kept, const GraphMoment& moment,
-                       const GraphRows* filter) const;
+  void measure_waiting(SearchScratch& scratch, std::size_t n_kept, const GraphMoment& moment) const;
   Sweep sweep_of(std::int64_t k, std::int64_t effort, const GraphRows& rows) const;
   /// The one for queries whose walk found too few of what a filter allows: less than are wanted, or
   /// less than its effort when its beam was spent, as then those lie elsewhere. None where a scan
