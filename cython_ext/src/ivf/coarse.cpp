@@ -65,7 +65,7 @@ std::int64_t Coarse::bytes() const {
   return n_lists() * (row + 12) + n_cells() * row;
 }
 
-double Coarse::train(const Points& sample, std::int64_t n, std::uint64_t seed, int threads) {
+void Coarse::train(const Points& sample, std::int64_t n, std::uint64_t seed, int threads) {
   const std::vector<std::uint32_t> all = all_of(sample.size());
   const std::int64_t n_cells = cells_for(n);
   std::vector<std::uint32_t> some;
@@ -97,15 +97,11 @@ double Coarse::train(const Points& sample, std::int64_t n, std::uint64_t seed, i
     }
   }
   group(cell_centres_, centres, cells);
-  double squares = 0.0;
   for (int round = 0; round < kLastRounds; ++round) {
     std::vector<Nearest> nearest = assign(sample, threads);
-    squares = 0.0;
-    for (const Nearest& near : nearest) squares += near.distance;
     move_to_means(level_, sample, all, nearest, centres, threads);
     group(cell_centres_, centres, cells);
   }
-  return squares / static_cast<double>(sample.size());
 }
 
 void Coarse::group(Points cell_centres, const Points& centres, const std::vector<Nearest>& cells) {

@@ -23,8 +23,8 @@ class Coarse {
   std::int64_t n_lists() const { return static_cast<std::int64_t>(places_.size()); }
   std::int64_t bytes() const;
 
-  /// Learns up to n lists from a sample; returns its mean squared distance to their centres.
-  double train(const Points& sample, std::int64_t n, std::uint64_t seed, int threads);
+  /// Learns up to n lists from a sample.
+  void train(const Points& sample, std::int64_t n, std::uint64_t seed, int threads);
 
   /// The nearest list of each point, as far as the cells nearest to it tell.
   std::vector<Nearest> assign(const Points& points, int threads) const;
