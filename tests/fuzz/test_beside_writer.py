@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.fuzz.test_fuzz_native import FUZZ, GRAPH
-from tests.kernels.program import HERE, Program
+from tests.fuzz.programs import GRAPH, program
 
-PROGRAM = Program(
-    "g++",
-    {
-        source: []
-        for source in (
-            "thread_pool",
-            "graph/rotation",
-            "graph/chunks",
-            *(f"graph/{source}" for source in GRAPH),
-        )
-    }
-    | {"graph/graph_kernels_scalar": ["-fno-sanitize=thread"]},
-    ["-g", "-O1", "-fsanitize=thread"],
-    "the thread sanitizer of GCC",
-    driver=os.path.relpath(FUZZ / "beside_writer.cpp", HERE),
+PROGRAM = program(
+    "beside_writer",
+    "graph/chunks",
+    *GRAPH,
+    kernels={"graph/graph_kernels_scalar": ["-fno-sanitize=thread"]},
+    flags=["-g", "-O1", "-fsanitize=thread"],
+    needs="the thread sanitizer of GCC",
 )
 
 

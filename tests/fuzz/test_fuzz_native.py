@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels.program import AVX2, HERE, NATIVE, Program
+from tests.fuzz.programs import CHUNKS_APART, GRAPH, IVF, program
+from tests.kernels.program import AVX2, Program
 
 pytestmark = pytest.mark.slow
 
@@ -27,34 +28,22 @@ FLAGS = [
     *("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
     *("-D_GLIBCXX_ASSERTIONS", *(["-DPARADOX_AVX2"] if IS_X86 else [])),
 ]
-FUZZ = Path(__file__).parent
 
 
-def program(name: str, *sources: str) -> Program:
+def fuzzer(driver: str, *sources: str, kernels: tuple[str, ...]) -> Program:
     """Return how to build a fuzzer of these files, and of the kernels of levels that it tries."""
-    kernels = ["graph/graph_kernels", *(["ivf/ivf_kernels"] if name == "ivf" else [])]
-    return Program(
-        "g++",
-        {source: [] for source in ("thread_pool", "graph/rotation", *sources)}
-        | {f"{kind}_{level}": flags for kind in kernels for level, flags in LEVELS.items()},
-        FLAGS,
-        "the address and undefined-behaviour sanitizers of GCC",
-        driver=os.path.relpath(FUZZ / f"fuzz_{name}.cpp", HERE),
+    return program(
+        driver,
+        *sources,
+        kernels={f"{kind}_{level}": flags for kind in kernels for level, flags in LEVELS.items()},
+        flags=FLAGS,
+        needs="the address and undefined-behaviour sanitizers of GCC",
     )
 
 
-GRAPH = [
-    *("beam", "bulk_build", "bypass", "components", "directions", "edges", "graph"),
-    *("graph_search", "insertion", "product_edges", "saved_graph", "sweep", "walk"),
-]
-IVF = ["coarse", "inverted_list", "ivf", "ivf_search", "kmeans", "upkeep"]
 PROGRAMS = {
-    "graph": program(
-        "graph",
-        *(f"graph/{source}" for source in GRAPH),
-        os.path.relpath(FUZZ / "chunks_apart", NATIVE / "src"),
-    ),
-    "ivf": program("ivf", *(f"ivf/{source}" for source in IVF)),
+    "graph": fuzzer("fuzz_graph", *GRAPH, CHUNKS_APART, kernels=("graph/graph_kernels",)),
+    "ivf": fuzzer("fuzz_ivf", *IVF, kernels=("graph/graph_kernels", "ivf/ivf_kernels")),
 }
 
 

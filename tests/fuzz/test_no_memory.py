@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from pathlib import Path
 
-from tests.fuzz.test_fuzz_native import FUZZ
-from tests.kernels.program import HERE, Program
+from tests.fuzz.programs import IVF, program
 
-IVF = ("coarse", "inverted_list", "ivf", "ivf_kernels_scalar", "ivf_search", "kmeans", "upkeep")
-PROGRAM = Program(
-    "g++",
-    {
-        source: []
-        for source in (
-            "thread_pool",
-            "graph/rotation",
-            "graph/graph_kernels_scalar",
-            *(f"ivf/{source}" for source in IVF),
-        )
-    },
-    ["-g", "-O1", "-Wno-mismatched-new-delete"],
-    "GCC",
-    driver=os.path.relpath(FUZZ / "no_memory_ivf.cpp", HERE),
+PROGRAM = program(
+    "no_memory_ivf",
+    *IVF,
+    kernels={"graph/graph_kernels_scalar": [], "ivf/ivf_kernels_scalar": []},
+    flags=["-g", "-O1", "-Wno-mismatched-new-delete"],
+    needs="GCC",
 )
 
 
