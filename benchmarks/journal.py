@@ -29,7 +29,7 @@ class OtherRun(Exception):
 
 
 class Journal:
-    """A file of what was measured, a part at a time, removed once the report is written.
+    """A file of what was measured, a part at a time, removed once all parts are.
 
     Args:
         path: the file; None for what is not worth one.

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 import ray
 
+from paradox.cli.benchmark import NAMES
+
 if TYPE_CHECKING:
     from benchmarks.report import Benchmark, Report
-
-NAMES = ("exact", "filters", "index", "overhead", "updates")
 
 
 def measure(name: str, given: argparse.Namespace) -> Report:
