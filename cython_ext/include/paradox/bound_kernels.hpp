@@ -4,14 +4,20 @@
 // Unnamed namespace on purpose, as in `one_to_many.hpp`.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
 #include "paradox/kernel_table.hpp"
 #include "paradox/one_to_many.hpp"
+#include "paradox/prefetch.hpp"
 
 namespace paradox {
 namespace {
+
+/// Codes are asked for so many bytes before they are read: what a core reads ahead by itself ends
+/// with each page. A sixth of a scan for one query; 1, 2 and 16 KiB bring less.
+constexpr std::int64_t kAheadBytes = 4096;
 
 /// A row of codes times a query, a step of some vectors at a time.
 template <class Simd>
@@ -96,11 +102,13 @@ inline void bound_rows(const CodeScan& job) {
   terms.slope = Simd::broadcast(*job.query_terms.slope);
   terms.length = Simd::broadcast(*job.query_terms.length);
   terms.rest = Simd::broadcast(*job.query_terms.rest);
+  const std::int64_t ahead = std::max<std::int64_t>(kAheadBytes / job.width, 1);
   for (std::int64_t i = 0; i < job.n_rows; i += kLanes) {
     const std::int64_t left = job.n_rows - i;
     typename Simd::Int sums[kLanes];
     for (std::int64_t lane = 0; lane < kLanes; ++lane) {
       const std::int64_t row = lane < left ? i + lane : i;
+      if (row + ahead < job.n_rows) prefetch(job.rows[row + ahead], job.width);
       sums[lane] = dot(static_cast<const std::uint8_t*>(job.rows[row]));
     }
     terms.scale = load_some<Simd>(job.row_terms.scale + i, left);
