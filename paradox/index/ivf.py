@@ -107,7 +107,7 @@ class IvfIndex(KeepingIndex, StructuredRows):
         """Build an index in a file, in memory that hardly grows with the vectors, and map it.
 
         Args:
-            source: a `.npy` or Parquet file, or blocks of ids and vectors.
+            source: an array, a `.npy` or Parquet file, or blocks of ids and vectors.
             path: the file to write, or to replace once it is whole; scratch files lie beside it
                 meanwhile, as large as it.
             metric: metric of the distances.

@@ -19,9 +19,9 @@ from paradox.core.types import F32Matrix, I64Vector
 from paradox.core.vectors import as_ids, as_matrix
 
 Block = tuple[I64Vector, F32Matrix]
-Source = str | Path | Iterable[Block]
-"""Blocks of ids (n,) int64 and vectors (n, dim) float32; or the path of a `.npy` file (n, dim),
-whose ids are the row numbers; or of a Parquet file with columns `id` and `vector`."""
+Source = str | Path | npt.NDArray[Any] | Iterable[Block]
+"""An array (n, dim), or the path of a `.npy` file of one: ids are the row numbers. Or the path of
+a Parquet file with columns `id` and `vector`; or blocks of ids (n,) int64 and vectors (n, dim)."""
 
 BLOCK_ROWS = 1 << 16
 SAMPLE_ROWS = 1 << 19
@@ -54,11 +54,13 @@ def open_stream(source: Source, n: int | None = None, *, seed: int = 0) -> Strea
         seed: of the choice of a sample.
 
     Raises:
-        InvalidArgument: no vectors, or a file of another kind.
+        InvalidArgument: no vectors, blocks that are no pairs, or a file of another kind.
         SourceError: a file that is not there, or cannot be read.
     """
+    if isinstance(source, np.ndarray):
+        return _of_matrix(source, seed)
     if not isinstance(source, str | Path):
-        return _of_blocks(iter(source), n)
+        return _of_blocks(_pairs(source), n)
     path = Path(source)
     if path.suffix == ".npy":
         with _reading(path):
@@ -67,7 +69,7 @@ def open_stream(source: Source, n: int | None = None, *, seed: int = 0) -> Strea
     if path.suffix == ".parquet":
         with _reading(path):
             file = parquet.ParquetFile(path)
-        return _of_parquet(file, str(path))
+        return _of_parquet(file, path)
     raise InvalidArgument(f"source: expected blocks, a .npy or a .parquet file; got {path}")
 
 
@@ -85,6 +87,16 @@ def chosen(n: int, wanted: int, seed: int) -> I64Vector:
     if n <= wanted:
         return np.arange(n)
     return np.sort(np.random.default_rng(seed).choice(n, wanted, replace=False))
+
+
+def _pairs(blocks: Iterable[Block]) -> Iterator[Block]:
+    for number, block in enumerate(blocks):
+        if not isinstance(block, tuple | list) or len(block) != 2:
+            kind = type(block).__name__
+            raise InvalidArgument(
+                f"source: expected blocks of (ids, vectors); block {number} is a {kind}"
+            )
+        yield block[0], block[1]
 
 
 def _of_blocks(blocks: Iterator[Block], n: int | None) -> Stream:
@@ -116,7 +128,8 @@ def _of_matrix(matrix: npt.NDArray[Any], seed: int) -> Stream:
     return Stream(n, as_matrix(matrix[picked], dim), blocks(), True)
 
 
-def _of_parquet(file: parquet.ParquetFile, name: str) -> Stream:
+def _of_parquet(file: parquet.ParquetFile, path: Path) -> Stream:
+    name = str(path)
     columns = file.schema_arrow.names
     if not {"id", "vector"} <= set(columns):
         raise InvalidArgument(
@@ -139,6 +152,17 @@ def _of_parquet(file: parquet.ParquetFile, name: str) -> Stream:
     wanted = file.metadata.num_row_groups
     step = max(1, -(-n // SAMPLE_ROWS))
     groups = range(0, wanted, step)
-    parts = [block(file.read_row_group(i, columns=["id", "vector"]))[1] for i in groups]
-    blocks = (block(b) for b in file.iter_batches(BLOCK_ROWS, columns=["id", "vector"]))
-    return Stream(n, np.concatenate(parts)[:SAMPLE_ROWS], blocks, True)
+    with _reading(path):
+        tables = [file.read_row_group(i, columns=["id", "vector"]) for i in groups]
+    parts = [block(table)[1] for table in tables]
+
+    def blocks() -> Iterator[Block]:
+        batches = file.iter_batches(BLOCK_ROWS, columns=["id", "vector"])
+        while True:
+            with _reading(path):  # what lies behind the footer is read now
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield block(batch)
+
+    return Stream(n, np.concatenate(parts)[:SAMPLE_ROWS], blocks(), True)

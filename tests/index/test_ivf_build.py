@@ -76,10 +76,10 @@ def test_a_stream_becomes_a_mapped_index(keep: str, metric: Any, tmp_path: Path)
     )
 
 
-@pytest.mark.parametrize("source", [as_npy, as_parquet])
-def test_files_are_sources(source: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", [as_npy, as_parquet, lambda _folder: rows()])
+def test_files_and_arrays_are_sources(source: Any, tmp_path: Path) -> None:
     built = IvfIndex.build(source(tmp_path), tmp_path / "index.pdx", metric="l2", quiet=True)
-    assert_finds(built, np.arange(N) if source is as_npy else ids())
+    assert_finds(built, ids() if source is as_parquet else np.arange(N))
 
 
 def test_it_is_built_as_if_it_had_been_filled(tmp_path: Path) -> None:
@@ -120,6 +120,8 @@ def test_bad_sources_leave_nothing_behind(tmp_path: Path) -> None:
         build([(ids(), rows() * np.float32(1e17))], metric="l2")
     with pytest.raises(InvalidArgument, match="got none"):
         build([], metric="l2")
+    with pytest.raises(InvalidArgument, match="block 1 is a ndarray"):
+        build([(ids(), rows()), rows()], metric="l2")
     with pytest.raises(InvalidArgument, match=r"rows\.csv"):
         build(tmp_path / "rows.csv", metric="l2")
     assert not list(tmp_path.iterdir())
@@ -131,9 +133,13 @@ def test_what_cannot_be_read_or_set_is_told_before_anything_is_written(tmp_path:
     cut.write_bytes(whole.read_bytes()[:-10])
     for name in ("junk.npy", "junk.parquet"):
         (tmp_path / name).write_bytes(b"junk!")
+    damaged = bytearray(as_parquet(tmp_path).read_bytes())
+    damaged[4:4_000] = bytes(3_996)  # the footer says all is well
+    (tmp_path / "damaged.parquet").write_bytes(damaged)
     before = sorted(path.name for path in tmp_path.iterdir())
     out = tmp_path / "index.pdx"
-    for source in ("cut.npy", "junk.npy", "junk.parquet", "none.npy", "none.parquet"):
+    npy, parquets = ("cut", "junk", "none"), ("damaged", "junk", "none")
+    for source in (*(f"{n}.npy" for n in npy), *(f"{n}.parquet" for n in parquets)):
         with pytest.raises(SourceError, match=f"expected a whole .* file; .*{source}: "):
             IvfIndex.build(tmp_path / source, out, metric="l2", quiet=True)
     wrong: list[tuple[dict[str, Any], str]] = [
