@@ -3,7 +3,7 @@
 | name                | what                                                   | dim | metric |
 | ------------------- | ------------------------------------------------------ | --- | ------ |
 | `text-minilm-384`   | real short texts (`examples.data.texts`), MiniLM-L6-v2 | 384 | cosine |
-| `text-use-512`      | the same texts, Universal Sentence Encoder             | 512 | cosine |
+| `text-use-512`      | these and a dictionary's, Universal Sentence Encoder   | 512 | cosine |
 | `tokens-576`        | token embeddings of SmolLM2-135M                       | 576 | cosine |
 | `glove-50`          | GloVe 6B word vectors                                  | 50  | cosine |
 | `manifold-128`      | synthetic: 1,000 Gaussians through a random network    | 128 | l2     |
@@ -36,7 +36,7 @@ from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix
 
 N_QUERIES = 1_000
-N_TEXTS = 200_000
+N_TEXTS, N_MORE_TEXTS = 200_000, 300_000
 LATENT_DIM, HARD_LATENT_DIM = 16, 48
 N_CLUSTERS = 1_000
 NOISE = 0.02
@@ -140,10 +140,10 @@ def manifold(n: int, dim: int, *, seed: int, latent_dim: int = LATENT_DIM) -> F3
     return points
 
 
-def _text(encoder: str) -> Callable[[int, int], F32Matrix]:
+def _text(encoder: str, n_texts: int) -> Callable[[int, int], F32Matrix]:
     def read(n: int, seed: int) -> F32Matrix:
         # One cached set serves every n up to its size, so a smaller one costs nothing more.
-        texts = real_texts()[: N_TEXTS + N_QUERIES]
+        texts = real_texts(more=n_texts > N_TEXTS)[: n_texts + N_QUERIES]
         loaded = encoders.load(encoder, threads=1)
         return embedded(texts, loaded)
 
@@ -176,8 +176,8 @@ def _shuffled(read: Callable[[], F32Matrix]) -> Callable[[int, int], F32Matrix]:
 
 
 _SETS: dict[str, tuple[Metric, int, Callable[[int, int], F32Matrix]]] = {
-    "text-minilm-384": ("cosine", N_TEXTS, _text("minilm-l6-v2")),
-    "text-use-512": ("cosine", N_TEXTS, _text("use-multilingual-v3")),
+    "text-minilm-384": ("cosine", N_TEXTS, _text("minilm-l6-v2", N_TEXTS)),
+    "text-use-512": ("cosine", N_MORE_TEXTS, _text("use-multilingual-v3", N_MORE_TEXTS)),
     "tokens-576": ("cosine", N_TOKENS - N_QUERIES, _shuffled(token_embeddings)),
     "glove-50": ("cosine", N_WORDS - N_QUERIES, _shuffled(glove)),
     "manifold-128": ("l2", 1_000_000, _manifold("manifold-128", LATENT_DIM)),

@@ -1,8 +1,8 @@
-"""Short English texts that Debian carries: WordNet's glosses, FOLDOC, package descriptions.
+"""Short English texts that Debian carries: WordNet's glosses, dictionaries, package descriptions.
 
 The packages are fetched and verified by apt, unpacked below the cache, and never installed, so
-no rights are needed. Licences: WordNet's own (permissive), FOLDOC under the GFDL; the text stays
-in the cache.
+no rights are needed. Licences: WordNet's own (permissive), FOLDOC under the GFDL, GCIDE under the
+GPL; the text stays in the cache.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from paradox.core import config
@@ -33,10 +33,12 @@ def wordnet() -> list[str]:
 
 def foldoc() -> list[str]:
     """Return the Free On-line Dictionary of Computing, first paragraphs; some 15,000 texts."""
-    path = _unpacked("dict-foldoc") / "usr/share/dictd/foldoc.dict.dz"
-    with gzip.open(path, "rt", encoding="utf-8", errors="replace") as file:
-        entries = _ENTRY_START.split(file.read())
-    return [text for entry in entries if (text := foldoc_entry(entry))]
+    return _entries("foldoc", foldoc_entry)
+
+
+def gcide() -> list[str]:
+    """Return the Collaborative International Dictionary of English; some 117,000 texts."""
+    return _entries("gcide", gcide_entry)
 
 
 def packages() -> list[str]:
@@ -63,6 +65,23 @@ def foldoc_entry(entry: str) -> str:
     paragraph = re.sub(r"<[^>]*>|[{}]", "", body.strip().split("\n\n", 1)[0])
     text = " ".join(paragraph.split())
     return f"{' '.join(head.split())}: {text}" if len(text) > 20 else ""
+
+
+def gcide_entry(entry: str) -> str:
+    """Return `headword: part of speech and first paragraph`, without pronunciation and origin."""
+    head, mark, body = entry.partition(" \\")
+    body = body.partition("\\")[2].split("\n\n", 1)[0]
+    while (shorter := re.sub(r"\[[^][]*\]|[{}]", "", body)) != body:
+        body = shorter
+    text = " ".join(body.split()).lstrip(",. ")
+    return f"{' '.join(head.split())}: {text}" if mark and len(text) > 20 else ""
+
+
+def _entries(dictionary: str, text_of: Callable[[str], str]) -> list[str]:
+    path = _unpacked(f"dict-{dictionary}") / f"usr/share/dictd/{dictionary}.dict.dz"
+    with gzip.open(path, "rt", encoding="utf-8", errors="replace") as file:
+        entries = _ENTRY_START.split(file.read())
+    return [text for entry in entries if (text := text_of(entry))]
 
 
 def _unpacked(package: str) -> Path:

@@ -18,6 +18,14 @@ ENTRY = """date parser
    More about it.
 """
 
+ETYMOLOGY = """Lariat \\Lar"i*at\\ (l[a^]r"[i^]*[a^]t), n. [Sp. la reata the
+   rope; la the + reata rope. Cf. {Reata}.]
+   A long, slender rope made of hemp [or] strips of hide.
+   [1913 Webster]
+
+   Note: more.
+"""
+
 
 def test_a_synset_is_its_words_and_its_gloss() -> None:
     assert list(debian.synsets(SYNSETS)) == [
@@ -33,6 +41,14 @@ def test_a_dictionary_entry_is_its_head_and_first_paragraph() -> None:
 
 def test_an_entry_that_says_nothing_is_left_out() -> None:
     assert debian.foldoc_entry("ABC\n\n   See {DEF}.\n") == ""
+
+    assert debian.gcide_entry("ABC\n\n   A preface of the dictionary, not an entry.\n") == ""
+
+
+def test_an_entry_has_neither_pronunciation_nor_origin() -> None:
+    text = debian.gcide_entry(ETYMOLOGY)
+    assert text.startswith("Lariat: ")
+    assert text.endswith("n. A long, slender rope made of hemp strips of hide.")
 
 
 def test_a_machine_without_apt_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
@@ -51,4 +67,7 @@ def test_the_mixture_is_distinct_short_and_drawn_once(
     first = texts.real_texts()
     assert sorted(first) == ["a text of one source", ("long " * 60).strip()]
     drawn["b"].append("a text that came later")
+    assert texts.real_texts() == first
+    monkeypatch.setattr(texts, "MORE", {"c": lambda: ["a text of a dictionary", first[0]]})
+    assert sorted(texts.real_texts(more=True)) == sorted([*first, "a text of a dictionary"])
     assert texts.real_texts() == first
