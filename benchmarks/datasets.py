@@ -40,6 +40,8 @@ N_TEXTS, N_MORE_TEXTS = 200_000, 300_000
 LATENT_DIM, HARD_LATENT_DIM = 16, 48
 N_CLUSTERS = 1_000
 NOISE = 0.02
+HARDNESS_K = 100
+"""Nearest vectors that the intrinsic dimension is estimated from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,16 +107,17 @@ def in_memory(dataset: Dataset) -> Dataset:
     return replace(dataset, base=np.array(dataset.base))
 
 
-def intrinsic_dimension(dataset: Dataset, *, k: int = 100) -> float:
+def intrinsic_dimension(truth: Truth) -> float:
     """Return the mean local intrinsic dimension at the queries: how hard the set is.
 
-    The maximum-likelihood estimate from the k nearest distances (Amsaleg et al., KDD 2015), under
-    the Euclidean distance; of the vectors' directions where the metric is cosine.
+    The maximum-likelihood estimate from the `HARDNESS_K` nearest distances (Amsaleg et al., KDD
+    2015), under the Euclidean distance; of the vectors' directions where the metric is cosine.
+
+    Args:
+        truth: of so many neighbours or more, under l2 or cosine.
     """
-    base, queries = dataset.base, dataset.queries
-    if dataset.metric == "cosine":
-        base, queries = directions(base), directions(queries)
-    nearest = np.sqrt(np.maximum(Truth.of(queries, base, k, "l2").nearest, 0))
+    # A distance under cosine is half the square of that of the directions, which cancels out.
+    nearest = np.sqrt(np.maximum(truth.first(HARDNESS_K).nearest, 0))
     nearest = nearest[nearest[:, 0] > 1e-6]  # an exact duplicate says nothing about dimension
     return float(np.mean(-1 / np.mean(np.log(nearest[:, :-1] / nearest[:, -1:]), axis=1)))
 
@@ -194,7 +197,8 @@ def main() -> None:
     given = parser.parse_args()
     dataset = load(given.name, given.n, seed=given.seed)
     progress(f"{dataset.label}, {dataset.metric}")
-    print(f"local intrinsic dimension {intrinsic_dimension(dataset):.1f}")
+    truth = Truth.of(dataset.queries, dataset.base, HARDNESS_K, dataset.metric)
+    print(f"local intrinsic dimension {intrinsic_dimension(truth):.1f}")
 
 
 if __name__ == "__main__":

@@ -220,11 +220,14 @@ def measure(given: argparse.Namespace) -> Iterator[Row]:
 
 def _known(case: Case) -> tuple[str, float, Truth]:
     """Return a set's title, intrinsic dimension and exact answers, and hold its rows no longer."""
-    dataset, asked, _ = _loaded(case)
-    hardness = datasets.intrinsic_dimension(dataset)
-    progress(f"{dataset.label}: exact answers in float64; intrinsic dimension {hardness:.1f}")
+    dataset, asked, tuning = _loaded(case)
+    progress(f"{dataset.label}: exact answers in float64")
+    k = max(case.k, datasets.HARDNESS_K)
+    truth = Truth.of(dataset.queries, dataset.base, k, dataset.metric)
+    hardness = datasets.intrinsic_dimension(truth)
     title = f"{dataset.label} {dataset.metric} k={case.k}"
-    return title, hardness, Truth.of(asked, dataset.base, case.k, dataset.metric)
+    of_asked = slice(len(tuning), len(tuning) + len(asked))
+    return title, hardness, truth.slice(of_asked).first(case.k)
 
 
 def _set_rows(

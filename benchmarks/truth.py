@@ -47,21 +47,17 @@ class Truth:
     def of(cls, queries: F32Matrix, rows: F32Matrix, k: int, metric: Metric) -> Truth:
         """Find it by comparing each query with each row in float64, a block of rows at a time."""
         k = min(k, len(rows))
-        ids = np.empty((len(queries), 0), np.int64)
-        nearest = np.empty((len(queries), 0))
+        ids = np.full((len(queries), k), -1)
+        nearest = np.full((len(queries), k), np.inf)
         for start in range(0, len(rows), _BLOCK):
             block = distances(queries, rows[start : start + _BLOCK], metric)
-            numbers = np.broadcast_to(np.arange(start, start + block.shape[1]), block.shape)
-            nearest = np.concatenate([nearest, block], axis=1)
-            ids = np.concatenate([ids, numbers], axis=1)
-            if nearest.shape[1] > k:
-                best = np.argpartition(nearest, k - 1, axis=1)[:, :k]
-                nearest = np.take_along_axis(nearest, best, axis=1)
-                ids = np.take_along_axis(ids, best, axis=1)
-        order = np.argsort(nearest, axis=1, kind="stable")
-        return cls(
-            metric, np.take_along_axis(ids, order, axis=1), np.take_along_axis(nearest, order, 1)
-        )
+            is_near = block < nearest[:, -1:]
+            for i in np.flatnonzero(is_near.any(axis=1)):
+                columns = np.flatnonzero(is_near[i])
+                both = np.concatenate([nearest[i], block[i, columns]])
+                best = np.argsort(both, kind="stable")[:k]
+                nearest[i], ids[i] = both[best], np.concatenate([ids[i], start + columns])[best]
+        return cls(metric, ids, nearest)
 
     @classmethod
     def among(
@@ -74,6 +70,10 @@ class Truth:
     def slice(self, queries: slice) -> Truth:
         """Return the truth of some of the queries."""
         return Truth(self.metric, self.ids[queries], self.nearest[queries])
+
+    def first(self, k: int) -> Truth:
+        """Return the truth for fewer neighbours."""
+        return Truth(self.metric, self.ids[:, :k], self.nearest[:, :k])
 
     def found(self, ids: I64Matrix, queries: F32Matrix, rows: F32Matrix) -> npt.NDArray[np.int64]:
         """Return how many of each query's k nearest an answer has; a tie counts as found.

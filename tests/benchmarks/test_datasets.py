@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from benchmarks import datasets
-from benchmarks.datasets import Dataset, intrinsic_dimension
+from benchmarks.datasets import intrinsic_dimension
+from benchmarks.peers.contestant import directions
+from benchmarks.truth import Truth
 from examples.data import tokens
 from paradox.core.errors import CorruptionError, InvalidArgument
 
@@ -22,8 +24,17 @@ def test_the_intrinsic_dimension_is_that_of_the_surface(dim: int) -> None:
     rng = np.random.default_rng(0)
     plane = rng.normal(size=(dim, 64))
     points = (rng.uniform(-1, 1, size=(20_000, dim)) @ plane).astype(np.float32)
-    dataset = Dataset("plane", "l2", points[300:], points[:300])
-    assert intrinsic_dimension(dataset) == pytest.approx(dim, rel=0.15)
+    truth = Truth.of(points[:300], points[300:], 100, "l2")
+    assert intrinsic_dimension(truth) == pytest.approx(dim, rel=0.15)
+
+
+def test_directions_are_as_hard_under_either_metric() -> None:
+    vectors = directions(datasets.manifold(5_000, 32, seed=0))
+    l2, cosine = (
+        intrinsic_dimension(Truth.of(vectors[:200], vectors[200:], 120, metric))
+        for metric in ("l2", "cosine")
+    )
+    assert l2 == pytest.approx(cosine)
 
 
 def test_the_synthetic_set_depends_on_its_seed_alone() -> None:
@@ -46,9 +57,10 @@ def test_an_unknown_set_is_told_the_known_ones() -> None:
 
 
 def test_the_hard_synthetic_set_is_harder() -> None:
-    easy, hard = (datasets.load(name, 20_000) for name in ("manifold-128", "manifold-hard-128"))
-    assert hard.base.shape == easy.base.shape == (20_000, 128)
-    assert intrinsic_dimension(hard) > 1.3 * intrinsic_dimension(easy)
+    sets = [datasets.load(name, 20_000) for name in ("manifold-128", "manifold-hard-128")]
+    assert [some.base.shape for some in sets] == 2 * [(20_000, 128)]
+    easy, hard = (intrinsic_dimension(Truth.of(s.queries, s.base, 100, "l2")) for s in sets)
+    assert hard > 1.3 * easy
 
 
 def test_more_rows_than_a_set_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
