@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Hashable
 from typing import Any, Self
 
 import numpy as np
@@ -157,6 +158,11 @@ class GraphIndex(KeepingIndex):
         }
 
     @property
+    def effort_key(self) -> Hashable:
+        """Which build is searched: while the next is made, what is learnt is learnt on that one."""
+        return self.name, self._view.build
+
+    @property
     def _searched(self) -> GraphView:
         return self._view
 
@@ -250,7 +256,7 @@ class GraphIndex(KeepingIndex):
         """Let searches that begin now see what there is."""
         rows = self._rows
         rows.make_room()
-        view = GraphView(self._metric, rows, self._labels, self._graph)
+        view = GraphView(self._metric, rows, self._labels, self._graph, self._n_builds)
         with self._finding:
             rows.settle_ids()
             self._view = view

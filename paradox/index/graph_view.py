@@ -21,12 +21,23 @@ and 0.6 µs, where a row of 384 dimensions takes 0.1 µs."""
 class GraphView(StructuredRows):
     """What searches see of a graph and its rows, from one write to the next.
 
+    Args:
+        metric: metric of the distances.
+        rows: what the write left.
+        labels: by which the graph knows the rows.
+        graph: the graph.
+        build: which build of the index it is, from 0.
+
     Attributes:
         rows: as they are then.
+        build: as given.
     """
 
-    def __init__(self, metric: Metric, rows: VersionedRows, labels: Labels, graph: Graph) -> None:
+    def __init__(
+        self, metric: Metric, rows: VersionedRows, labels: Labels, graph: Graph, build: int
+    ) -> None:
         self._metric = metric
+        self.build = build
         self.rows = self._rows = RowsView(rows)
         self._keeps_vectors = rows.matrix.shape[1] > 0
         self._is_ready = graph.n_connected == len(labels)

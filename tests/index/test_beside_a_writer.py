@@ -240,6 +240,35 @@ def test_a_view_goes_on_showing_what_there_was(options: dict[str, Any]) -> None:
 
 
 @EVERY_FORM
+def test_a_search_goes_as_far_while_most_is_being_replaced(options: dict[str, Any]) -> None:
+    """How far depends on how many there were, not on how many the writer has left so far."""
+    n = 6_000
+    base = np.random.default_rng(5).normal(size=(n, DIM)).astype(np.float32)
+    graph: Any = index.create("graph", dim=DIM, metric="l2", **options)
+    graph.add(np.arange(n), base)
+    queries, view = base[::30] + np.float32(0.1), graph._view
+    before = view.nearest(queries, 10, 30, None, 1)
+    graph._graph.remove(np.arange(1, n), graph._rows.seq + 1)  # as the next write does first
+    after = view.nearest(queries, 10, 30, None, 1)
+    np.testing.assert_array_equal(after.ids, before.ids)
+
+
+@pytest.mark.parametrize("options", [{}, {"keep": "none"}], ids=str)
+def test_an_effort_is_learnt_of_the_build_that_is_searched(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = np.random.default_rng(6).normal(size=(3_000, DIM)).astype(np.float32)
+    graph: Any = index.create("graph", dim=DIM, metric="l2", **options)
+    graph.add(np.arange(3_000), base)
+    keys = [graph.effort_key]
+    publish = graph._publish
+    monkeypatch.setattr(graph, "_publish", lambda: (keys.append(graph.effort_key), publish()))
+    graph._build_anew()
+    graph._publish()
+    assert keys[1] == keys[0] != graph.effort_key
+
+
+@EVERY_FORM
 def test_a_bulk_build_leaves_the_graph_that_is_searched_as_it_is(options: dict[str, Any]) -> None:
     base = np.random.default_rng(3).normal(size=(6_000, DIM)).astype(np.float32)
     graph: Any = index.create("graph", dim=DIM, metric="l2", **options)

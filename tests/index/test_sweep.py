@@ -56,6 +56,24 @@ def test_a_sweep_finds_what_edges_do_not_lead_to(metric: Metric) -> None:
     assert recall(by_edges.ids, base, queries, metric) < 0.92
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_sweeps_see_vectors_of_any_length(metric: Metric) -> None:
+    base, queries = hard(N), hard(200, 1)
+    for length in (1e-8, 1e6, 1e12):
+        long = base * np.float32(length), queries * np.float32(length)
+        found = graph_of(long[0], metric).search(long[1], K, effort=SWEEPING)
+        assert not found.certified
+        assert recall(found.ids, *long, metric) > 0.99
+
+
+def test_one_far_vector_does_not_hide_those_sketched_beside_it() -> None:
+    base, queries = hard(N), hard(200, 1)
+    base[::32] *= 1e4
+    found = graph_of(base, "l2").search(queries, K, effort=SWEEPING)
+    assert not found.certified
+    assert recall(found.ids, base, queries, "l2") > 0.99
+
+
 @pytest.mark.parametrize("isa", [name for name in available() if name != "scalar"])
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_level_sweeps_alike(isa: str, metric: Metric) -> None:

@@ -10,6 +10,9 @@
 
 namespace paradox {
 
+/// The greatest finite value.
+constexpr float kMostHalf = 65504.0f;
+
 /// Exact for every finite value; infinities and NaN stay what they are.
 inline float to_float(Half half) {
   const std::uint32_t sign = (half.bits & 0x8000u) << 16;
@@ -42,10 +45,9 @@ inline void to_floats(const Half* halves, std::int64_t n, float* out) {
 
 /// To the nearest, ties to even; what is too great becomes the greatest.
 inline Half to_half(float value) {
-  constexpr float kGreatest = 65504.0f;
   const std::uint16_t sign = std::signbit(value) ? 0x8000u : 0u;
   const float magnitude = std::fabs(value);
-  if (!(magnitude < kGreatest)) return {static_cast<std::uint16_t>(sign | 0x7bffu)};
+  if (!(magnitude < kMostHalf)) return {static_cast<std::uint16_t>(sign | 0x7bffu)};
   if (magnitude < 0x1p-14f) {  // a multiple of 2^-24
     return {static_cast<std::uint16_t>(sign | std::lrint(magnitude * 0x1p24f))};
   }

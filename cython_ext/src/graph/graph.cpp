@@ -107,7 +107,7 @@ void Graph::remove(const std::int64_t* nodes, std::int64_t n, std::uint32_t seq)
     ++n_fresh;
   }
   unsettled_.emplace_back(seq, n_fresh);
-  poke_word(n_removed_, n_removed_ + n_fresh);
+  n_removed_ += n_fresh;
 }
 
 bool Graph::bypass(std::uint32_t seq, int threads) {
@@ -219,7 +219,8 @@ void Graph::encode_entries() {
   }
   made->offsets.resize(n_places);
   made->slopes.resize(n_places);
-  made->scale = write_scaled(offsets, slopes, made->offsets.data(), made->slopes.data());
+  made->offset_scale = write_scaled(offsets, made->offsets.data());
+  made->slope_scale = write_scaled(slopes, made->slopes.data());
   entries_ = made;
 }
 

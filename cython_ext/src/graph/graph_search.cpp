@@ -92,9 +92,9 @@ void Graph::prepare_rotated(SearchScratch& scratch) const {
   scratch.key_of_zero = static_cast<float>(-(scratch.length * scratch.length + node_squares));
 }
 
-double Graph::share_allowed(const GraphRows& rows) const {
+double Graph::share_allowed(const GraphRows& rows, const GraphMoment& moment) const {
   return static_cast<double>(std::max(rows.n_allowed, std::int64_t{1})) /
-         static_cast<double>(size() - peek_word(n_removed_));
+         static_cast<double>(std::max(moment.n_live, std::int64_t{1}));
 }
 
 /// Nodes within a distance are as many as its power of the intrinsic dimension: `effort` is then
@@ -105,7 +105,7 @@ Reach Graph::reach_of(std::int64_t k, std::int64_t effort, const GraphRows& rows
                       const GraphMoment& moment) const {
   effort = std::max(effort, k);
   const std::int64_t size = this->size();
-  const double share = share_allowed(rows);
+  const double share = share_allowed(rows, moment);
   const auto width = [&](std::int64_t wanted) {
     return static_cast<int>(
         std::min(static_cast<double>(wanted) / share, static_cast<double>(size)));
@@ -257,7 +257,8 @@ bool Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::in
                    const GraphRows& rows, const GraphMoment& moment, int threads, std::int64_t* ids,
                    float* distances) const {
   const Reach reach = reach_of(k, effort, rows, moment);
-  const Sweep sweep = sweep_of(k, effort, rows), after_walk = sweep_after_walk(k, rows);
+  const Sweep sweep = sweep_of(k, effort, rows, moment);
+  const Sweep after_walk = sweep_after_walk(k, rows, moment);
   const GraphRows* filter = rows.allowed == nullptr ? nullptr : &rows;
   const bool is_scan = effort == kEveryNode;
   const std::int64_t n_wanted = std::min(k, rows.n_allowed);

@@ -55,22 +55,26 @@ void Graph::sketch(std::uint32_t begin, int threads) {
       offsets[j] = factors.offset;
       slopes[j] = factors.slope;
     }
-    poke_word(block.factor_scale(), write_scaled(offsets, slopes, block.offsets(), block.slopes()));
+    poke_word(block.offset_scale(), write_scaled(offsets, block.offsets()));
+    poke_word(block.slope_scale(), write_scaled(slopes, block.slopes()));
   });
 }
 
-Sweep Graph::sweep_of(std::int64_t k, std::int64_t effort, const GraphRows& rows) const {
+Sweep Graph::sweep_of(std::int64_t k, std::int64_t effort, const GraphRows& rows,
+                      const GraphMoment& moment) const {
   if (!settings_.sketch) return {};
   const double least =
       static_cast<double>(size()) * (kNodeTime + kDimensionTime * layout_.dim) / kEffortTime;
-  const double times = static_cast<double>(std::max(effort, k)) / share_allowed(rows) / least;
+  const double share = share_allowed(rows, moment);
+  const double times = static_cast<double>(std::max(effort, k)) / share / least;
   if (times < 1.0) return {};
   const auto certainty = static_cast<float>(kLeastCertainty * std::sqrt(times));
   return {n_kept(k), std::min(certainty, kMostCertainty)};
 }
 
-Sweep Graph::sweep_after_walk(std::int64_t k, const GraphRows& rows) const {
-  if (!settings_.sketch || share_allowed(rows) < kLeastShareSwept) return {};
+Sweep Graph::sweep_after_walk(std::int64_t k, const GraphRows& rows,
+                              const GraphMoment& moment) const {
+  if (!settings_.sketch || share_allowed(rows, moment) < kLeastShareSwept) return {};
   return {n_kept(k), kMostCertainty};
 }
 
@@ -95,7 +99,8 @@ void Graph::sweep(SearchScratch& scratch, const Sweep& sweep, const GraphMoment&
     scan.codes = block.codes();
     scan.offsets = block.offsets();
     scan.slopes = block.slopes();
-    scan.offset_scale = scan.slope_scale = peek_word(block.factor_scale());
+    scan.offset_scale = peek_word(block.offset_scale());
+    scan.slope_scale = peek_word(block.slope_scale());
     scan.threshold = scratch.nearest.size() == sweep.n_kept
                          ? scratch.nearest.front()
                          : std::numeric_limits<float>::infinity();

@@ -20,7 +20,8 @@ void Graph::enter(SearchScratch& scratch, const Entries& entries) const {
   int n_starts = 0;
   float keys[kEdgeBlock];
   RowScan scan{};
-  scan.offset_scale = scan.slope_scale = entries.scale;
+  scan.offset_scale = entries.offset_scale;
+  scan.slope_scale = entries.slope_scale;
   scan.threshold = std::numeric_limits<float>::infinity();
   SignTable signs = scratch.signs;
   signs.base *= static_cast<float>(entry_dim()) / static_cast<float>(layout_.dim);

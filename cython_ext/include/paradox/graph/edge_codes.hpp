@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
+#include <limits>
 #include <vector>
 
 #include "paradox/graph/node_layout.hpp"
@@ -23,18 +24,15 @@ inline void spread(const std::uint8_t* signs, int dim, int edge, std::uint8_t* c
   }
 }
 
-/// Writes offsets and slopes, scaled so that the greatest is 1, and returns the scale.
-inline float write_scaled(const std::vector<float>& offsets, const std::vector<float>& slopes,
-                          Half* offset_out, Half* slope_out) {
+/// Writes values, scaled so that the greatest is that of float16: one far above the others leaves
+/// them their bits. Returns the scale.
+inline float write_scaled(const std::vector<float>& values, Half* out) {
   float greatest = 0.0f;
-  for (const float offset : offsets) greatest = std::max(greatest, std::fabs(offset));
-  for (const float slope : slopes) greatest = std::max(greatest, std::fabs(slope));
-  const float inverse = greatest > 0.0f ? 1.0f / greatest : 0.0f;
-  for (std::size_t i = 0; i < offsets.size(); ++i) {
-    offset_out[i] = to_half(std::clamp(offsets[i] * inverse, -1.0f, 1.0f));
-    slope_out[i] = to_half(std::clamp(slopes[i] * inverse, -1.0f, 1.0f));
-  }
-  return greatest;
+  for (const float value : values) greatest = std::max(greatest, std::fabs(value));
+  if (!(greatest > kMostHalf / std::numeric_limits<float>::max())) greatest = 0.0f;
+  const float inverse = greatest > 0.0f ? kMostHalf / greatest : 0.0f;
+  for (std::size_t i = 0; i < values.size(); ++i) out[i] = to_half(values[i] * inverse);
+  return greatest / kMostHalf;
 }
 
 /// What the roots of a node's edge factors are worth.

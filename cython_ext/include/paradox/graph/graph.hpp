@@ -61,7 +61,7 @@ struct GraphSettings {
   int dim = 0;
   Metric metric = Metric::l2;  // cosine: Euclidean, of the vectors' directions
   int degree = kEdgeBlock;     // a multiple of kEdgeBlock
-  int build_effort = 100;      // beam width of the searches for a node's neighbours
+  int build_effort = 96;       // beam width of the searches for a node's neighbours
   std::uint64_t seed = 0;
   bool sketch = false;      // keep the sketch that sweeps read
   bool is_compact = false;  // no codes of edges: less memory, and more of it read by a search
@@ -119,7 +119,7 @@ struct Entries {
   std::vector<std::uint32_t> nodes;
   AlignedVector<std::uint8_t> codes;
   std::vector<Half> offsets, slopes;
-  float scale = 0.0f;
+  float offset_scale = 0.0f, slope_scale = 0.0f;
 };
 
 /// What a search sees of a graph. Writes are numbered from 1.
@@ -128,6 +128,7 @@ struct GraphMoment {
 
   std::uint32_t seq = kNewest;  // the last write that had removed nodes
   std::uint32_t n_nodes = std::numeric_limits<std::uint32_t>::max();  // those from there on are new
+  std::int64_t n_live = 0;  // of these, the nodes that are not removed
   float dimension = 0.0f;
   std::shared_ptr<const Entries> entries;
 };
@@ -199,7 +200,8 @@ class Graph {
   /// What there is now, the removals up to write `seq` among it: of the nodes those that have their
   /// edges.
   GraphMoment moment(std::uint32_t seq) const {
-    return {seq, static_cast<std::uint32_t>(n_connected_), state_.dimension, entries_};
+    return {seq, static_cast<std::uint32_t>(n_connected_), n_connected_ - n_removed_,
+            state_.dimension, entries_};
   }
 
   /// The k nearest rows of each query, as far as `effort` finds them, by true distance, equal ones
@@ -327,11 +329,12 @@ class Graph {
              const GraphRows* filter) const;
   /// Measures the nodes that wait, and takes in those near enough.
   void measure_waiting(SearchScratch& scratch, std::size_t n_kept, const GraphMoment& moment) const;
-  Sweep sweep_of(std::int64_t k, std::int64_t effort, const GraphRows& rows) const;
+  Sweep sweep_of(std::int64_t k, std::int64_t effort, const GraphRows& rows,
+                 const GraphMoment& moment) const;
   /// The one for queries whose walk found too few of what a filter allows: less than are wanted, or
   /// less than its effort when its beam was spent, as then those lie elsewhere. None where a scan
   /// takes less.
-  Sweep sweep_after_walk(std::int64_t k, const GraphRows& rows) const;
+  Sweep sweep_after_walk(std::int64_t k, const GraphRows& rows, const GraphMoment& moment) const;
   /// Fills `scratch.found` with those of all nodes that may be among the k nearest.
   void look_at_all(SearchScratch& scratch, std::int64_t k, const GraphMoment& moment,
                    const GraphRows* filter) const;
@@ -342,7 +345,8 @@ class Graph {
   }
   /// As the writer sees it: nodes that wait for their edges too.
   GraphMoment newest() const {
-    return {GraphMoment::kNewest, static_cast<std::uint32_t>(size()), state_.dimension, entries_};
+    return {GraphMoment::kNewest, static_cast<std::uint32_t>(size()), size() - n_removed_,
+            state_.dimension, entries_};
   }
   /// The key of a node to the query that `scratch` is prepared for, from the node's vector.
   float node_key(const Node& node, const SearchScratch& scratch) const {
@@ -354,8 +358,8 @@ class Graph {
   void keep_nearest(SearchScratch& scratch, std::int64_t k) const;
   /// Keys above this are of no use to a search that has found what it has.
   float farthest(const SearchScratch& scratch, const Reach& reach) const;
-  /// Of the nodes that are not removed.
-  double share_allowed(const GraphRows& rows) const;
+  /// Of the nodes that are there at a moment.
+  double share_allowed(const GraphRows& rows, const GraphMoment& moment) const;
   Reach reach_of(std::int64_t k, std::int64_t effort, const GraphRows& rows,
                  const GraphMoment& moment) const;
   /// Measures the nodes that were found and may be among the k nearest.

@@ -10,7 +10,7 @@
 
 namespace paradox {
 
-/// The sketch of 32 nodes, in its memory: codes | offsets | slopes | the scale of both.
+/// The sketch of 32 nodes, in its memory: codes | offsets | slopes | a scale of each.
 class SketchBlock {
  public:
   SketchBlock(int dim, std::uint8_t* data) : dim_(dim), data_(data) {}
@@ -22,7 +22,8 @@ class SketchBlock {
   std::uint8_t* codes() const { return data_; }
   Half* offsets() const { return reinterpret_cast<Half*>(data_ + kEdgeBlock * (dim_ / 8)); }
   Half* slopes() const { return offsets() + kEdgeBlock; }
-  float& factor_scale() const { return *reinterpret_cast<float*>(slopes() + kEdgeBlock); }
+  float& offset_scale() const { return *reinterpret_cast<float*>(slopes() + kEdgeBlock); }
+  float& slope_scale() const { return *(&offset_scale() + 1); }
 
  private:
   int dim_;
