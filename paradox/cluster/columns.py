@@ -10,13 +10,12 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from paradox.cluster.settings import Columns
 from paradox.cluster.sources import SourceFile, Table, read
-from paradox.core.errors import InvalidArgument, SourceError
+from paradox.core.arrow import Place, ids_in, refuse_nulls, vectors_in, whole
+from paradox.core.errors import SourceError
 from paradox.core.types import F32Matrix, I64Vector, Payload
-from paradox.core.vectors import as_ids
 from paradox.store import ColumnType
 
 _FIRST_ROWS = 100
@@ -143,14 +142,14 @@ def records_of(
         SourceError: a column is missing or of another type, or a row's id, vector or text is
             null, not finite, or of another length; names file, row and column.
     """
-    place = _Place(file, first_row)
+    place = Place(file, first_row)
     names = table.schema.names
     for column in (recipe.id, recipe.vector, recipe.text, *(recipe.payload or ())):
         if column is not None and column not in names:
             known = ", ".join(map(repr, names))
             raise place.error(None, f"expected a column {column!r}; it has {known}")
     return Records(
-        ids=None if recipe.id is None else _ids(table, recipe.id, place),
+        ids=None if recipe.id is None else ids_in(whole(table.column(recipe.id)), recipe.id, place),
         vectors=None if recipe.vector is None else _vectors(table, recipe, place),
         texts=None if recipe.vector is not None else _texts(table, str(recipe.text), place),
         payloads=_payloads(table, recipe.payload_of(names) if with_payload else []),
@@ -181,32 +180,8 @@ def column_types(schema: pa.Schema, recipe: Recipe, *, file: str) -> Columns:
 
 def ids_of(table: Table, recipe: Recipe, *, file: str, first_row: int) -> I64Vector:
     """Return the ids in a table that has a column of them; see `records_of`."""
-    return _ids(table, str(recipe.id), _Place(file, first_row))
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a table comes from."""
-
-    file: str
-    first_row: int
-
-    def error(self, row: int | None, message: str) -> SourceError:
-        where = self.file if row is None else f"{self.file}, row {self.first_row + row}"
-        return SourceError(f"{where}: {message}")
-
-
-def _ids(table: Table, name: str, place: _Place) -> I64Vector:
-    column = _whole(table, name)
-    if not pa.types.is_integer(column.type):
-        raise place.error(None, f"column {name!r}: expected integer ids; got {column.type}")
-    _refuse_nulls(column, name, "an id", place)
-    numbers = column.to_numpy(zero_copy_only=False)
-    try:
-        return as_ids(numbers)
-    except InvalidArgument as error:
-        fits = (numbers <= np.iinfo(np.int64).max) & (numbers != -1)
-        raise place.error(int(np.argmin(fits)), f"column {name!r}: {error}") from error
+    name = str(recipe.id)
+    return ids_in(whole(table.column(name)), name, Place(file, first_row))
 
 
 def _payloads(table: Table, names: list[str]) -> list[Payload]:
@@ -216,48 +191,23 @@ def _payloads(table: Table, names: list[str]) -> list[Payload]:
     return rows
 
 
-def _texts(table: Table, name: str, place: _Place) -> list[str]:
-    column = _whole(table, name)
+def _texts(table: Table, name: str, place: Place) -> list[str]:
+    column = whole(table.column(name))
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         raise place.error(None, f"column {name!r}: expected texts; got {column.type}")
-    _refuse_nulls(column, name, "a text", place)
+    refuse_nulls(column, name, "a text", place)
     texts: list[str] = column.to_pylist()
     return texts
 
 
-def _vectors(table: Table, recipe: Recipe, place: _Place) -> F32Matrix:
-    name, dim = str(recipe.vector), recipe.dim
-    column = _whole(table, name)
-    if isinstance(column, pa.ExtensionArray):
-        column = column.storage  # tensors, as Ray Data makes them of arrays
+def _vectors(table: Table, recipe: Recipe, place: Place) -> F32Matrix:
+    name = str(recipe.vector)
+    column = whole(table.column(name))
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = _parsed(column, name, place)  # CSV has no lists
-    kind = column.type
-    if not (
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    ):
-        raise place.error(None, f"column {name!r}: expected lists of numbers; got {kind}")
-    if not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
-        raise place.error(None, f"column {name!r}: expected lists of numbers; got {kind}")
-    _refuse_nulls(column, name, "a vector", place)
-    lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
-    if (lengths != dim).any():
-        row = int(np.argmax(lengths != dim))
-        raise place.error(row, f"column {name!r}: expected {dim} values; got {lengths[row]}")
-    values = column.flatten()
-    if values.null_count:
-        row = int(np.argmax(values.is_null().to_numpy(zero_copy_only=False))) // dim
-        raise place.error(row, f"column {name!r}: expected numbers; got a null")
-    with np.errstate(over="ignore"):
-        flat: F32Matrix = values.to_numpy(zero_copy_only=False).astype(np.float32)
-    matrix = flat.reshape(-1, dim)
-    finite = np.isfinite(matrix).all(axis=1)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        fault = matrix[row][~np.isfinite(matrix[row])][0]
-        raise place.error(row, f"column {name!r}: expected finite float32 values; got {fault}")
+    matrix = vectors_in(column, name, recipe.dim, place)
     if recipe.cosine and not (directed := matrix.any(axis=1)).all():
         raise place.error(
             int(np.argmin(directed)),
@@ -266,7 +216,7 @@ def _vectors(table: Table, recipe: Recipe, place: _Place) -> F32Matrix:
     return matrix
 
 
-def _parsed(column: Any, name: str, place: _Place) -> Any:
+def _parsed(column: Any, name: str, place: Place) -> Any:
     """Return JSON lists in strings as lists of float64."""
     parsed = []
     for row, text in enumerate(column.to_pylist()):
@@ -277,17 +227,6 @@ def _parsed(column: Any, name: str, place: _Place) -> Any:
                 row, f"column {name!r}: expected a JSON list of numbers; got {text!r:.40}"
             ) from error
     return pa.array(parsed, pa.list_(pa.float64()))
-
-
-def _refuse_nulls(column: Any, name: str, what: str, place: _Place) -> None:
-    if column.null_count:
-        row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
-        raise place.error(row, f"column {name!r}: expected {what}; got a null")
-
-
-def _whole(table: Table, name: str) -> Any:
-    column = table.column(name)
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def _column_type(kind: pa.DataType) -> ColumnType | Literal["null"] | None:

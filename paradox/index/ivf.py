@@ -132,7 +132,7 @@ class IvfIndex(KeepingIndex, StructuredRows):
         with bar(stream.n if stream.is_sized else None, quiet=quiet) as show:
             index._learn(stream.sample, np.arange(len(stream.sample)), stream.n)
             with FileBuild(index._lists, path, dtype, threads=threads) as file:
-                file.take(stream.blocks, index.dim, index._accepted, show)
+                file.take(stream.blocks, index._accepted, show)
                 file.write(cls.name, index._fields({"trained_for": index._n_trained_for}))
         return cls.load(path, mmap=True)
 
@@ -249,8 +249,9 @@ class IvfIndex(KeepingIndex, StructuredRows):
     def _accepted(self, vectors: F32Matrix) -> npt.NDArray[Any]:
         if self._metric == "cosine":
             check_directions(vectors)
-        self.check(vectors)
-        refuse_long(vectors, self._metric)
+        if self._keeps_vectors:
+            self.check(vectors)
+        refuse_long(vectors, self._metric)  # all are shown to the lists
         return self._as_kept(vectors)
 
     def _as_kept(self, vectors: F32Matrix) -> npt.NDArray[Any]:

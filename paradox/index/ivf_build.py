@@ -23,7 +23,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from paradox import kernels
 from paradox.core.errors import InvalidArgument
 from paradox.core.types import F32Matrix, I64Vector
-from paradox.core.vectors import as_ids, as_matrix
 from paradox.index.container import write_container
 from paradox.index.ivf_file import dump
 from paradox.index.ivf_rows import in_order
@@ -68,14 +67,12 @@ class FileBuild:
     def take(
         self,
         blocks: Iterable[Block],
-        dim: int,
         accept: Callable[[F32Matrix], npt.NDArray[Any]],
         show: Callable[..., None],
     ) -> None:
         """Append blocks: `accept` refuses vectors or returns what is kept, `show` takes counts."""
-        for ids, block in blocks:
-            vectors = as_matrix(block, dim)
-            self.add(as_ids(ids, len(vectors)), vectors, accept(vectors))
+        for ids, vectors in blocks:
+            self.add(ids, vectors, accept(vectors))
             show(self._n)
         show(self._n, "writing the file")
 

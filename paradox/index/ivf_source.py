@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
+from paradox.core.arrow import Place, ids_in, vectors_in, whole
 from paradox.core.errors import InvalidArgument, SourceError
 from paradox.core.types import F32Matrix, I64Vector
 from paradox.core.vectors import as_ids, as_matrix
@@ -23,9 +24,13 @@ Source = str | Path | npt.NDArray[Any] | Iterable[Block]
 """An array (n, dim), or the path of a `.npy` file of one: ids are the row numbers. Or the path of
 a Parquet file with columns `id` and `vector`; or blocks of ids (n,) int64 and vectors (n, dim)."""
 
+_EXPECTED = "an array (n, dim), blocks of (ids, vectors), a .npy or a .parquet file"
+
 BLOCK_ROWS = 1 << 16
 SAMPLE_ROWS = 1 << 19
-"""Vectors to learn from, at most."""
+"""Vectors to learn from, at most, and one a batch more."""
+_SAMPLE_GROUPS = 64
+"""Row groups that they are taken from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +65,7 @@ def open_stream(source: Source, n: int | None = None, *, seed: int = 0) -> Strea
     if isinstance(source, np.ndarray):
         return _of_matrix(source, seed)
     if not isinstance(source, str | Path):
-        return _of_blocks(_pairs(source), n)
+        return _of_blocks(source, n)
     path = Path(source)
     if path.suffix == ".npy":
         with _reading(path):
@@ -70,7 +75,7 @@ def open_stream(source: Source, n: int | None = None, *, seed: int = 0) -> Strea
         with _reading(path):
             file = parquet.ParquetFile(path)
         return _of_parquet(file, path)
-    raise InvalidArgument(f"source: expected blocks, a .npy or a .parquet file; got {path}")
+    raise InvalidArgument(f"source: expected {_EXPECTED}; got {path}")
 
 
 @contextmanager
@@ -89,29 +94,54 @@ def chosen(n: int, wanted: int, seed: int) -> I64Vector:
     return np.sort(np.random.default_rng(seed).choice(n, wanted, replace=False))
 
 
-def _pairs(blocks: Iterable[Block]) -> Iterator[Block]:
+def _of_blocks(source: Iterable[Block], n: int | None) -> Stream:
+    blocks = _checked(source)
+    first = list(_until(blocks, SAMPLE_ROWS))
+    if not first:
+        raise InvalidArgument("source: expected vectors; got none")
+    sample = np.concatenate([vectors for _, vectors in first])
+    return Stream(n or len(sample), sample, chain(first, blocks), n is not None)
+
+
+def _checked(source: Iterable[Block]) -> Iterator[Block]:
+    """Yield blocks as they should be: ids (m,) int64, vectors (m, dim) float32, m > 0."""
+    try:
+        blocks = iter(source)
+    except TypeError as error:
+        raise InvalidArgument(f"source: expected {_EXPECTED}; got {source!r:.40}") from error
+    dim: int | None = None
     for number, block in enumerate(blocks):
         if not isinstance(block, tuple | list) or len(block) != 2:
             kind = type(block).__name__
             raise InvalidArgument(
                 f"source: expected blocks of (ids, vectors); block {number} is a {kind}"
             )
-        yield block[0], block[1]
+        ids, given = block
+        if not np.size(ids) and not np.size(given):
+            continue
+        where = f"source: block {number}"
+        vectors = as_matrix(given, _last_axis(given, where) if dim is None else dim, where=where)
+        dim = vectors.shape[1]
+        yield as_ids(ids, len(vectors), where=f"{where}, ids"), vectors
 
 
-def _of_blocks(blocks: Iterator[Block], n: int | None) -> Stream:
-    first: list[Block] = []
-    n_sampled = 0
-    for ids, vectors in blocks:
-        first.append((ids, vectors))
-        n_sampled += len(ids)
-        if n_sampled >= SAMPLE_ROWS:
-            break
-    if not n_sampled:
-        raise InvalidArgument("source: expected vectors; got none")
-    dim = np.shape(first[0][1])[-1]
-    sample = np.concatenate([as_matrix(vectors, dim) for _, vectors in first])
-    return Stream(n or n_sampled, sample, chain(first, blocks), n is not None)
+def _last_axis(vectors: Any, where: str) -> int:
+    """Return the dimension of vectors that nothing is known of."""
+    try:
+        shape: tuple[int, ...] = np.shape(vectors)
+    except ValueError as error:
+        raise InvalidArgument(f"{where}: expected rows of one length; got others") from error
+    if not shape:
+        raise InvalidArgument(f"{where}: expected vectors (n, dim); got {vectors!r:.40}")
+    return shape[-1]
+
+
+def _until(blocks: Iterator[Block], n_rows: int) -> Iterator[Block]:
+    """Yield blocks until they have so many rows, or there are no more."""
+    n = 0
+    while n < n_rows and (block := next(blocks, None)) is not None:
+        n += len(block[0])
+        yield block
 
 
 def _of_matrix(matrix: npt.NDArray[Any], seed: int) -> Stream:
@@ -129,9 +159,9 @@ def _of_matrix(matrix: npt.NDArray[Any], seed: int) -> Stream:
 
 
 def _of_parquet(file: parquet.ParquetFile, path: Path) -> Stream:
-    name = str(path)
+    name, wanted = str(path), ["id", "vector"]
     columns = file.schema_arrow.names
-    if not {"id", "vector"} <= set(columns):
+    if not set(wanted) <= set(columns):
         raise InvalidArgument(
             f"source: expected columns id and vector in {name}; got {', '.join(columns)}"
         )
@@ -139,30 +169,41 @@ def _of_parquet(file: parquet.ParquetFile, path: Path) -> Stream:
     if not n:
         raise InvalidArgument(f"source: expected vectors in {name}; got none")
 
-    def block(batch: pa.RecordBatch | pa.Table) -> Block:
-        column = batch.column("vector")
-        if isinstance(column, pa.ChunkedArray):
-            column = column.combine_chunks()
-        flat = column.flatten().to_numpy(zero_copy_only=False)
-        if not len(batch) or len(flat) % len(batch):
-            raise InvalidArgument(f"source: expected vectors of one dimension in {name}")
-        vectors = flat.reshape(len(batch), -1)
-        return as_ids(batch.column("id").to_numpy()), as_matrix(vectors, vectors.shape[1])
+    def vectors_of(batch: pa.RecordBatch | pa.Table, dim: int | None, first_row: int) -> F32Matrix:
+        column = whole(batch.column("vector"))
+        return vectors_in(column, "vector", dim, Place(name, first_row))
 
-    wanted = file.metadata.num_row_groups
-    step = max(1, -(-n // SAMPLE_ROWS))
-    groups = range(0, wanted, step)
-    with _reading(path):
-        tables = [file.read_row_group(i, columns=["id", "vector"]) for i in groups]
-    parts = [block(table)[1] for table in tables]
-
-    def blocks() -> Iterator[Block]:
-        batches = file.iter_batches(BLOCK_ROWS, columns=["id", "vector"])
+    def batches(groups: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+        read = file.iter_batches(BLOCK_ROWS, row_groups=groups, columns=wanted)
         while True:
             with _reading(path):  # what lies behind the footer is read now
-                batch = next(batches, None)
+                batch = next(read, None)
             if batch is None:
                 return
-            yield block(batch)
+            if len(batch):
+                yield batch
 
-    return Stream(n, np.concatenate(parts)[:SAMPLE_ROWS], blocks(), True)
+    def sampled() -> Iterator[F32Matrix]:
+        """Yield as large a share of each of some row groups, which lie all over the file."""
+        dim, first_row = None, 0
+        lengths = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+        starts = np.cumsum([0, *lengths])
+        groups = chosen(len(lengths), _SAMPLE_GROUPS, 0).tolist()
+        share = min(SAMPLE_ROWS / sum(lengths[i] for i in groups), 1)
+        for group in groups:
+            first_row = int(starts[group])
+            for batch in batches([group]):
+                vectors = vectors_of(batch, dim, first_row)
+                dim, first_row = vectors.shape[1], first_row + len(batch)
+                yield vectors[chosen(len(vectors), max(int(share * len(vectors)), 1), group)]
+
+    sample = np.concatenate(list(sampled()))
+
+    def blocks() -> Iterator[Block]:
+        first_row = 0
+        for batch in batches():
+            vectors = vectors_of(batch, sample.shape[1], first_row)
+            yield ids_in(whole(batch.column("id")), "id", Place(name, first_row)), vectors
+            first_row += len(batch)
+
+    return Stream(n, sample, blocks(), True)

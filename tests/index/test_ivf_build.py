@@ -15,7 +15,7 @@ from paradox import index
 from paradox.core.errors import InvalidArgument, NonFiniteVector, SourceError, ZeroVector
 from paradox.core.types import F32Matrix
 from paradox.index.ivf import IvfIndex
-from paradox.index.ivf_source import Block
+from paradox.index.ivf_source import Block, open_stream
 from paradox.kernels import oracle
 
 N = 4_000
@@ -154,6 +154,65 @@ def test_what_cannot_be_read_or_set_is_told_before_anything_is_written(tmp_path:
     with pytest.raises(InvalidArgument, match=r"path: expected a file in a folder; .*nowhere"):
         IvfIndex.build(whole, tmp_path / "nowhere" / "index.pdx", metric="l2", quiet=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def write_parquet(path: Path, ids: Any, vectors: Any, **options: Any) -> Path:
+    parquet.write_table(pa.table({"id": ids, "vector": vectors}), path, **options)
+    return path
+
+
+def test_rows_of_a_parquet_file_that_cannot_be_are_named(tmp_path: Path) -> None:
+    many = [[1.0, 2.0]] * 100
+    floats = pa.list_(pa.float32())
+    bad: list[tuple[Any, Any, str]] = [
+        (pa.array([1, 2, 3]), pa.array([[1.0], [1.0, 2.0], [3.0]]), "row 1: .*1 values; got 2"),
+        (pa.array([1, 2]), pa.array([[1.0], None], floats), "row 1: .*a vector; got a null"),
+        (pa.array([1, 2]), pa.array([[1.0], [None]], floats), "row 1: .*numbers; got a null"),
+        (pa.array([1, None]), pa.array([[1.0], [2.0]]), "row 1: .*an id; got a null"),
+        (pa.array([1, -1]), pa.array([[1.0], [2.0]]), "row 1: .*other than -1"),
+        (pa.array([1, 2]), pa.array([[1.0], [np.inf]]), "row 1: .*finite"),
+        (pa.array([1, 2]), pa.array([1.0, 2.0]), "expected lists of numbers; got double"),
+        (pa.array([1.0, 2.0]), pa.array([[1.0], [2.0]]), "expected integer ids; got double"),
+        (pa.array(range(101)), pa.array([*many, [1.0]]), "row 100: .*2 values; got 1"),
+    ]
+    for ids, vectors, message in bad:
+        path = write_parquet(tmp_path / "bad.parquet", ids, vectors, row_group_size=50)
+        with pytest.raises(SourceError, match=message):
+            IvfIndex.build(path, tmp_path / "index.pdx", metric="l2", quiet=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.parquet"]
+
+
+@pytest.mark.parametrize("n_groups", [4, 100])
+def test_lists_are_learnt_from_all_over_a_parquet_file(
+    n_groups: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n = 20_000
+    monkeypatch.setattr("paradox.index.ivf_source.SAMPLE_ROWS", 2_000)
+    ordered = pa.array([[float(i)] for i in range(n)])
+    size = n // n_groups
+    path = write_parquet(tmp_path / "o.parquet", range(n), ordered, row_group_size=size)
+    sample = open_stream(path).sample[:, 0]
+    assert 1_500 <= len(sample) <= 2_500
+    assert np.histogram(sample, 4, (0, n))[0].min() > 0.15 * len(sample)
+    assert len(np.unique(sample)) == len(sample)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (5, "expected an array .*; got 5"),
+        (None, "got None"),
+        ([(0, 1.0)], "block 0: expected vectors"),
+        ([([1, 2], [[1.0], [1.0, 2.0]])], "block 0: expected rows of one length"),
+        ([(ids(), rows()), ([5], [[1.0]])], "block 1: expected dimension 20; got 1"),
+        ([(ids()[:3], rows())], "block 0, ids: expected 4000"),
+        ([(ids(), [["a"] * DIM] * N)], "block 0: expected float32"),
+    ],
+)
+def test_blocks_that_cannot_be_are_named(source: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        IvfIndex.build(source, tmp_path / "index.pdx", metric="l2", quiet=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_path_may_be_text(tmp_path: Path) -> None:
