@@ -141,8 +141,9 @@ class AutoIndex:
         """Set and return the smallest effort that reaches `recall`@k; None while exact."""
         return self._inner.tune(queries, k, recall)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the index to one file, replacing it atomically."""
+        path = Path(path)
         fields, sections = self._inner.contents()
         own = {
             "exact_below": self._exact_below,
@@ -153,8 +154,9 @@ class AutoIndex:
         write_container(path, self.name, own, sections)
 
     @classmethod
-    def load(cls, path: Path, *, mmap: bool = False) -> Self:
+    def load(cls, path: str | Path, *, mmap: bool = False) -> Self:
         """Read what `save` wrote; `mmap` leaves the vectors in the file until the first `add`."""
+        path = Path(path)
         fields, sections = read_container(path, cls.name, mmap=mmap)
         if str(fields.get("in_use")) not in _IN_USE:
             raise IndexFileCorrupt(

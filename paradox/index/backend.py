@@ -146,12 +146,12 @@ class IndexBackend(Protocol):
         """
         ...
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the index to one file, replacing it atomically."""
         ...
 
     @classmethod
-    def load(cls, path: Path, *, mmap: bool = False) -> Self:
+    def load(cls, path: str | Path, *, mmap: bool = False) -> Self:
         """Read an index from a file that `save` wrote.
 
         Args:

@@ -16,7 +16,15 @@ from paradox.core import config
 from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric, check_metric
 from paradox.core.types import NO_ID, F32Matrix, I64Vector, Neighbors
-from paradox.core.vectors import check_directions
+from paradox.core.vectors import (
+    MAX_THREADS,
+    as_ids,
+    as_matrix,
+    check_directions,
+    check_k,
+    check_recall,
+    last_of_each,
+)
 from paradox.index import scan
 from paradox.index.allow import Allow, AllowedRows, allowed_rows
 from paradox.index.backend import IndexStats
@@ -57,6 +65,8 @@ class IvfIndex(KeepingIndex, StructuredRows):
 
     Rows are scanned until there are 2,000 of them. Lists are learnt then, and again whenever there
     are eight times as many rows; between, lists that have become long are split.
+
+    Other than most backends it stands by itself too (`build`), and checks what it is given.
 
     Args:
         dim: dimension of the vectors.
@@ -139,7 +149,16 @@ class IvfIndex(KeepingIndex, StructuredRows):
     # Rows are known to the lists by their slots: there is no need for labels.
 
     def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
-        """Insert vectors, replacing those whose id is known; raises as `check` does."""
+        """Insert vectors, replacing those whose id is known; of ids that come twice the last holds.
+
+        Raises:
+            InvalidArgument: ids or vectors that cannot be, or as `check` does.
+        """
+        vectors = self._checked(vectors, "vectors")
+        ids = as_ids(ids, len(vectors))
+        last = last_of_each(ids)
+        if len(last) < len(ids):
+            ids, vectors = ids[last], vectors[last]
         self.check(vectors)
         kept = self._as_kept(vectors)
         with self._changing():
@@ -151,7 +170,12 @@ class IvfIndex(KeepingIndex, StructuredRows):
                 self._follow_rows(self._rows.put(ids, kept))
 
     def remove(self, ids: I64Vector) -> int:
-        """Remove vectors by id; return how many there were."""
+        """Remove vectors by id; return how many there were.
+
+        Raises:
+            InvalidArgument: ids that cannot be.
+        """
+        ids = as_ids(ids)
         with self._changing():
             known = self._rows.find(ids)
             self._lists.remove(known[known >= 0])
@@ -171,7 +195,13 @@ class IvfIndex(KeepingIndex, StructuredRows):
         allow: Allow | None = None,
         threads: int = 1,
     ) -> Neighbors:
-        """Return the k nearest vectors of each query; see `IndexBackend.search`."""
+        """Return the k nearest vectors of each query; see `IndexBackend.search`.
+
+        Raises:
+            InvalidArgument: queries or numbers that cannot be.
+        """
+        queries, k = self._checked(queries, "queries"), check_k(k)
+        threads = check_int("threads", threads, 1, MAX_THREADS)
         if self._keeps_vectors:
             return super().search(queries, k, effort=effort, allow=allow, threads=threads)
         effort = self._effort_or_default() if effort is None else check_effort(effort)
@@ -191,7 +221,11 @@ class IvfIndex(KeepingIndex, StructuredRows):
         """Set and return the smallest effort that reaches `recall`@k; see `IndexBackend.tune`.
 
         Under keep="none" the truth is what a search of all lists finds.
+
+        Raises:
+            InvalidArgument: queries or numbers that cannot be.
         """
+        queries, k, recall = self._checked(queries, "queries"), check_k(k), check_recall(recall)
         if self._keeps_vectors or not self._ready:
             return super().tune(queries, k, recall)
         self._effort = smallest_effort(
@@ -245,6 +279,12 @@ class IvfIndex(KeepingIndex, StructuredRows):
     @property
     def _kept_dim(self) -> int:
         return self._dim if self._keeps_vectors else 1  # or a byte a row, which stands for a vector
+
+    def _checked(self, vectors: F32Matrix, where: str) -> F32Matrix:
+        matrix = as_matrix(vectors, self._dim, where=where)
+        if self._metric == "cosine":
+            check_directions(matrix, where=where)
+        return matrix
 
     def _accepted(self, vectors: F32Matrix) -> npt.NDArray[Any]:
         if self._metric == "cosine":

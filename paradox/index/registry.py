@@ -68,6 +68,7 @@ def load(path: str | Path, *, mmap: bool = False) -> IndexBackend:
         mmap: map the vectors instead of reading them; the file must not be written to in place.
 
     Raises:
+        OSError: there is no such file, or it cannot be read.
         IndexFileCorrupt: truncated, altered, of another version, or of a backend unknown here.
         UnknownBackend: the package its backend needs is not installed.
     """

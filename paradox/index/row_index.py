@@ -95,9 +95,9 @@ class RowIndex(ABC):
         """Return the ids of all vectors, in the order they are kept in."""
         return self._rows.ids[self._rows.live]
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the index to one file, replacing it atomically."""
-        write_container(path, self.name, *self.contents())
+        write_container(Path(path), self.name, *self.contents())
 
     @classmethod
     def load(cls, path: str | Path, *, mmap: bool = False) -> Self:

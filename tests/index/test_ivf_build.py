@@ -219,3 +219,30 @@ def test_a_path_may_be_text(tmp_path: Path) -> None:
     path = str(tmp_path / "index.pdx")
     built = IvfIndex.build(str(as_npy(tmp_path)), path, metric="l2", quiet=True)
     assert len(IvfIndex.load(path)) == len(built)
+
+
+def test_an_index_by_itself_checks_what_it_is_given(tmp_path: Path) -> None:
+    built: Any = IvfIndex.build(rows(), tmp_path / "index.pdx", metric="cosine", quiet=True)
+    wrong = [
+        (lambda: built.search(np.ones((1, 3)), 5), "queries: expected dimension 20; got 3"),
+        (lambda: built.search([["a"] * DIM], 5), "queries: expected float32"),
+        (lambda: built.search(np.full((2, DIM), np.nan), 5), "queries: expected finite"),
+        (lambda: built.search(np.zeros((1, DIM), np.float32), 5), "queries: expected non-zero"),
+        (lambda: built.search(rows()[:1], 0), "k: expected 1"),
+        (lambda: built.search(rows()[:1], 5, effort=0), "effort: expected 1"),
+        (lambda: built.search(rows()[:1], 5, threads=0), "threads: expected 1"),
+        (lambda: built.tune(rows()[:50], 5, 2), "recall: expected a number"),
+        (lambda: built.add([1, 2], rows()[:1]), "ids: expected 1"),
+        (lambda: built.add([1], np.ones(DIM + 1)), "vectors: expected dimension"),
+        (lambda: built.remove(["a"]), "ids: expected integers"),
+    ]
+    for call, message in wrong:
+        with pytest.raises(InvalidArgument, match=message):
+            call()
+    assert len(built) == N
+    one = built.search(rows()[7].tolist(), 1)  # a query by itself, of Python's numbers
+    assert one.ids.tolist() == [[7]]
+    built.add([7, 7], rows(3)[:2])  # the last of those of one id
+    assert built.search(rows(3)[1], 1).ids.tolist() == [[7]]
+    built.save(str(tmp_path / "saved.pdx"))
+    assert len(index.load(str(tmp_path / "saved.pdx"))) == N
