@@ -37,7 +37,7 @@ class HnswIndex(ProposingIndex):
     Args:
         dim: dimension of the vectors.
         metric: metric of the distances.
-        M: edges of a node on the upper levels, half of those on the lowest.
+        M: edges of a node on the upper levels; on the lowest it has twice as many.
         ef_construction: length of the list of candidates when a node is inserted.
         seed: of the levels that nodes are drawn for.
         build_threads: threads that insert; with more than one the graph depends on their timing.
