@@ -51,7 +51,7 @@ def test_threads_that_replace_one_file_leave_a_whole_one(tmp_path):
 
     def write(content):
         try:
-            for _ in range(20):
+            for _ in range(8):
                 write_atomically(path, content[:100_000], content[100_000:])
                 assert path.read_bytes() in contents
         except BaseException as error:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
+from types import FrameType
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,7 +99,90 @@ def test_dead_rows_are_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(100):
         frame.upsert(np.arange(10), [{"n": number}] * 10)
     assert len(frame.select("n = 99")) == len(frame) == 10
-    assert len(frame._frame) <= 20
+    assert len(frame._settled.frame) <= 20
+
+
+class Fault(BaseException):
+    """What a signal's handler raises, or memory that does not suffice."""
+
+
+def ended_at(step: int, work: Callable[[], object]) -> bool:
+    """Raise Fault into `work` at the step-th call that a payload frame makes; tell whether so."""
+    n_calls = 0
+
+    def count(frame: FrameType, event: str, called: Any) -> None:
+        nonlocal n_calls
+        caller = frame.f_back if event == "call" else frame
+        if event not in ("call", "c_call") or caller is None:
+            return
+        if caller.f_code.co_filename != module.__file__:
+            return
+        if getattr(called, "__name__", "") == "__exit__":  # of a lock: no signal comes before it
+            return
+        n_calls += 1
+        if n_calls == step:
+            raise Fault
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        work()
+    except Fault:
+        return True
+    finally:
+        sys.setprofile(before)
+    return False
+
+
+def changed_often() -> PayloadFrame:
+    """Return a frame with pending rows that replace, remove, and add a column."""
+    frame = PayloadFrame()
+    frame.upsert(ids(*range(10)), [{"n": i} for i in range(10)])
+    assert len(frame) == 10
+    frame.remove(ids(8, 9))
+    frame.upsert(ids(0, 1, 2, 3, 10), [{"n": 100 + i, "new": "x"} for i in range(5)])
+    return frame
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda frame: frame.select("n >= 0"),
+        PayloadFrame.dump,
+        PayloadFrame.__len__,
+        lambda frame: frame.columns,
+        lambda frame: frame.upsert(ids(3), [{"n": 103, "new": "x"}]),
+        lambda frame: frame.remove(ids(9)),
+    ],
+    ids=["select", "dump", "len", "columns", "upsert", "remove"],
+)
+def test_a_call_that_is_ended_at_any_step_loses_no_row(
+    call: Callable[[PayloadFrame], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MAX_CHUNKS", 1)
+    step = 1
+    while True:
+        frame = changed_often()
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "_PENDING_ROWS", 7)
+            if not ended_at(step, partial(call, frame)):
+                break
+        for again in range(2):
+            assert sorted(frame.select("n >= 0")) == [0, 1, 2, 3, 4, 5, 6, 7, 10]
+            assert sorted(frame.select("n >= 100 AND new = 'x'")) == [0, 1, 2, 3, 10]
+            assert sorted(frame.select("new IS NULL")) == [4, 5, 6, 7]
+            assert len(frame) == 9
+            assert frame.columns == {"n": "int", "new": "str"}
+            frame = frame if again else PayloadFrame.load(frame.dump())
+        step += 1
+    assert step > 20
+
+
+def test_a_frame_with_an_id_twice_is_refused() -> None:
+    twice = io.BytesIO()
+    pl.DataFrame({"id": [1, 2, 1], "column:n": [1, 2, 3]}).write_ipc(twice)
+    with pytest.raises(IndexFileCorrupt, match="an id comes twice"):
+        PayloadFrame.load(twice.getvalue())
 
 
 def test_threads_select_at_once() -> None:
