@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from paradox.cluster.making import in_the_making, remove_abandoned
 from paradox.cluster.placement import TRAINING_ROWS_A_SHARD, rows_by_shard
 from paradox.cluster.sealed import read_sealed, write_sealed
 from paradox.cluster.settings import (
@@ -25,6 +24,7 @@ from paradox.cluster.settings import (
 from paradox.cluster.shard import open_engine
 from paradox.core.errors import InvalidArgument, SnapshotCorrupt
 from paradox.core.files import sync_folder, write_atomically
+from paradox.core.making import in_the_making, remove_abandoned
 from paradox.memory import LatentMemoryEngine
 from paradox.routing import HashPartitioner, Partitioner, SemanticPartitioner
 from paradox.store import RecordBlock

@@ -12,7 +12,6 @@ from threading import Lock
 
 import msgspec
 
-from paradox.cluster.making import remove_abandoned
 from paradox.cluster.sealed import read_sealed, write_sealed
 from paradox.cluster.settings import (
     DAMAGED_REMEDY,
@@ -31,6 +30,7 @@ from paradox.core.errors import (
     InvalidArgument,
 )
 from paradox.core.files import sync_folder
+from paradox.core.making import remove_abandoned
 
 _CATALOG_FILE = "catalog.json"
 _DROPPED_FILE = "dropped.json"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from paradox import index as indexes
-from paradox.core.errors import CorruptionError
+from paradox.core.errors import CorruptionError, IndexFileCorrupt, StorageUnavailable
 from paradox.core.files import sync_folder
 from paradox.index import AllowList, IndexBackend
 from paradox.index.container import read_container, write_container
@@ -20,6 +20,7 @@ _LOG = logging.getLogger(__name__)
 _KEPT = 2
 _KEPT_FILTERS = 8
 _INDEX, _PAYLOAD = "index.pdx", "payload.pdx"
+_NAME, _UNFINISHED = 20 * "[0-9]", ".tmp"  # whatever else lies there is not ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,13 @@ class Derived:
 
 
 def save(folder: Path, derived: Derived) -> None:
-    """Write a checkpoint below `folder`, then remove all but the newest two."""
+    """Write a checkpoint below `folder`, then remove all older ones but the newest."""
     folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
     target = folder / f"{derived.seq:020d}"
     if target.exists():
         return
-    unfinished = folder / f"{target.name}.tmp"
+    unfinished = folder / f"{target.name}{_UNFINISHED}"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     derived.index.save(unfinished / _INDEX)
@@ -68,7 +70,8 @@ def save(folder: Path, derived: Derived) -> None:
     sync_folder(unfinished)
     unfinished.rename(target)
     sync_folder(folder)
-    for old in list(_newest_first(folder))[_KEPT:]:
+    older = [path for path in _newest_first(folder) if path.name < target.name]
+    for old in older[_KEPT - 1 :]:
         shutil.rmtree(old, ignore_errors=True)
 
 
@@ -82,12 +85,37 @@ def load(folder: Path) -> Derived | None:
             index = indexes.load(path / _INDEX)
             header, sections = read_container(path / _PAYLOAD, "payload")
             payload = PayloadFrame.load(sections["frame"])
-            return Derived(index, payload, int(header["seq"]))
+            if header["seq"] != int(path.name):
+                raise IndexFileCorrupt(f"it is of seq {header['seq']}", path)
+            return Derived(index, payload, header["seq"])
         except (CorruptionError, OSError) as error:
             _LOG.warning("a checkpoint is left out, what it held is made again: %s", error)
             if isinstance(error, CorruptionError | FileNotFoundError):
                 shutil.rmtree(path, ignore_errors=True)
     return None
+
+
+def remove(folder: Path, *, after_seq: int = -1) -> None:
+    """Remove the checkpoints of writes after a seq; by default all.
+
+    Raises:
+        StorageUnavailable: the disk refuses: once there are such writes again, of other records,
+            what stayed would be taken for theirs.
+    """
+    beyond = [path for path in _newest_first(folder) if int(path.name) > after_seq]
+    try:
+        for path in beyond:
+            shutil.rmtree(path)
+        if beyond:
+            sync_folder(folder)
+    except OSError as error:
+        raise StorageUnavailable(f"checkpoints below {folder}: {error}") from error
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a process that died while it saved has left; nobody may be saving."""
+    for path in folder.glob(_NAME + _UNFINISHED):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def oldest_seq(folder: Path) -> int:
@@ -102,5 +130,4 @@ def link_newest(folder: Path, target: Path) -> None:
 
 
 def _newest_first(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        yield from sorted((p for p in folder.iterdir() if p.name.isdecimal()), reverse=True)
+    yield from sorted(folder.glob(_NAME), reverse=True)

@@ -146,21 +146,36 @@ class DerivedData:
         self._now.payload.upsert(block.ids, block.payloads)
 
     def _recover(self, folder: Path) -> None:
-        """Begin with the newest checkpoint, or make all of it again from the records."""
-        empty = self._now
-        kept = checkpoint.load(folder / _FOLDER)
+        """Begin with the newest checkpoint, or make all of it again from the records.
+
+        Checkpoints that are not to be trusted are removed, so that none is trusted later, and none
+        is in the way of the one that takes its place.
+        """
+        empty, kept_below = self._now, folder / _FOLDER
         oldest, newest = self._store.stats().oldest_change, self._store.last_seq
-        if kept is not None and oldest <= kept.seq <= newest:
+        checkpoint.remove_unfinished(kept_below)
+        checkpoint.remove(kept_below, after_seq=newest)  # of records that are no more
+        kept = checkpoint.load(kept_below)
+        if kept is not None and oldest <= kept.seq:
             self._now = kept
             self.checkpoint_seq = kept.seq
             _LOG.info("%s: replayed %d changes", folder, self.catch_up(newest))
-            if len(self._now.index) == len(self._store):
+            if self._fits():
                 return
             _LOG.warning("%s: the checkpoint does not fit, made again from records", folder)
+        if kept is not None:
+            checkpoint.remove(kept_below)
         self._now = replace(empty, seq=newest)
         self.checkpoint_seq = 0
         for block in self._store.scan():
             self._insert(block)
+
+    def _fits(self) -> bool:
+        """Tell whether there are as many vectors and payloads as records, and no other columns."""
+        n, columns = len(self._store), self._store.schema.columns
+        if not len(self._now.index) == len(self._now.payload) == n:
+            return False
+        return self._now.payload.columns.items() <= columns.items()
 
 
 def nothing(made: EngineSettings) -> Derived:

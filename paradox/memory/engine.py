@@ -29,7 +29,7 @@ from paradox.memory import settings
 from paradox.memory.checkpoint import Derived
 from paradox.memory.derived import DerivedData
 from paradox.memory.effort import DEFAULT_RECALL, EffortBook
-from paradox.memory.folder import open_folder, snapshot_folder, stage_folder
+from paradox.memory.folder import open_folder, remove_leftovers, snapshot_folder, stage_folder
 from paradox.memory.settings import EngineSettings
 from paradox.memory.stats import EngineStats
 from paradox.store import RecordBlock, RecordStore, Schema, WriteBatch, WriteReport
@@ -107,6 +107,7 @@ class LatentMemoryEngine:
         made, store = open_folder(folder, asked, schema)
         engine = cls.__new__(cls)
         try:
+            remove_leftovers(folder)
             engine._start(made, store, folder, n_threads)
         except BaseException:
             store.close()

@@ -7,6 +7,7 @@ checkpoints/    the index and the payload columns as they were (`checkpoint.py`)
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from paradox.core.errors import CorruptionError, InvalidArgument, StorageUnavailable
+from paradox.core.files import make_folder, remove_unfinished
+from paradox.core.making import in_the_making, remove_abandoned
 from paradox.memory import settings
 from paradox.memory.derived import DerivedData, nothing
 from paradox.memory.settings import FILE_NAME, EngineSettings
@@ -51,6 +54,16 @@ def open_folder(
     return made, RecordStore.open(folder / _RECORDS, dim=made.dim, schema=schema)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes that died have left; only who holds the records may.
+
+    A snapshot of an engine that was closed meanwhile goes on: its copy has a lock of its own.
+    """
+    remove_abandoned(folder)
+    with contextlib.suppress(OSError):
+        remove_unfinished(folder / FILE_NAME)
+
+
 def stage_folder(
     folder: Path, made: EngineSettings, derived: DerivedData, store: RecordStore
 ) -> None:
@@ -70,10 +83,20 @@ def snapshot_folder(uri: str, beside: Path | None, stage: Callable[[Path], None]
         stage: writes a consistent copy of the engine into a new folder.
     """
     claim_place(uri)  # first, so that a place that refuses costs nothing
-    with tempfile.TemporaryDirectory(dir=beside, prefix=".snapshot-") as staging:
-        copy = Path(staging) / "engine"
+    with _staging(beside) as copy:
         stage(copy)
         take_snapshot(copy, uri)
+
+
+@contextmanager
+def _staging(beside: Path | None) -> Iterator[Path]:
+    """Yield where a copy may be made; it is removed at the end, or by the next who opens."""
+    if beside is not None:
+        with in_the_making(beside / "snapshot") as copy:
+            yield copy
+    else:
+        with tempfile.TemporaryDirectory(prefix="paradox-") as folder:
+            yield Path(folder) / "snapshot"
 
 
 @contextmanager
@@ -98,7 +121,7 @@ def _make(
         asked["dim"], asked["metric"] or "l2", asked["index"] or "auto", asked["index_options"]
     )
     nothing(made)  # first, so that options that cannot be change nothing
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     store = RecordStore.open(folder / _RECORDS, dim=made.dim, schema=schema)
     try:
         settings.write(folder, made)

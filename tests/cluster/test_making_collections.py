@@ -8,14 +8,14 @@ from in_process import NoLauncher, settings
 
 from paradox.cluster.backup import restore_collection, snapshot_collection
 from paradox.cluster.catalog import Catalog
-from paradox.cluster.making import in_the_making, remove_abandoned
 from paradox.cluster.supervisor import Supervisor
 from paradox.core.errors import InvalidArgument
+from paradox.core.making import in_the_making, remove_abandoned
 
 MAKER = """
 import sys, time
 from pathlib import Path
-from paradox.cluster.making import in_the_making
+from paradox.core.making import in_the_making
 
 with in_the_making(Path(sys.argv[1])) as path:
     path.mkdir()

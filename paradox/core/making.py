@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from paradox.core.files import make_folder
+
 _LOCK = "paradox.lock"
 _HEX = "[0-9a-f]"
 
@@ -29,7 +31,8 @@ def in_the_making(place: Path) -> Iterator[Path]:
         place: where it is to be moved; its parent is made if missing.
     """
     hidden = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
-    hidden.mkdir(parents=True)
+    make_folder(hidden.parent)
+    hidden.mkdir()
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, hidden, ignore_errors=True)
         lock = hidden / secrets.token_hex(4)
