@@ -22,7 +22,6 @@ from paradox.core.types import (
     Neighbors,
     Record,
 )
-from paradox.core.uninterrupted import uninterrupted
 from paradox.core.vectors import as_ids, as_matrix, check_aim, check_directions, check_k
 from paradox.index import AllowList, IndexBackend
 from paradox.memory import settings
@@ -30,6 +29,7 @@ from paradox.memory.checkpoint import Derived
 from paradox.memory.derived import DerivedData
 from paradox.memory.effort import DEFAULT_RECALL, EffortBook
 from paradox.memory.folder import open_folder, remove_leftovers, snapshot_folder, stage_folder
+from paradox.memory.lifetime import Lifetime
 from paradox.memory.settings import EngineSettings
 from paradox.memory.stats import EngineStats
 from paradox.store import RecordBlock, RecordStore, Schema, WriteBatch, WriteReport
@@ -127,7 +127,8 @@ class LatentMemoryEngine:
         self._threads = threads
         self._derived = DerivedData(kept, store, folder)
         self._efforts = EffortBook()
-        self._closed = False
+        self._lifetime = Lifetime()
+        self._closed = False  # for readers, whom the last checkpoint does not keep waiting
 
     # ---------------------------------------------------------------- settings and figures
 
@@ -230,7 +231,7 @@ class LatentMemoryEngine:
             PayloadError: one is declared with another type, or the schema is closed.
         """
         self._check_open()
-        uninterrupted(lambda: self._store.declare(columns))
+        self._lifetime.change(lambda: self._store.declare(columns))
 
     def assign_homes(self, ids: I64Vector, proposed: I32Vector) -> I32Vector:
         """Return the shard each id lives on for good: the one proposed for it first.
@@ -243,10 +244,11 @@ class LatentMemoryEngine:
             proposed: (n,) int32, the shard for an id that has none yet.
         """
         self._check_open()
-        return uninterrupted(lambda: self._store.assign_homes(ids, proposed))
+        return self._lifetime.change(lambda: self._store.assign_homes(ids, proposed))
 
     def homes(self, ids: I64Vector) -> I32Vector:
         """Return the shard each id lives on, -1 where none was assigned."""
+        self._check_open()
         return self._store.homes(ids)
 
     # ---------------------------------------------------------------- reading
@@ -324,7 +326,7 @@ class LatentMemoryEngine:
 
         Does nothing for a volatile engine. Reads go on meanwhile, writes wait.
         """
-        uninterrupted(self._derived.checkpoint)
+        self._lifetime.change(self._derived.checkpoint)
 
     def snapshot(self, uri: str) -> None:
         """Copy the engine, as it is at this moment, to a folder or object store.
@@ -343,7 +345,7 @@ class LatentMemoryEngine:
         """Write a consistent copy of the engine into a new folder, by hard links where possible."""
         self._check_open()
         made, derived, store = self._settings, self._derived, self._store
-        uninterrupted(lambda: stage_folder(folder, made, derived, store))
+        self._lifetime.change(lambda: stage_folder(folder, made, derived, store))
 
     @classmethod
     def restore(cls, uri: str, path: str | Path, *, threads: int | None = None) -> Self:
@@ -359,13 +361,15 @@ class LatentMemoryEngine:
     def close(self, *, checkpoint: bool = True) -> None:
         """Close the engine; a second time does nothing.
 
+        Writes under way are finished first, and those that come later refused.
+
         Args:
             checkpoint: keep the index, so that the next opening has nothing to replay.
 
         Raises:
             StorageUnavailable: the disk refuses the checkpoint; the engine is closed all the same.
         """
-        uninterrupted(lambda: self._close(checkpoint))
+        self._lifetime.end(lambda: self._close(checkpoint))
 
     def __enter__(self) -> Self:
         return self
@@ -387,7 +391,7 @@ class LatentMemoryEngine:
             self._derived.checkpoint_if_due()
             return done
 
-        return uninterrupted(write)
+        return self._lifetime.change(write)
 
     def _search(
         self,
@@ -406,8 +410,6 @@ class LatentMemoryEngine:
         return self.sample(_TUNING_SAMPLE)[1]
 
     def _close(self, checkpoint: bool) -> None:
-        if self._closed:
-            return
         try:
             if checkpoint:
                 self._derived.checkpoint()

@@ -12,6 +12,7 @@ import contextlib
 import os
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -41,6 +42,8 @@ from paradox.store.keyspace import FAMILIES, Family, Mutation
 
 _MEMTABLE_BYTES = {"records": 64 << 20}
 _BLOB_BYTES = 256  # a value from here on goes to a blob file: any vector of 64 dimensions
+
+_READ_S = 1e-3  # about as long as a read takes
 
 _PROBE_BYTES = 1 << 20  # reopening writes a new log and manifest, far smaller
 
@@ -179,8 +182,8 @@ class RocksKeyspace:
             cursor.interrupt(StorageUnavailable(f"store {self._path}: closed while being read"))
         self._handles.clear()  # in place: the frame of a write that failed may know them still
         for database in (*self._readers.values(), self._db):
-            with contextlib.suppress(Exception):  # it lets go, but reports the write that failed
-                database.close()
+            while _is_being_read(database):
+                time.sleep(_READ_S)
 
     def _get(self, family: Family, keys: Sequence[bytes]) -> list[bytes | None]:
         reader = self._reading(family)
@@ -247,6 +250,15 @@ class _RocksCursor:
         if self._iterator is not None:
             self._interrupted = error
             self._iterator = None
+
+
+def _is_being_read(database: Rdict) -> bool:
+    """Close a database, or tell that a thread reads it, so that it has stayed open."""
+    try:
+        database.close()
+    except Exception as error:  # of a write that failed it tells, and lets go all the same
+        return isinstance(error, RuntimeError) and "borrowed" in str(error)
+    return False
 
 
 def _options(family: str = "", *, create: bool = False) -> Options:

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import google_crc32c
@@ -186,6 +187,43 @@ def test_a_reader_in_the_middle_does_not_keep_the_store(tmp_path: Path) -> None:
         list(scan)
     RecordStore.open(tmp_path).close()
     gc.collect()
+
+
+def test_a_store_that_is_read_while_it_is_closed_can_be_opened_again(tmp_path: Path) -> None:
+    RecordStore.open(tmp_path, dim=DIM).close()
+    for _ in range(10):
+        with RecordStore.open(tmp_path) as store:
+            store.write(WriteBatch(vectors=np.ones((2_000, DIM), np.float32), ids=np.arange(2_000)))
+            reading = threading.Event()
+
+            def read(store: RecordStore = store, reading: threading.Event = reading) -> None:
+                with contextlib.suppress(InvalidArgument):
+                    while True:
+                        store.get_vectors(np.arange(2_000))
+                        reading.set()
+
+            readers = [threading.Thread(target=read) for _ in range(2)]
+            for reader in readers:
+                reader.start()
+            assert reading.wait(60)
+        for reader in readers:
+            reader.join()
+
+
+def test_a_closed_store_in_memory_says_so(vectors: F32Matrix) -> None:
+    store = RecordStore.volatile(dim=DIM)
+    store.write(WriteBatch(vectors=vectors))
+    store.close()
+    store.close()
+    for call in (
+        lambda: store.get(np.array([1])),
+        lambda: store.write(WriteBatch(deletes=[1])),
+        lambda: store.write(WriteBatch(vectors=vectors, ids=np.arange(len(vectors)))),
+        lambda: store.scan(),
+        lambda: next(store.changes(0)),
+    ):
+        with pytest.raises(InvalidArgument, match="was closed"):
+            call()
 
 
 def test_errors_cross_a_process_boundary(tmp_path: Path) -> None:
