@@ -1,7 +1,10 @@
-"""Which tests run side by side where pytest has several processes."""
+"""Which tests run side by side where pytest has several processes, and what several rooms need."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +21,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("ray") and not item.nodeid.startswith(RAY):
             raise pytest.UsageError(f"{item.nodeid} starts a Ray: name it in {__file__}")
+
+
+@pytest.fixture
+def times_synced(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[int]]:
+    """Return a function that tells when a file or folder was synced: as which of all."""
+    fsync, synced = os.fsync, list[tuple[int, int]]()
+
+    def noted(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        synced.append((status.st_dev, status.st_ino))
+        fsync(descriptor)
+
+    def times(path: Path) -> list[int]:
+        status = path.stat()
+        return [n for n, file in enumerate(synced) if file == (status.st_dev, status.st_ino)]
+
+    monkeypatch.setattr(os, "fsync", noted)
+    return times
 
 
 @pytest.hookimpl(optionalhook=True)

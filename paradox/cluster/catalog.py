@@ -29,7 +29,7 @@ from paradox.core.errors import (
     CorruptionError,
     InvalidArgument,
 )
-from paradox.core.files import sync_folder
+from paradox.core.files import make_folder, sync_folder
 from paradox.core.making import remove_abandoned
 
 _CATALOG_FILE = "catalog.json"
@@ -79,7 +79,7 @@ class Catalog:
         self.root = root
         self._path = root / _CATALOG_FILE
         self._lock = Lock()
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)
         self._folder = root / "collections"
         remove_abandoned(self._folder)
         listing = read_sealed(self._path, _Listing, remedy=_LOST_REMEDY) or _Listing()
@@ -230,7 +230,7 @@ def _make_storage(folder: Path) -> None:
                 f"storage: expected a new or empty folder; got '{folder}', "
                 f"which holds {', '.join(foreign[:3])}{' ...' if len(foreign) > 3 else ''}"
             )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
 
 
 def _delete_data(storage: Path) -> None:

@@ -13,7 +13,7 @@ from paradox.core.errors import (
     RecordCorrupt,
     StorageUnavailable,
 )
-from paradox.core.files import sync_folder
+from paradox.core.files import make_folder, sync_folder
 from paradox.core.vectors import check_dim
 from paradox.store.head import Head, HeadFile
 from paradox.store.keyspace import Keyspace
@@ -85,7 +85,7 @@ def checkpoint_folder(keyspace: Keyspace, state: StoreState, path: Path) -> None
     if path.exists():
         raise InvalidArgument(f"checkpoint: expected a new path; {path} exists")
     try:
-        path.mkdir(parents=True)
+        make_folder(path)
         keyspace.checkpoint(path / _DATABASE)
         with closing(HeadFile(path / "HEAD")) as head_file:
             head_file.create(state.dim, state.commits)
@@ -99,7 +99,7 @@ def checkpoint_folder(keyspace: Keyspace, state: StoreState, path: Path) -> None
 
 def _make_folder(path: Path) -> None:
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
     except (FileExistsError, NotADirectoryError) as error:
         raise InvalidArgument(f"store {path}: expected a folder; got a file") from error
     except PermissionError as error:

@@ -20,7 +20,7 @@ import msgspec
 from fsspec.implementations.local import LocalFileSystem
 
 from paradox.core.errors import InvalidArgument, ParadoxError, SnapshotCorrupt, StorageUnavailable
-from paradox.core.files import sync_folder
+from paradox.core.files import make_folder, sync_folder, sync_folders, write_atomically
 
 MANIFEST = "manifest.json"
 _UNFINISHED = "unfinished"
@@ -105,8 +105,13 @@ def take_snapshot(folder: Path, uri: str, *, progress: Progress | None = None) -
                         progress(done, total)
             files.append(SnapshotFile(name, size, digest.hexdigest()))
         manifest = Manifest(_FORMAT, files, _digest_of(files))
-        with fs.transaction, fs.open(f"{root}/{MANIFEST}", "wb") as target:
-            target.write(msgspec.json.format(msgspec.json.encode(manifest)))
+        encoded = msgspec.json.format(msgspec.json.encode(manifest))
+        if isinstance(fs, LocalFileSystem):
+            sync_folders(Path(root))  # first: what the manifest names has to be there with it
+            write_atomically(Path(root) / MANIFEST, encoded)
+        else:
+            with fs.transaction, fs.open(f"{root}/{MANIFEST}", "wb") as target:
+                target.write(encoded)
         fs.rm_file(f"{root}/{_UNFINISHED}")
         if isinstance(fs, LocalFileSystem):
             sync_folder(Path(root))
@@ -134,7 +139,7 @@ def restore_snapshot(uri: str, path: Path, *, progress: Progress | None = None) 
         manifest = _read_manifest(fs, root, uri)
         total = sum(file.size for file in manifest.files)
         done = 0
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.restoring")
         try:
             unfinished.mkdir()
@@ -143,6 +148,7 @@ def restore_snapshot(uri: str, path: Path, *, progress: Progress | None = None) 
                     done += size
                     if progress is not None:
                         progress(done, total)
+            sync_folders(unfinished)
             unfinished.rename(path)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -223,7 +229,11 @@ def _fetch(fs: Any, source: str, target: Path, file: SnapshotFile) -> Iterator[i
 
 @contextmanager
 def _writing(fs: Any, path: str) -> Iterator[Any]:
-    fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+    folder = path.rpartition("/")[0]
+    if isinstance(fs, LocalFileSystem):
+        make_folder(Path(folder))
+    else:
+        fs.makedirs(folder, exist_ok=True)
     with fs.open(path, "wb") as file:
         yield file
         if isinstance(fs, LocalFileSystem):

@@ -185,3 +185,14 @@ def test_a_checkpoint_under_another_s_name_is_left_out(folder, rng, caplog):
     ):
         assert found(engine, "n = -1") == list(range(50))
     assert "it is of seq 100" in caplog.text
+
+
+def test_the_names_of_what_a_new_engine_has_are_on_disk(tmp_path, rng, times_synced):
+    folder = tmp_path / "new" / "engine"
+    with LatentMemoryEngine.open(folder, dim=DIM) as engine:
+        engine.add(vectors_of(rng, 5))
+        before = max(times_synced(folder))
+        engine.checkpoint()
+    for path in (tmp_path, folder.parent, folder, folder / "records", folder / "checkpoints"):
+        assert times_synced(path), path
+    assert max(times_synced(folder)) > before  # the name of the folder of checkpoints is new

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -80,6 +80,23 @@ def test_a_snapshot_comes_back(folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "again" / "below" / "b").read_bytes() == b"22"
     with pytest.raises(InvalidArgument, match="there is one at"):
         take_snapshot(folder, uri)
+
+
+def test_a_snapshot_is_on_disk_before_its_manifest_and_so_is_what_is_restored(
+    folder: Path, tmp_path: Path, times_synced: Callable[[Path], list[int]]
+) -> None:
+    copy, again = tmp_path / "new" / "copy", tmp_path / "other" / "again"
+    take_snapshot(folder, str(copy))
+    [written] = times_synced(copy / "manifest.json")
+    others = [copy / "a", copy / "below" / "b", copy / "below", copy, copy.parent, tmp_path]
+    for path in others:
+        assert min(times_synced(path)) < written, path
+    assert max(times_synced(copy)) > written
+    restore_snapshot(str(copy), again)
+    for path in (again / "a", again / "below" / "b", again / "below", again, again.parent):
+        assert times_synced(path), path
+    assert max(times_synced(again.parent)) > max(times_synced(again))
+    assert max(times_synced(tmp_path)) > written
 
 
 def test_a_web_server_takes_no_snapshot_and_gives_one(
