@@ -16,11 +16,11 @@ from benchmarks import datasets, tables
 from benchmarks.climb import least_effort
 from benchmarks.curve import P50, P99, QPS
 from benchmarks.datasets import Dataset
-from benchmarks.peers import Changing
+from benchmarks.peers import Changing, Ids
 from benchmarks.report import Row, row
 from benchmarks.timing import answers
 from benchmarks.truth import Truth
-from paradox.core.types import F32Matrix, I64Matrix, I64Vector
+from paradox.core.types import F32Matrix, I64Vector
 
 K = 10
 RECALL = 0.95
@@ -200,7 +200,7 @@ class _Reader(threading.Thread):
 
     def __init__(
         self,
-        search: Callable[[F32Matrix], I64Matrix],
+        search: Callable[[F32Matrix], Ids],
         queries: Sequence[F32Matrix],
         writer: _Writer,
         stop: threading.Event,
@@ -231,7 +231,7 @@ class _Reader(threading.Thread):
 
 @contextmanager
 def _reading(
-    search: Callable[[F32Matrix], I64Matrix], queries: F32Matrix, writer: _Writer
+    search: Callable[[F32Matrix], Ids], queries: F32Matrix, writer: _Writer
 ) -> Iterator[list[_Reader]]:
     """Have readers ask, each from another query on, until the end of the block."""
     stop = threading.Event()

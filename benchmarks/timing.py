@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.peers.contestant import Ids
 from paradox.core.types import F32Matrix, I64Matrix
 
 WARM_UP_CALLS = 20
@@ -97,10 +98,15 @@ def interleaved(
     return {name: _summary(times, 1, n, cpu_ns[name]) for name, times in times_ns.items()}
 
 
-def answers(search: Callable[[F32Matrix], I64Matrix], queries: F32Matrix, batch: int) -> I64Matrix:
-    """Return the ids found for all queries, asked in batches."""
-    parts = [search(queries[i : i + batch]) for i in range(0, len(queries), batch)]
-    return np.concatenate(parts)
+def answers(search: Callable[[F32Matrix], Ids], queries: F32Matrix, batch: int) -> I64Matrix:
+    """Return the ids found for all queries, asked in batches, as int64.
+
+    The greatest of a type without a sign, which libraries pad with, is -1.
+    """
+    found = np.concatenate([search(queries[i : i + batch]) for i in range(0, len(queries), batch)])
+    if found.dtype.kind == "u":
+        found = found.view(f"i{found.itemsize}")
+    return found.astype(np.int64, copy=False)
 
 
 def _summary(times_ns: Sequence[int], batch: int, n_batches: int, cpu_ns: int) -> Timing:

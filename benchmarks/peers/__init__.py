@@ -11,6 +11,7 @@ from benchmarks.peers.contestant import (
     Contestant,
     Filtered,
     Graph,
+    Ids,
     directions,
 )
 from benchmarks.peers.registry import APPROXIMATE, CHANGING, FILTERED, SCANS, installed, missing
@@ -27,6 +28,7 @@ __all__ = [
     "Contestant",
     "Filtered",
     "Graph",
+    "Ids",
     "directions",
     "installed",
     "missing",

@@ -9,13 +9,14 @@ import numpy as np
 from benchmarks.peers.contestant import (
     CannotTake,
     Graph,
+    Ids,
     RefinedLists,
     library,
     padded,
     widened,
 )
 from paradox.core.metric import Metric
-from paradox.core.types import F32Matrix, I64Matrix
+from paradox.core.types import F32Matrix
 
 
 class Scann(RefinedLists):
@@ -44,7 +45,7 @@ class Scann(RefinedLists):
         coded = lists.score_ah(2, anisotropic_quantization_threshold=threshold)
         self._index = coded.reorder(100).build()
 
-    def search(self, queries: F32Matrix, k: int, threads: int) -> I64Matrix:
+    def search(self, queries: F32Matrix, k: int, threads: int) -> Ids:
         """See `Contestant`."""
         knobs = (k, self.depth * k, self.effort)
         if len(queries) == 1:
@@ -87,7 +88,7 @@ class Turbovec(Graph):
         self._index.add(rows)
         self._index.prepare()
 
-    def search(self, queries: F32Matrix, k: int, threads: int) -> I64Matrix:
+    def search(self, queries: F32Matrix, k: int, threads: int) -> Ids:
         """See `Contestant`."""
         likely = self._index.search(widened(queries, self._dim), max(self.effort, k))[1]
         scores = np.einsum("qcd,qd->qc", self._base[likely], queries)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from paradox.core.types import F32Matrix, I64Matrix, I64Vector
+from paradox.core.types import F32Matrix, I64Vector
+
+Ids: TypeAlias = npt.NDArray[np.integer[Any]]
+"""(n_queries, k) ids, of the integer type that a library has."""
 
 DEGREE = 32
 CANDIDATES = 200
@@ -23,14 +26,18 @@ class CannotTake(Exception):
 
 
 class Contestant(Protocol):
-    """An index under measurement. Ids are positions in the base."""
+    """An index under measurement. Ids are positions in the base.
+
+    Its searches are timed: they do what a user of the library has to, once an index is built, and
+    leave the ids in the library's own type.
+    """
 
     def build(self, base: F32Matrix, threads: int) -> None:
         """Index (n, dim) float32 rows; of length 1 where the metric is cosine."""
         ...
 
-    def search(self, queries: F32Matrix, k: int, threads: int) -> I64Matrix:
-        """Return (n_queries, k) ids; -1 pads."""
+    def search(self, queries: F32Matrix, k: int, threads: int) -> Ids:
+        """Return (n_queries, k) ids; one that no row has pads, such as -1."""
         ...
 
 
@@ -129,11 +136,14 @@ def library(name: str) -> Any:
     return import_module(name)
 
 
-def padded(ids: npt.ArrayLike, n_queries: int, k: int) -> I64Matrix:
-    """Return a library's ids as (n_queries, k) int64."""
-    found = np.asarray(ids).reshape(n_queries, -1)[:, :k]
+def padded(ids: npt.ArrayLike, n_queries: int, k: int) -> Ids:
+    """Return a library's ids as (n_queries, k), as they are where they fit already."""
+    given = np.asarray(ids)
+    if given.shape == (n_queries, k):
+        return given
+    found = given.reshape(n_queries, -1)[:, :k]
     if found.shape[1] == k:
-        return found.astype(np.int64, copy=False)
+        return found
     all_k = np.full((n_queries, k), -1, np.int64)
     all_k[:, : found.shape[1]] = found
     return all_k
@@ -142,7 +152,7 @@ def padded(ids: npt.ArrayLike, n_queries: int, k: int) -> I64Matrix:
 def widened(rows: F32Matrix, dim: int) -> F32Matrix:
     """Return the rows with zeros behind, which changes no distance, as `dim` dimensions."""
     if rows.shape[1] == dim:
-        return np.ascontiguousarray(rows)
+        return rows
     wide = np.zeros((len(rows), dim), np.float32)
     wide[:, : rows.shape[1]] = rows
     return wide

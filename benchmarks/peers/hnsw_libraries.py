@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.peers.contestant import CANDIDATES, DEGREE, Graph, library, padded
+from benchmarks.peers.contestant import CANDIDATES, DEGREE, Graph, Ids, library, padded
 from paradox.core.metric import Metric
-from paradox.core.types import F32Matrix, I64Matrix, I64Vector
+from paradox.core.types import F32Matrix, I64Vector
 
 
 class Hnswlib(Graph):
@@ -39,7 +39,7 @@ class Hnswlib(Graph):
         )
         self._index.add_items(base, num_threads=threads)
 
-    def search(self, queries: F32Matrix, k: int, threads: int) -> I64Matrix:
+    def search(self, queries: F32Matrix, k: int, threads: int) -> Ids:
         """See `Contestant`."""
         self._index.set_ef(max(self.effort, k))
         try:
@@ -89,7 +89,7 @@ class Usearch(Graph):
         )
         self._index.add(np.arange(len(base)), base, threads=threads)
 
-    def search(self, queries: F32Matrix, k: int, threads: int) -> I64Matrix:
+    def search(self, queries: F32Matrix, k: int, threads: int) -> Ids:
         """See `Contestant`."""
         self._index.expansion_search = max(self.effort, k)
         return padded(self._index.search(queries, k, threads=threads).keys, len(queries), k)
@@ -107,7 +107,7 @@ class UsearchExact:
         """See `Contestant`."""
         self._base = np.array(base)
 
-    def search(self, queries: F32Matrix, k: int, threads: int) -> I64Matrix:
+    def search(self, queries: F32Matrix, k: int, threads: int) -> Ids:
         """See `Contestant`."""
         found = self._library.search(
             self._base, queries, k, self._metric, exact=True, threads=threads

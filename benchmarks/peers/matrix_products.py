@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.peers.contestant import directions, library
+from benchmarks.peers.contestant import Ids, directions, library
 from paradox.core.metric import Metric
-from paradox.core.types import F32Matrix, F32Vector, I64Matrix
+from paradox.core.types import F32Matrix, F32Vector
 
 
 class NumpyExact:
@@ -23,7 +23,7 @@ class NumpyExact:
         self._base = _scored_by_product(base, self._metric)
         self._offsets = _half_norms(base, self._metric)
 
-    def search(self, queries: F32Matrix, k: int, threads: int) -> I64Matrix:
+    def search(self, queries: F32Matrix, k: int, threads: int) -> Ids:
         """See `Contestant`."""
         ids = np.empty((len(queries), 0), np.int64)
         best = np.empty((len(queries), 0), np.float32)
@@ -50,14 +50,15 @@ class TorchExact:
         self._base = self._library.from_numpy(_scored_by_product(base, self._metric))
         self._offsets = self._library.from_numpy(_half_norms(base, self._metric))
 
-    def search(self, queries: F32Matrix, k: int, threads: int) -> I64Matrix:
+    def search(self, queries: F32Matrix, k: int, threads: int) -> Ids:
         """See `Contestant`."""
         torch = self._library
         torch.set_num_threads(threads)
         with torch.inference_mode():
             products = torch.from_numpy(np.ascontiguousarray(queries)) @ self._base.T
             found = torch.topk(self._offsets - products, k, dim=1, largest=False).indices
-        return np.asarray(found.numpy(), np.int64)
+        ids: Ids = found.numpy()
+        return ids
 
 
 def _scored_by_product(base: F32Matrix, metric: Metric) -> F32Matrix:
