@@ -8,11 +8,20 @@ from importlib.util import find_spec
 
 from benchmarks.peers.code_scans import Scann, Turbovec
 from benchmarks.peers.contestant import Approximate, Changing, Contestant, Filtered
-from benchmarks.peers.faiss_index import FaissFlat, FaissGraph, FaissLists, FaissRefinedLists
+from benchmarks.peers.faiss_index import (
+    FaissFlat,
+    FaissGraph,
+    FaissGraphedLists,
+    FaissLists,
+    FaissRefinedLists,
+    FaissRotatedLists,
+)
 from benchmarks.peers.hnsw_libraries import Hnswlib, Usearch, UsearchExact
 from benchmarks.peers.matrix_products import NumpyExact, TorchExact
 from benchmarks.peers.quantised_graphs import Glass, Svs, SymphonyQG, Vsag
 from paradox.core.metric import Metric
+
+_FAISS_LISTS = partial(FaissLists, factory="IVF{nlist},Flat")
 
 APPROXIMATE: dict[str, Callable[[Metric], Approximate]] = {
     "symphonyqg": partial(SymphonyQG, bits=0),
@@ -28,9 +37,10 @@ APPROXIMATE: dict[str, Callable[[Metric], Approximate]] = {
     "usearch": partial(Usearch, dtype="f32"),
     "usearch-bf16": partial(Usearch, dtype="bf16"),
     "faiss-hnsw": FaissGraph,
-    "faiss-ivf": partial(FaissLists, factory="IVF{nlist},Flat"),
+    "faiss-ivf": _FAISS_LISTS,
     "faiss-ivfpq": partial(FaissRefinedLists, factory="IVF{nlist},PQ{pairs}x4fs,RFlat"),
-    "faiss-ivfrabitq": partial(FaissRefinedLists, factory="IVF{nlist},RaBitQfs,RFlat"),
+    "faiss-ivfpq-hnsw": partial(FaissGraphedLists, factory="IVF{nlist}_HNSW32,PQ{pairs}x4fs,RFlat"),
+    "faiss-ivfrabitq": partial(FaissRotatedLists, factory="RR{dim},IVF{nlist},RaBitQfs,RFlat"),
     "scann": Scann,
     "turbovec": Turbovec,
 }
@@ -48,6 +58,7 @@ SCANS: dict[str, Callable[[Metric], Contestant]] = {
 FILTERED: dict[str, Callable[[Metric], Filtered]] = {
     "hnswlib": Hnswlib,
     "faiss-hnsw": FaissGraph,
+    "faiss-ivf": _FAISS_LISTS,
 }
 """Peers of `benchmarks.filters`."""
 
