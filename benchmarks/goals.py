@@ -14,11 +14,12 @@ from benchmarks.curve import P50, QPS, Measured
 from benchmarks.report import Row, row
 
 GRAPH, COMPACT, WITHOUT_ROWS = "graph", "graph-compact", "graph-none"
+SVS = "svs-lvq4x8"
 TEXT, OTHER = 1.25, 1.1
 HIGH_RECALL = 0.997
 LISTS, MANY = "ivf-mapped", 10_000_000
-SVS_LVQ_BYTES = 794
-"""Of LVQ4x8 at 384 dimensions, where it runs (`scalable-vs` 0.5.0, 200,000 MiniLM vectors)."""
+FAISS_LISTS = ("faiss-ivfpq", "faiss-ivfpq-hnsw")
+"""What the lists are held against: the better of them that were measured."""
 
 
 def rows(title: str, found: Mapping[str, Measured]) -> Iterator[Row]:
@@ -34,23 +35,46 @@ def rows(title: str, found: Mapping[str, Measured]) -> Iterator[Row]:
     is_text = title.startswith("text-")
     if fast is not None:
         for recall, target in ((0.95, TEXT if is_text else OTHER), (0.99, OTHER)):
-            best = _best(others, recall)
-            if best is not None:
-                name, speed = best
-                ratio = (fast.at(QPS, recall) or 0.0) / speed
-                case = f"{goals}: QPS at {recall:g}, {GRAPH} ÷ {name}, the best peer"
-                yield row(case, "times", ratio, target=target)
+            yield from _speed(goals, GRAPH, fast, others, recall, target)
         for peer, target in (("hnswlib", 5.0), ("symphonyqg", 2.5)):
             yield from _ratio(goals, "build", peer, GRAPH, found, attrgetter("build_s"), target)
     if is_text:
         size = attrgetter("bytes_per_vector")
-        yield from _ratio(goals, "bytes", "symphonyqg", WITHOUT_ROWS, found, size, 1 / 0.65)
-    if COMPACT in found and "× 384 " in title:
-        yield from _compact(goals, found[COMPACT], others.get("svs-lvq4x8"))
+        # One with its rows beside one without, as the goal was set; then both without.
+        for peer, least in (("symphonyqg", 1 / 0.65), ("symphonyqg-8bit", None)):
+            yield from _ratio(goals, "bytes", peer, WITHOUT_ROWS, found, size, least)
+    if COMPACT in found and SVS in others and "× 384 " in title:
+        yield from _compact(goals, found[COMPACT], others[SVS])
     if title.startswith("text-minilm-384 "):
         yield from _high_recall(goals, found, others)
     if LISTS in found and f" {MANY:,} × 128 " in title:
-        yield from _many(goals, found[LISTS], others.get("faiss-ivfpq"))
+        faiss = {by: others[by] for by in FAISS_LISTS if by in others}
+        yield from _many(goals, found[LISTS], faiss)
+
+
+def best_of(name: str, n_measured: int, what: str = "peer") -> str:
+    """Return a peer's name and of how many measured it is the best, for the case of a row."""
+    those = f"the best of {n_measured} {what}s" if n_measured > 1 else f"the only {what}"
+    return f"{name}, {those}"
+
+
+def _speed(
+    goals: str,
+    own: str,
+    mine: Measured,
+    others: Mapping[str, Measured],
+    recall: float,
+    target: float,
+    *,
+    what: str = "peer",
+) -> Iterator[Row]:
+    """Yield the speed of one of ours in that of the best peer, if any reaches the recall."""
+    best = _best(others, recall)
+    if best is not None:
+        name, speed = best
+        ratio = (mine.at(QPS, recall) or 0.0) / speed
+        case = f"{goals}: QPS at {recall:g}, {own} ÷ {best_of(name, len(others), what)}"
+        yield row(case, "times", ratio, target=target)
 
 
 def _best(measured: Mapping[str, Measured], recall: float) -> tuple[str, float] | None:
@@ -66,7 +90,7 @@ def _ratio(
     own: str,
     found: Mapping[str, Measured],
     cost: Callable[[Measured], float],
-    target: float,
+    target: float | None,
 ) -> Iterator[Row]:
     """Yield how many times a peer's cost is that of one of ours."""
     if peer in found and own in found:
@@ -74,15 +98,14 @@ def _ratio(
         yield row(f"{goals}: {what}, {peer} ÷ {own}", "times", times, target=target)
 
 
-def _compact(goals: str, compact: Measured, svs: Measured | None) -> Iterator[Row]:
+def _compact(goals: str, compact: Measured, svs: Measured) -> Iterator[Row]:
     """Yield the goals of the compact form: no more bytes than Intel's, and faster."""
-    theirs = SVS_LVQ_BYTES if svs is None else svs.bytes_per_vector
-    case = f"{goals}: bytes, svs-lvq4x8 ÷ {COMPACT}"
-    yield row(case, "times", theirs / compact.bytes_per_vector, target=1.0)
-    speed = None if svs is None else svs.at(QPS, 0.95)
+    size = svs.bytes_per_vector / compact.bytes_per_vector
+    yield row(f"{goals}: bytes, {SVS} ÷ {COMPACT}", "times", size, target=1.0)
+    speed = svs.at(QPS, 0.95)
     if speed is not None:
         ratio = (compact.at(QPS, 0.95) or 0.0) / speed
-        yield row(f"{goals}: QPS at 0.95, {COMPACT} ÷ svs-lvq4x8", "times", ratio, target=1.2)
+        yield row(f"{goals}: QPS at 0.95, {COMPACT} ÷ {SVS}", "times", ratio, target=1.2)
 
 
 def _high_recall(
@@ -100,7 +123,7 @@ def _high_recall(
             yield row(case, "times", speed / theirs, target=target)
 
 
-def _many(goals: str, lists: Measured, faiss: Measured | None) -> Iterator[Row]:
+def _many(goals: str, lists: Measured, faiss: Mapping[str, Measured]) -> Iterator[Row]:
     """Yield the goals of the lists at ten million vectors."""
     rate = MANY / lists.build_s
     yield row(f"{goals}: build, {LISTS}", "vectors/s", rate, target=100_000)
@@ -109,7 +132,4 @@ def _many(goals: str, lists: Measured, faiss: Measured | None) -> Iterator[Row]:
     wait = lists.at(P50, 0.95)
     if wait is not None:
         yield row(f"{goals}: at recall 0.95, {LISTS}", P50, wait, target=1_000, better="less")
-    speed = None if faiss is None else faiss.at(QPS, 0.95)
-    if speed is not None:
-        ratio = (lists.at(QPS, 0.95) or 0.0) / speed
-        yield row(f"{goals}: QPS at 0.95, {LISTS} ÷ faiss-ivfpq", "times", ratio, target=2)
+    yield from _speed(goals, LISTS, lists, faiss, 0.95, 2, what="faiss peer")

@@ -52,7 +52,9 @@ def test_a_quick_run_has_a_recall_beside_every_speed() -> None:
     assert all(r.value >= 0.95 for r in climbed)
     assert all(r.holds for r in climbed if r.peer is None)
     goals = [r for r in rows if " goals: " in r.case]
-    assert [r.target for r in goals] == [3.0] * 4 + [None] * 4
+    assert [r.target for r in goals] == [3.0, None] * 4 + [None] * 8
+    assert all(r.case.endswith("÷ hnswlib, the only peer") for r in goals[1::2])
+    assert [r.value for r in goals[::2]] == [r.value for r in goals[1::2]]
 
 
 def test_what_is_found_outside_of_the_filter_does_not_count() -> None:
@@ -73,23 +75,36 @@ def test_what_is_found_outside_of_the_filter_does_not_count() -> None:
     assert filters._recall(Blind(), one, queries, base) == 0.5
 
 
-def _rows(graph: tuple[float, float], peer: tuple[float, float], **options: bool) -> list[Row]:
-    """Return the rows of one filter; a contestant is its recall and its QPS."""
+def _rows(
+    graph: tuple[float, float], hnswlib: tuple[float, float], *more: float, at_random: bool = True
+) -> list[Row]:
+    """Return the rows of one filter; a contestant is its recall and its QPS, or that alone."""
     truth = Truth("l2", np.zeros((1, 10), np.int64), np.zeros((1, 10)))
-    one = Filter("1 % at random", options.get("at_random", True), np.arange(20), truth)
+    one = Filter("1 % at random", at_random, np.arange(20), truth)
+    others = zip(("faiss-hnsw", "faiss-ivf"), ((1.0, speed) for speed in more), strict=False)
     found = {
         by: {Asked(0, False): Point(10, 1, recall, {"QPS": speed})}
-        for by, (recall, speed) in (("graph", graph), ("hnswlib", peer))
+        for by, (recall, speed) in (("graph", graph), ("hnswlib", hnswlib), *others)
     }
     return list(filters.rows("set", [one], found))
 
 
 def test_a_goal_compares_speeds_where_both_reach_the_recall() -> None:
-    goal = _rows((0.96, 400.0), (0.97, 100.0))[-1]
+    goal = _rows((0.96, 400.0), (0.97, 100.0))[-2]
     assert (goal.value, goal.target, goal.holds) == (4.0, 3.0, True)
-    assert _rows((0.96, 400.0), (0.97, 100.0), at_random=False)[-1].target is None
-    goal = _rows((0.94, 400.0), (0.97, 100.0))[-1]
+    assert _rows((0.96, 400.0), (0.97, 100.0), at_random=False)[-2].target is None
+    goal = _rows((0.94, 400.0), (0.97, 100.0))[-2]
     assert (goal.value, goal.holds) == (0.0, False)
+
+
+def test_beside_the_goal_stands_the_speed_in_that_of_the_best_peer() -> None:
+    goal, best = _rows((0.96, 400.0), (0.97, 100.0), 150.0, 200.0)[-2:]
+    assert goal.case.endswith("graph ÷ hnswlib")
+    assert best.case == ("set goals: QPS, 1 % at random, graph ÷ faiss-ivf, the best of 3 peers")
+    assert (best.value, best.target) == (2.0, None)
+    [alone] = (r for r in _rows((0.96, 400.0), (0.5, 100.0), 800.0) if " goals: " in r.case)
+    assert alone.case.endswith("÷ faiss-hnsw, the best of 2 peers")
+    assert alone.value == 0.5
 
 
 def test_who_never_reaches_the_recall_is_told_and_has_no_goal() -> None:
