@@ -38,7 +38,7 @@ class Case:
         n_queries: how many are asked.
         threads: of builds and insertions.
         call_rows: rows of each call.
-        turns: how often each speed is measured; the best counts.
+        turns: how often each speed is measured; see `fastest` for what counts.
     """
 
     data: str

@@ -4,7 +4,7 @@
 
 Every contestant is built in a process of its own, in turn, and climbs its efforts on queries that
 are not in the base, several times over: one at a time and in batches. Its speed at a recall is
-read off that curve, of which each point has the best of its times.
+read off that curve, of which each point has the best of its speeds and the median of its p99.
 What Paradox reaches when it is told a recall and nothing else is measured too; it may look at 200
 queries that are not asked afterwards. `engine:<backend>` is the whole engine.
 """

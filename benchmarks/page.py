@@ -19,8 +19,10 @@ _OPENING = """# Benchmarks
 
 Each table is from one run on one machine, told below it; the recall is beside every speed.
 Libraries run in processes of their own, in turn. `paradox` are our own indexes; ✓ and ✗ tell
-whether a goal is met. A point of a curve has the best of its times, minutes apart; what came of
-asking for a recall is measured once, and its speeds vary as the machine does.
+whether a goal is met. A point of a curve is measured several times, minutes apart, and has the best
+of its speeds and median times and the median of its p99; what came of asking for a recall is
+measured once, and its speeds vary as the machine does. `the best of n peers` says how many were
+measured.
 
 Made by `python -m benchmarks.page` from the reports in `docs/results/`. How to measure: the README.
 """

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.curve import (
+    CPU,
     P50,
     P99,
     QPS,
@@ -125,10 +126,14 @@ def test_what_came_of_asking_is_combined_too() -> None:
     assert kept.reached == pytest.approx(0.93)
 
 
-def test_of_a_point_measured_twice_each_figure_is_the_better() -> None:
-    slow = Point(10, 1, 0.9, {QPS: 100, P50: 4, P99: 8})
-    fast = Point(10, 1, 0.9, {QPS: 200, P50: 2, P99: 9})
-    assert fastest([slow, fast]) == Point(10, 1, 0.9, {QPS: 200, P50: 2, P99: 8})
+def test_of_a_point_measured_again_the_best_is_kept_and_of_p99_the_median() -> None:
+    figures = (
+        {QPS: 100, P50: 4, P99: 8, CPU: 5},
+        {QPS: 200, P50: 2, P99: 9, CPU: 3},
+        {QPS: 150, P50: 3, P99: 30, CPU: 4},
+    )
+    points = [Point(10, 1, 0.9, one) for one in figures]
+    assert fastest(points) == Point(10, 1, 0.9, {QPS: 200, P50: 2, P99: 9, CPU: 3})
 
 
 def test_the_spread_of_runs_is_a_share_of_their_median() -> None:
