@@ -6,6 +6,7 @@
 | `text-use-512`      | these and a dictionary's, Universal Sentence Encoder   | 512 | cosine |
 | `tokens-576`        | token embeddings of SmolLM2-135M                       | 576 | cosine |
 | `glove-50`          | GloVe 6B word vectors                                  | 50  | cosine |
+| `glove-50-ip`       | the same, most of them with norms of 3 to 7            | 50  | ip     |
 | `manifold-128`      | synthetic: 1,000 Gaussians through a random network    | 128 | l2     |
 | `manifold-hard-128` | the same with more latent dimensions                   | 128 | l2     |
 
@@ -107,15 +108,19 @@ def in_memory(dataset: Dataset) -> Dataset:
     return replace(dataset, base=np.array(dataset.base))
 
 
-def intrinsic_dimension(truth: Truth) -> float:
+def intrinsic_dimension(truth: Truth) -> float | None:
     """Return the mean local intrinsic dimension at the queries: how hard the set is.
+
+    None under ip, where there is no distance to estimate it from.
 
     The maximum-likelihood estimate from the `HARDNESS_K` nearest distances (Amsaleg et al., KDD
     2015), under the Euclidean distance; of the vectors' directions where the metric is cosine.
 
     Args:
-        truth: of so many neighbours or more, under l2 or cosine.
+        truth: of so many neighbours or more.
     """
+    if truth.metric == "ip":
+        return None
     # A distance under cosine is half the square of that of the directions, which cancels out.
     nearest = np.sqrt(np.maximum(truth.first(HARDNESS_K).nearest, 0))
     nearest = nearest[nearest[:, 0] > 1e-6]  # an exact duplicate says nothing about dimension
@@ -183,6 +188,7 @@ _SETS: dict[str, tuple[Metric, int, Callable[[int, int], F32Matrix]]] = {
     "text-use-512": ("cosine", N_MORE_TEXTS, _text("use-multilingual-v3", N_MORE_TEXTS)),
     "tokens-576": ("cosine", N_TOKENS - N_QUERIES, _shuffled(token_embeddings)),
     "glove-50": ("cosine", N_WORDS - N_QUERIES, _shuffled(glove)),
+    "glove-50-ip": ("ip", N_WORDS - N_QUERIES, _shuffled(glove)),
     "manifold-128": ("l2", 1_000_000, _manifold("manifold-128", LATENT_DIM)),
     "manifold-hard-128": ("l2", N_TEXTS, _manifold("manifold-hard-128", HARD_LATENT_DIM)),
 }
@@ -198,7 +204,9 @@ def main() -> None:
     dataset = load(given.name, given.n, seed=given.seed)
     progress(f"{dataset.label}, {dataset.metric}")
     truth = Truth.of(dataset.queries, dataset.base, HARDNESS_K, dataset.metric)
-    print(f"local intrinsic dimension {intrinsic_dimension(truth):.1f}")
+    dimension = intrinsic_dimension(truth)
+    if dimension is not None:
+        print(f"local intrinsic dimension {dimension:.1f}")
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ FULL_SETS = (
     "text-use-512",
     "tokens-576",
     "glove-50",
+    "glove-50-ip",
     "manifold-128",
     "manifold-hard-128",
 )
@@ -214,11 +215,12 @@ def measure(given: argparse.Namespace) -> Iterator[Row]:
             yield row(f"{data} left out: {error}".replace(": ", ", "), "runs", 0)
             continue
         names = given.by or (QUICK_BY if given.quick else _everyone())
-        yield row(f"{title} set: hardness", "intrinsic dimension", hardness)
+        if hardness is not None:
+            yield row(f"{title} set: hardness", "intrinsic dimension", hardness)
         yield from _set_rows(case, title, truth, names, given.repeat, given.journal)
 
 
-def _known(case: Case) -> tuple[str, float, Truth]:
+def _known(case: Case) -> tuple[str, float | None, Truth]:
     """Return a set's title, intrinsic dimension and exact answers, and hold its rows no longer."""
     dataset, asked, tuning = _loaded(case)
     progress(f"{dataset.label}: exact answers in float64")

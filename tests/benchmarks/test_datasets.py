@@ -37,6 +37,21 @@ def test_directions_are_as_hard_under_either_metric() -> None:
     assert l2 == pytest.approx(cosine)
 
 
+def test_products_have_no_intrinsic_dimension() -> None:
+    vectors = datasets.manifold(1_000, 8, seed=0)
+    assert intrinsic_dimension(Truth.of(vectors[:9], vectors[9:], 100, "ip")) is None
+
+
+def test_a_set_of_products_keeps_its_norms(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(0).normal(size=(1_500, 4)).astype(np.float32)
+    metric, *_ = datasets._SETS["glove-50-ip"]
+    monkeypatch.setitem(datasets._SETS, "glove-50-ip", (metric, 500, lambda n, seed: rows[:n]))
+    dataset = datasets.in_memory(datasets.load("glove-50-ip"))
+    assert dataset.metric == "ip"
+    np.testing.assert_array_equal(dataset.base, rows[:500])
+    np.testing.assert_array_equal(dataset.queries, rows[500:])
+
+
 def test_the_synthetic_set_depends_on_its_seed_alone() -> None:
     first = datasets.load("manifold-128", 500, seed=1)
     assert first.base.shape == (500, 128)
@@ -73,7 +88,7 @@ def test_more_rows_than_a_set_has_are_refused(monkeypatch: pytest.MonkeyPatch) -
 
 def test_every_set_has_rows_for_its_full_run() -> None:
     assert datasets.default_rows("manifold-128") == 1_000_000
-    assert datasets.default_rows("glove-50") == 399_000
+    assert datasets.default_rows("glove-50") == datasets.default_rows("glove-50-ip") == 399_000
     assert datasets.default_rows("tokens-576") == 48_152
 
 
