@@ -105,9 +105,13 @@ class MappedLists(Backend):
 
 
 class Engine:
-    """The whole engine over a backend; it tunes itself on its own records."""
+    """The whole engine over a backend; it tunes itself on its own records.
+
+    It is told its threads when it is made, so that its batches are those of one thread alone.
+    """
 
     can_be_asked = True
+    threads_of_batches: int | None = 1
 
     def __init__(self, metric: Metric, backend: str) -> None:
         self._metric = metric
@@ -123,7 +127,11 @@ class Engine:
         """See `Contestant`."""
         options = {"build_threads": threads} if self._backend != "auto" else {}
         self._engine = LatentMemoryEngine(
-            base.shape[1], metric=self._metric, index=self._backend, index_options=options
+            base.shape[1],
+            metric=self._metric,
+            index=self._backend,
+            index_options=options,
+            threads=1,
         )
         self._engine.add(base, ids=np.arange(len(base)))
 

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from benchmarks import datasets, exact, index, peers
+from benchmarks import datasets, exact, index, peers, tables
 from benchmarks.curve import Measured, Point
 from benchmarks.own_process import ProcessFailed
 from benchmarks.report import Row
@@ -97,6 +97,13 @@ def test_a_recall_asked_for_is_measured_on_other_queries(by: str) -> None:
     assert kept.reached >= 0.85
     assert kept.effort
     assert kept.figures["QPS"] > 0
+
+
+@pytest.mark.parametrize(("by", "most"), [("hnsw", 2), ("engine:hnsw", 1)])
+def test_a_batch_is_said_to_be_on_as_many_threads_as_it_is(by: str, most: int) -> None:
+    [kept] = _measured(by).kept
+    batches = [name for name in kept.figures if "at a time" in name]
+    assert batches == [tables.batched(100, threads) for threads in range(1, most + 1)]
 
 
 def test_a_peer_that_dies_is_left_out_and_said_so(
