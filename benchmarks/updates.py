@@ -9,8 +9,9 @@ deleted and gives their places to new ones.
 `readers`: rows are inserted while four threads query without pause, at the least effort that
 reaches a recall of 0.95, and others while nobody does; the readers are watched without a writer
 first. Afterwards every inserted row must be found by its own vector. The threads share nothing but
-the index. hnswlib's documentation does not allow that, nor that of our indexes so far;
-`engine:graph` does, by a lock.
+the index. hnswlib's documentation does not allow that. `graph` is made for it
+(`IndexBackend.beside_writer`, ADR 0014), and so searches of `engine:graph` without a filter take no
+lock either.
 
 Of `--n` rows churn has two thirds at a time; nine tenths are there before insertions begin.
 """
