@@ -269,12 +269,22 @@ def machine(threads: int) -> dict[str, str | int | float]:
 
 
 def commit() -> str:
-    """Return the commit of this checkout, `-dirty` if files differ from it, "" outside git."""
-    command = ["git", "-C", str(RESULTS.parent.parent), "describe", "--always", "--dirty"]
+    """Return the commit of this checkout, "" outside git; `-dirty` if files differ from it.
+
+    Those below `docs/` do not count: runs write their reports and pictures there.
+    """
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        described = _git("describe", "--always")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)docs")
     except (OSError, subprocess.CalledProcessError):
         return ""
+    return f"{described}-dirty" if changed else described
+
+
+def _git(*arguments: str) -> str:
+    """Return what git says of this checkout; it leaves all as it is."""
+    command = ["git", "--no-optional-locks", "-C", str(RESULTS.parent.parent), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _told(given: argparse.Namespace) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,6 +69,29 @@ def test_the_table_has_a_line_for_each_contestant(capsys: pytest.CaptureFixture[
     printed = capsys.readouterr().out
     assert "hnswlib" in printed
     assert "101,234" in printed
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_commit_is_dirty_by_its_sources_and_not_by_what_runs_write(tmp_path: Path) -> None:
+    assert report.commit() == ""
+    written = [tmp_path / "docs" / "results" / "fake.json", tmp_path / "docs" / "page.md"]
+    source = tmp_path / "source.py"
+    written[0].parent.mkdir(parents=True)
+    for path in (*written, source):
+        path.write_text("before")
+    _git(tmp_path, "init", "-q")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "-q", "-m", "all")
+    head = _git(tmp_path, "rev-parse", "--short", "HEAD")
+    for path in written:
+        path.write_text("after")
+    assert report.commit() == head
+    source.write_text("after")
+    assert report.commit() == f"{head}-dirty"
 
 
 def test_a_full_run_is_kept_and_a_quick_one_is_not(tmp_path: Path) -> None:
