@@ -9,7 +9,7 @@ PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 PIP := HNSWLIB_NO_NATIVE=1 $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build check format test test-fast test-all fuzz bench wheel clean
+.PHONY: help setup demo build check format test test-fast test-all fuzz peers bench wheel clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,7 +54,17 @@ test-all: setup  ## the tests with their long forms
 fuzz: setup  ## damaged index files under the sanitizers, 100,000 of a kind (RUNS=n: as many)
 	PARADOX_FUZZ_RUNS=$(or $(RUNS),100000) $(BIN)/pytest -s tests/fuzz/test_fuzz_native.py
 
-bench: setup  ## every benchmark in its quick form (FULL=1: full runs into docs/results/)
+peers: setup  ## hnswlib compiled for this machine, for benchmarks
+	@$(BIN)/python -m benchmarks.native || { \
+		echo "compiling hnswlib for this machine"; \
+		rm -rf $(VENV)/native; \
+		env -u HNSWLIB_NO_NATIVE $(BIN)/pip install --quiet --disable-pip-version-check \
+			-c constraints.txt --no-cache-dir --no-deps --no-binary hnswlib \
+			--target $(VENV)/native hnswlib && \
+		$(BIN)/python -m benchmarks.native --stamp || \
+		echo "it could not be compiled: benchmarks take the one that runs anywhere"; }
+
+bench: setup peers  ## every benchmark in its quick form (FULL=1: full runs into docs/results/)
 	@for name in exact index filters updates overhead; do \
 		$(BIN)/python -m benchmarks.$$name $(if $(FULL),,--quick) || exit 1; \
 	done

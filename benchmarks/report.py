@@ -18,6 +18,7 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import native
 from benchmarks.journal import Journal, OtherRun, RunKey
 from paradox import kernels
 
@@ -179,7 +180,7 @@ class Benchmark:
         output = file_of(self.name, given.output, quick=given.quick)
         journal = Journal(
             None if output is None else output.with_suffix(".partial"),
-            RunKey(_told(given), commit(), _cpu_model()),
+            RunKey(_told(given), commit(), native.cpu_model()),
             datetime.now(UTC).isoformat(timespec="seconds"),
             resume=given.resume,
         )
@@ -253,11 +254,11 @@ def machine(threads: int) -> dict[str, str | int | float]:
     versions: dict[str, str | int | float] = {}
     for library in _LIBRARIES:
         try:
-            versions[library] = metadata.version(library)
+            versions[library] = native.version(library)
         except metadata.PackageNotFoundError:
             continue
     return {
-        "cpu": _cpu_model(),
+        "cpu": native.cpu_model(),
         "isa": kernels.isa(),
         "cores": len(os.sched_getaffinity(0)),
         "threads": threads,
@@ -291,14 +292,6 @@ def _told(given: argparse.Namespace) -> str:
     """Return the options that make a difference to what is measured."""
     told = {name: value for name, value in vars(given).items() if name not in _OF_NO_MATTER}
     return json.dumps(told, sort_keys=True, default=str)
-
-
-def _cpu_model() -> str:
-    if sys.platform == "linux":
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _cell(r: Row) -> str:
