@@ -81,7 +81,10 @@ class FaissFlat(_Faiss):
 
 
 class _Adjusted(_Faiss):
-    """An index whose searches have parameters: each object is made once, which takes 10 µs."""
+    """An index whose searches have parameters: an object for each setting, made once.
+
+    Made for each query, and the threads set, they took 15 to 23 of some 45 µs (3,000 × 32).
+    """
 
     effort: int
     depth: int
@@ -143,7 +146,10 @@ class FaissRefinedLists(FaissLists, RefinedLists):
 
 
 class FaissRotatedLists(FaissRefinedLists):
-    """The same with a rotation in front, which RaBitQ's codes take for granted."""
+    """The same with a rotation in front, which RaBitQ's codes take for granted.
+
+    Recall is 0.005 higher for it at 50 dimensions (GloVe), 0.0005 at 384 (MiniLM texts).
+    """
 
     def _refined(self, lists: object) -> object:
         rotated = self._library.SearchParametersPreTransform(index_params=lists)
