@@ -20,11 +20,12 @@ void BulkBuild::run() {
   const std::vector<Part> all = parts();
   ThreadPool::instance().run(static_cast<std::int64_t>(all.size()), threads_,
                              [&](std::int64_t i) { join(all[static_cast<std::size_t>(i)]); });
-  for_each(n_, 256, threads_, [&](std::int64_t i) { settle(static_cast<std::uint32_t>(i)); });
+  order_ = in_order_of(all);
+  for_each_node([&](std::uint32_t node) { settle(node); });
   for (std::uint32_t node = 0; node < n_; ++node) choose_first(node);
   link();
   graph_.choose_entries(n_, threads_);
-  for_each(n_, 64, threads_, [&](std::int64_t i) { look_along(static_cast<std::uint32_t>(i)); });
+  for_each_node([&](std::uint32_t node) { look_along(node); });
   link();
   share_edges();
   if (graph_.is_product()) ProductEdges(graph_, threads_).run(2);
@@ -49,6 +50,28 @@ std::vector<BulkBuild::Part> BulkBuild::parts() {
   std::vector<Part> result;
   for (Part& part : whole) split(std::move(part), &result);
   return result;
+}
+
+BulkBuild::Nodes BulkBuild::in_order_of(const std::vector<Part>& parts) const {
+  Nodes order;
+  order.reserve(n_);
+  std::vector<std::uint8_t> is_placed(n_);
+  for (const Part& part : parts) {
+    for (const Member& member : part) {
+      if (member.turn != 0) continue;
+      is_placed[member.node] = 1;
+      order.push_back(member.node);
+    }
+  }
+  for (std::uint32_t node = 0; node < n_; ++node) {  // those that are alone in a part
+    if (is_placed[node] == 0) order.push_back(node);
+  }
+  return order;
+}
+
+template <class Body>
+void BulkBuild::for_each_node(const Body& body) const {
+  for_each(n_, 64, threads_, [&](std::int64_t i) { body(order_[static_cast<std::size_t>(i)]); });
 }
 
 /// Leaders in dense places draw many: a part is split until it has at most twice what it should.
@@ -238,8 +261,7 @@ void BulkBuild::link() {
   for (std::uint32_t node = 0; node < n_; ++node) {
     for (int j = 0; j < n_forward_[node]; ++j) parents[next[forward(node, j)]++] = node;
   }
-  for_each(n_, 64, threads_, [&](std::int64_t i) {
-    const auto node = static_cast<std::uint32_t>(i);
+  for_each_node([&](std::uint32_t node) {
     link_both_ways(node, Nodes(parents.begin() + begins[node], parents.begin() + begins[node + 1]));
   });
 }

@@ -29,6 +29,11 @@ class BulkBuild {
   using Part = std::vector<Member>;
 
   std::vector<Part> parts();
+  /// All nodes, those of a part one after the other: what is read for one is at hand for the next.
+  Nodes in_order_of(const std::vector<Part>& parts) const;
+  /// Runs body(node) for every node, in that order.
+  template <class Body>
+  void for_each_node(const Body& body) const;
   void split(Part part, std::vector<Part>* out);
   /// Lays the vectors of n nodes side by side.
   template <class NodeAt>
@@ -72,6 +77,7 @@ class BulkBuild {
   int threads_;
   Random random_;
   std::uint32_t n_;
+  Nodes order_;
   std::vector<Neighbour> candidates_;  // (n, kCandidates)
   std::vector<std::uint8_t> n_candidates_;
   Nodes forward_;  // (n, degree)
