@@ -21,7 +21,6 @@ from paradox.core.vectors import (
     as_ids,
     as_matrix,
     check_directions,
-    check_k,
     check_recall,
     last_of_each,
 )
@@ -54,6 +53,7 @@ _SAMPLE_A_LIST = 48
 """Vectors that a list is learnt from, at most."""
 _REGROWTH = 8
 _MIN_STALE = 1_000
+_MOST_ASKED = 2**31 - 1  # a range may hold more than a caller of an engine may ask for
 _OUT_OF_ORDER = 6
 """Rows scanned in sequence in the time of one that a filter picks from a mapped file."""
 _CODES_A_ROW = 16
@@ -200,7 +200,7 @@ class IvfIndex(KeepingIndex, StructuredRows):
         Raises:
             InvalidArgument: queries or numbers that cannot be.
         """
-        queries, k = self._checked(queries, "queries"), check_k(k)
+        queries, k = self._checked(queries, "queries"), check_int("k", k, 1, _MOST_ASKED)
         threads = check_int("threads", threads, 1, MAX_THREADS)
         if self._keeps_vectors:
             return super().search(queries, k, effort=effort, allow=allow, threads=threads)
@@ -225,7 +225,8 @@ class IvfIndex(KeepingIndex, StructuredRows):
         Raises:
             InvalidArgument: queries or numbers that cannot be.
         """
-        queries, k, recall = self._checked(queries, "queries"), check_k(k), check_recall(recall)
+        queries, k = self._checked(queries, "queries"), check_int("k", k, 1, _MOST_ASKED)
+        recall = check_recall(recall)
         if self._keeps_vectors or not self._ready:
             return super().tune(queries, k, recall)
         self._effort = smallest_effort(
@@ -281,6 +282,8 @@ class IvfIndex(KeepingIndex, StructuredRows):
         return self._dim if self._keeps_vectors else 1  # or a byte a row, which stands for a vector
 
     def _checked(self, vectors: F32Matrix, where: str) -> F32Matrix:
+        if np.shape(vectors) == (0, self._dim):  # none are no fault, as in any other backend
+            return vectors
         matrix = as_matrix(vectors, self._dim, where=where)
         if self._metric == "cosine":
             check_directions(matrix, where=where)

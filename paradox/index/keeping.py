@@ -73,9 +73,9 @@ class KeepingIndex(ApproximateIndex):
         """Return the nearest `limit` vectors within `radius`; see `IndexBackend.range_search`."""
         if self._keeps_vectors:
             return self._searched.within(query, radius, limit)
-        found = self.search(query[np.newaxis, :], limit, effort=MAX_EFFORT).first_row()
+        found = self.search(query[np.newaxis, :], max(limit, 1), effort=MAX_EFFORT).first_row()
         is_within = (found.ids != NO_ID) & (found.distances <= radius)
-        return scan.first(found, int(np.count_nonzero(is_within)))
+        return scan.first(found, min(limit, int(np.count_nonzero(is_within))))
 
     def get(self, ids: I64Vector) -> tuple[I64Vector, F32Matrix]:
         """Return the known ones of `ids`, and their vectors as kept, in float32.

@@ -246,3 +246,17 @@ def test_an_index_by_itself_checks_what_it_is_given(tmp_path: Path) -> None:
     assert built.search(rows(3)[1], 1).ids.tolist() == [[7]]
     built.save(str(tmp_path / "saved.pdx"))
     assert len(index.load(str(tmp_path / "saved.pdx"))) == N
+
+
+@pytest.mark.parametrize("keep", ["float32", "none"])
+def test_what_is_empty_or_many_is_no_fault(keep: str) -> None:
+    n = 12_000
+    made: Any = index.create("ivf", dim=4, metric="l2", keep=keep)
+    made.add(np.arange(n), np.random.default_rng(0).normal(size=(n, 4)).astype(np.float32))
+    nothing = np.empty((0, 4), np.float32)
+    made.add(np.empty(0, np.int64), nothing)
+    assert made.remove(np.empty(0, np.int64)) == 0
+    assert len(made) == n
+    assert made.search(nothing, 5).ids.shape == (0, 5)
+    for limit in (0, 1, n):  # more than an engine may be asked for, too
+        assert len(made.range_search(np.zeros(4, np.float32), 1e9, limit=limit).ids) == limit
