@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -159,9 +159,9 @@ def _of_matrix(matrix: npt.NDArray[Any], seed: int) -> Stream:
 
 
 def _of_parquet(file: parquet.ParquetFile, path: Path) -> Stream:
-    name, wanted = str(path), ["id", "vector"]
+    name = str(path)
     columns = file.schema_arrow.names
-    if not set(wanted) <= set(columns):
+    if not {"id", "vector"} <= set(columns):
         raise InvalidArgument(
             f"source: expected columns id and vector in {name}; got {', '.join(columns)}"
         )
@@ -169,11 +169,11 @@ def _of_parquet(file: parquet.ParquetFile, path: Path) -> Stream:
     if not n:
         raise InvalidArgument(f"source: expected vectors in {name}; got none")
 
-    def vectors_of(batch: pa.RecordBatch | pa.Table, dim: int | None, first_row: int) -> F32Matrix:
+    def vectors_of(batch: pa.RecordBatch, dim: int | None, first_row: int) -> F32Matrix:
         column = whole(batch.column("vector"))
         return vectors_in(column, "vector", dim, Place(name, first_row))
 
-    def batches(groups: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+    def batches(wanted: list[str], groups: list[int] | None = None) -> Iterator[pa.RecordBatch]:
         read = file.iter_batches(BLOCK_ROWS, row_groups=groups, columns=wanted)
         while True:
             with _reading(path):  # what lies behind the footer is read now
@@ -185,14 +185,14 @@ def _of_parquet(file: parquet.ParquetFile, path: Path) -> Stream:
 
     def sampled() -> Iterator[F32Matrix]:
         """Yield as large a share of each of some row groups, which lie all over the file."""
-        dim, first_row = None, 0
+        dim: int | None = None
         lengths = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         starts = np.cumsum([0, *lengths])
         groups = chosen(len(lengths), _SAMPLE_GROUPS, 0).tolist()
         share = min(SAMPLE_ROWS / sum(lengths[i] for i in groups), 1)
         for group in groups:
             first_row = int(starts[group])
-            for batch in batches([group]):
+            for batch in batches(["vector"], [group]):
                 vectors = vectors_of(batch, dim, first_row)
                 dim, first_row = vectors.shape[1], first_row + len(batch)
                 yield vectors[chosen(len(vectors), max(int(share * len(vectors)), 1), group)]
@@ -201,7 +201,7 @@ def _of_parquet(file: parquet.ParquetFile, path: Path) -> Stream:
 
     def blocks() -> Iterator[Block]:
         first_row = 0
-        for batch in batches():
+        for batch in batches(["id", "vector"]):
             vectors = vectors_of(batch, sample.shape[1], first_row)
             yield ids_in(whole(batch.column("id")), "id", Place(name, first_row)), vectors
             first_row += len(batch)
