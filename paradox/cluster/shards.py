@@ -139,7 +139,8 @@ class RayShards:
         Only for calls that may run twice. What is repeated are the calls of the shards that
         failed, as they were: a write keeps its operation id, whatever becomes of the shards. Where
         some have refused, the others are waited for all the same, so that nothing is under way any
-        more when this returns or raises.
+        more when this returns or raises. Nor is a call repeated with less time than it took: it
+        would end as a deadline, which hides the reason and leaves open what became of it.
 
         Raises:
             ParadoxError: the first error that is not worth another try, or the last one there
@@ -150,8 +151,9 @@ class RayShards:
         results: dict[int, Any] = {}
         open_calls = dict(arguments)
         while True:
-            left_s = max(deadline - time.monotonic(), 0.0)
-            replies = self.ask(method, open_calls, timeout_s=left_s)
+            asked = time.monotonic()
+            replies = self.ask(method, open_calls, timeout_s=max(deadline - asked, 0.0))
+            took_s = time.monotonic() - asked
             failures = {s: r for s, r in replies.items() if isinstance(r, ParadoxError)}
             results |= {s: r for s, r in replies.items() if s not in failures}
             if not failures:
@@ -161,7 +163,7 @@ class RayShards:
                     raise failure
             if self.gone:
                 self.revive()
-            if time.monotonic() + pause_s >= deadline:
+            if time.monotonic() + pause_s + took_s >= deadline:
                 raise next(iter(failures.values()))
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

@@ -216,7 +216,7 @@ def test_a_full_disk_of_a_shard_is_an_error_and_the_shard_goes_on(papers):
     limit_files(actor, 1_000_000)
     try:
         with pytest.raises(StorageUnavailable):
-            papers.add(vectors, ids=ids, payload=rows, timeout_s=2)
+            papers.add(vectors, ids=ids, payload=rows, timeout_s=8)
         assert last_writes(papers)[0] == before[0]
         assert papers.query(vectors[:1], k=N, recall=1.0).shards_missing == ()
     finally:

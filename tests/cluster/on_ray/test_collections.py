@@ -257,7 +257,8 @@ def test_names_are_made_once_listed_and_dropped(client, rng):
 def test_what_meets_a_drop_is_told_that_it_is_gone_or_to_try_again(client, rng):
     """Calls go on from many threads while the collection goes; each ends with what it then gets."""
     collection = client.create("passing", dim=DIM, index="exact", shards=2)
-    collection.add(rng.standard_normal((50, DIM)), ids=range(50))
+    rows = [{"n": 0}] * 50
+    collection.add(rng.standard_normal((50, DIM)), ids=range(50), payload=rows)
     vector = np.ones(DIM, np.float32)
     ends = []
 
