@@ -86,7 +86,8 @@ cdef extern from "paradox/graph/graph.hpp" namespace "paradox" nogil:
         void begin_as(const NativeGraph& other) except +
         void decode(const int64_t* nodes, int64_t n, float* out, int threads) except +
         void save_nodes(uint8_t* out) noexcept
-        cbool restore(const uint8_t* nodes, int64_t n, const GraphState& state) except +
+        cbool restore(const uint8_t* nodes, int64_t n, const GraphState& state,
+                      int threads) except +
 
 
 cdef const float* start_of(object array, int64_t n) except NULL:
@@ -243,10 +244,12 @@ cdef class Graph:
 
     def save_nodes(self, uint8_t[:, ::1] out):
         """Write the nodes into out (len(self), node_bytes)."""
-        if out.shape[0]:
+        if not out.shape[0]:
+            return
+        with nogil:
             self.graph.get().save_nodes(&out[0, 0])
 
-    def restore(self, const uint8_t[:, ::1] nodes, dict state):
+    def restore(self, const uint8_t[:, ::1] nodes, dict state, int threads):
         """Make this empty graph what was saved; return whether that could be a graph."""
         cdef int64_t n = nodes.shape[0]
         cdef GraphState kept
@@ -260,7 +263,10 @@ cdef class Graph:
         kept.n_at_choice = state["n_at_choice"]
         kept.n_at_join = state["n_at_join"]
         kept.n_bypassed = state["n_bypassed"]
-        return self.graph.get().restore(&nodes[0, 0], n, kept)
+        cdef cbool is_graph
+        with nogil:
+            is_graph = self.graph.get().restore(&nodes[0, 0], n, kept, threads)
+        return is_graph
 
 
 cdef class GraphView:

@@ -302,8 +302,9 @@ cdef class Ivf:
     def save_centres(self, int16_t[:, ::1] centres, float[::1] scales, uint32_t[::1] cells,
                      int16_t[:, ::1] cell_centres, float[::1] cell_scales):
         """Write centres (n_lists, dim), scales and cells (n_lists,), and the same of the cells."""
-        self.ivf.get().coarse().save(&centres[0, 0], &scales[0], &cells[0], &cell_centres[0, 0],
-                                     &cell_scales[0])
+        with nogil:
+            self.ivf.get().coarse().save(&centres[0, 0], &scales[0], &cells[0],
+                                         &cell_centres[0, 0], &cell_scales[0])
 
     def save_lists(self, int64_t[::1] sizes, float[::1] units, uint8_t[:, ::1] blocks,
                    uint8_t[:, ::1] supplements):
@@ -314,7 +315,9 @@ cdef class Ivf:
         cdef uint8_t* rows = NULL
         if supplements is not None and supplements.shape[0]:
             rows = &supplements[0, 0]
-        if blocks.shape[0]:
+        if not blocks.shape[0]:
+            return
+        with nogil:
             self.ivf.get().save(&sizes[0], &units[0], &blocks[0, 0], rows)
 
     def restore(self, dict saved, const int64_t[::1] ids):
@@ -349,7 +352,10 @@ cdef class Ivf:
         lists.farthest = saved["farthest"]
         lists.split_size = saved["split_size"]
         self.kept_lists = (blocks, supplements)
-        return self.ivf.get().restore(lists, &ids[0], ids.shape[0])
+        cdef cbool are_lists
+        with nogil:
+            are_lists = self.ivf.get().restore(lists, &ids[0], ids.shape[0])
+        return are_lists
 
 
 cdef class Kernels:

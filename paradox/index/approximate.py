@@ -7,6 +7,7 @@ of answers are the same whatever it can do, and an answer never holds a distance
 
 from __future__ import annotations
 
+import itertools
 from abc import abstractmethod
 from collections.abc import Hashable
 from typing import Any, ClassVar, Self
@@ -25,6 +26,9 @@ from paradox.index.structured import LARGEST_NORM, StructuredRows
 
 _LEAST_NORM = 1e-15
 """Where squares are far from the least that float32 tells from 0."""
+
+
+_NUMBERS = itertools.count()
 
 
 class ApproximateIndex(RowIndex):
@@ -46,6 +50,7 @@ class ApproximateIndex(RowIndex):
         super().__init__(dim, metric, Rows(dim, coded_for=self._coded_for))
         self._labels = Labels()
         self._effort: int | None = None
+        self._number = next(_NUMBERS)
         self._n_builds = 0
 
     # ---------------------------------------------------------------- what a structure must do
@@ -99,9 +104,9 @@ class ApproximateIndex(RowIndex):
 
     def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
         """Insert vectors, replacing those whose id is known."""
-        known = self._rows.find(ids)
+        known = self._known_slots(ids)
         slots = self._rows.put(ids, vectors)
-        self._let_go(self._labels.take(known[known >= 0]))
+        self._let_go(self._labels.take(known))
         if self._must_rebuild():
             self._build_anew()
         elif self._ready:
@@ -112,6 +117,7 @@ class ApproximateIndex(RowIndex):
 
         Once most of what is held is no answer any more, the index is built anew from the rest.
         """
+        self._known_slots(ids)
         slots = self._rows.remove(ids)
         self._let_go(self._labels.take(slots))
         if self._must_rebuild():
@@ -135,7 +141,7 @@ class ApproximateIndex(RowIndex):
     @property
     def effort_key(self) -> Hashable:
         """Which build of which index it is; see `IndexBackend.effort_key`."""
-        return self.name, self._n_builds
+        return self._number, self._n_builds
 
     def tunable(self, k: int) -> bool:
         """Tell whether effort makes a difference now; see `IndexBackend.tunable`."""
@@ -191,6 +197,14 @@ class ApproximateIndex(RowIndex):
     def _allowed(self, allow: Allow) -> tuple[StructuredRows, AllowedRows]:
         """Return what a filtered search is to look at, and which of its rows are allowed."""
         return self._searched, allowed_rows(allow, self._rows)
+
+    def _known_slots(self, ids: I64Vector) -> I64Vector:
+        """Return the slots of rows that are to be replaced or removed; memory for it is taken."""
+        known = self._rows.find(ids)
+        slots = known[known >= 0]
+        if len(slots):
+            self._labels.expect_stale()
+        return slots
 
     def _points(self, vectors: F32Matrix) -> F32Matrix:
         """Return vectors as the structure sees them: directions under cosine."""

@@ -160,7 +160,7 @@ class GraphIndex(KeepingIndex):
     @property
     def effort_key(self) -> Hashable:
         """Which build is searched: while the next is made, what is learnt is learnt on that one."""
-        return self.name, self._view.build
+        return self._number, self._view.build
 
     @property
     def _searched(self) -> GraphView:
@@ -199,10 +199,10 @@ class GraphIndex(KeepingIndex):
         if not self._ready:
             self._build_anew()
             self._publish()  # or else ids would be looked up among rows that are not shown
-        known = self._rows.find(ids)
+        known = self._known_slots(ids)
         slots = self._rows.put(ids, np.empty((len(ids), 0), np.int8))
         try:
-            self._let_go(self._labels.take(known[known >= 0]))
+            self._let_go(self._labels.take(known))
             self._take_in(self._labels.give(slots), vectors)
         except BaseException:
             live = self._rows.live_slots()
@@ -323,5 +323,5 @@ class GraphIndex(KeepingIndex):
             raise InvalidArgument(
                 f"graph: expected {len(self._labels)} nodes, one a label; got {len(nodes)}"
             )
-        if not self._graph.restore(nodes, fields | lists):
+        if not self._graph.restore(nodes, fields | lists, self._threads()):
             raise InvalidArgument("graph: expected the nodes of a graph; got others")

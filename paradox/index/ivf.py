@@ -208,6 +208,8 @@ class IvfIndex(KeepingIndex, StructuredRows):
         allowed = None if allow is None else allowed_rows(allow, self._rows)
         if not self._ready:
             return scan.neighbors(self._rows, *scan.padding(len(queries), k), effort=effort)
+        if self._metric == "l2":
+            refuse_long(queries, self._metric, "queries")  # their squares are beyond float32
         n_possible = len(self) if allowed is None else len(allowed)
         found, has_gaps = self._lead(queries, k, effort, allowed, threads)
         while has_gaps and effort < self._lists.n_lists:
@@ -274,6 +276,7 @@ class IvfIndex(KeepingIndex, StructuredRows):
     def _clear(self) -> None:
         self._lists = empty_lists(self._dim, self._metric, seed=self._seed)
         self._n_trained_for = 0
+        self._n_builds += 1
         self._fits = True  # unless a write has failed on the way
         self._lent_bytes = 0, 0  # of what lists were restored from, in memory and mapped
 

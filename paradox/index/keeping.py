@@ -73,7 +73,8 @@ class KeepingIndex(ApproximateIndex):
         """Return the nearest `limit` vectors within `radius`; see `IndexBackend.range_search`."""
         if self._keeps_vectors:
             return self._searched.within(query, radius, limit)
-        found = self.search(query[np.newaxis, :], max(limit, 1), effort=MAX_EFFORT).first_row()
+        k = max(min(limit, len(self)), 1)
+        found = self.search(query[np.newaxis, :], k, effort=MAX_EFFORT).first_row()
         is_within = (found.ids != NO_ID) & (found.distances <= radius)
         return scan.first(found, min(limit, int(np.count_nonzero(is_within))))
 
@@ -92,7 +93,7 @@ class KeepingIndex(ApproximateIndex):
         return vectors.astype(self._dtype, copy=False)
 
 
-def refuse_long(vectors: F32Matrix, metric: Metric) -> None:
+def refuse_long(vectors: F32Matrix, metric: Metric, where: str = "vectors") -> None:
     """Refuse vectors too long to be scored; under cosine there are none.
 
     Raises:
@@ -104,5 +105,5 @@ def refuse_long(vectors: F32Matrix, metric: Metric) -> None:
     if norms.max(initial=0) > LARGEST_NORM:
         row = int(norms.argmax())
         raise InvalidArgument(
-            f"vectors: expected norms up to {LARGEST_NORM:g}; got {norms[row]:g} in row {row}"
+            f"{where}: expected norms up to {LARGEST_NORM:g}; got {norms[row]:g} in row {row}"
         )

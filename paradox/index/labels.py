@@ -67,15 +67,23 @@ class Labels:
         self.n_live += len(slots)
         return labels
 
+    def expect_stale(self) -> npt.NDArray[np.int32]:
+        """Take the memory that `take` needs, before anything that it must follow is changed.
+
+        Returns:
+            The label of each row, as it is kept.
+        """
+        if self._label_of is None:
+            self._label_of = np.arange(self._n, dtype=np.int32)
+        return self._label_of
+
     def take(self, slots: I64Vector) -> I64Vector:
         """Make the labels of these rows stale, and return those they had."""
         had = self.of(slots)
         slots = slots[had != _NONE]
         labels: I64Vector = had[had != _NONE]
         if len(labels):
-            if self._label_of is None:
-                self._label_of = np.arange(self._n, dtype=np.int32)
-            self._label_of[slots] = _NONE
+            self.expect_stale()[slots] = _NONE
             self.n_live -= len(labels)
         return labels
 

@@ -7,6 +7,8 @@ import numbers
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
+
 from paradox.core.errors import InvalidArgument
 
 MAX_EFFORT = 2**31 - 1
@@ -27,6 +29,12 @@ def check_known(backend: str, factory: type, options: Mapping[str, Any]) -> None
         if name not in known:
             expected = f"one of {', '.join(known)}" if known else "none"
             raise InvalidArgument(f"options of {backend!r}: expected {expected}; got {name!r}")
+
+
+def as_plain(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return options without NumPy's numbers, which cannot be saved."""
+    given = (options or {}).items()
+    return {name: v.item() if isinstance(v, np.generic) else v for name, v in given}
 
 
 def check_int(name: str, value: object, lowest: int, highest: int) -> int:

@@ -88,7 +88,7 @@ bool restore(const Saved& saved, Graph& graph) {
   state.n_at_choice = counts[1];
   state.n_at_join = counts[2];
   state.n_bypassed = counts[3];
-  return graph.restore(sections[kNodes].bytes.data(), n, state);
+  return graph.restore(sections[kNodes].bytes.data(), n, state, 1);
 }
 
 std::vector<Saved> made() {

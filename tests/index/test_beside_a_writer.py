@@ -292,3 +292,18 @@ def test_nodes_are_bypassed_once_nobody_sees_them(options: dict[str, Any]) -> No
     del view
     graph.remove(np.arange(500, 510))
     assert graph._graph.state()["n_bypassed"] == 510
+
+
+@EVERY_FORM
+def test_nodes_bypassed_before_a_bulk_are_bypassed_after_it(options: dict[str, Any]) -> None:
+    """A bulk links all nodes anew, removed ones too."""
+    base = np.random.default_rng(4).normal(size=(12_000, DIM)).astype(np.float32)
+    graph: Any = index.create("graph", dim=DIM, metric="l2", **options)
+    graph.add(np.arange(6_000), base[:6_000])
+    graph.remove(np.arange(1_500))
+    assert graph._graph.state()["n_bypassed"] == 1_500
+    assert graph._graph.is_bulk(6_000)
+    graph.add(np.arange(6_000, 12_000), base[6_000:])
+    assert graph._graph.state()["n_bypassed"] == 1_500
+    found = graph.search(base[6_000::50], 1, effort=60).ids[:, 0]
+    assert (found == np.arange(6_000, 12_000, 50)).mean() > 0.95

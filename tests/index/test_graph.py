@@ -291,13 +291,13 @@ def test_a_degree_that_no_kernel_scans_is_refused(degree: int) -> None:
 def test_nodes_that_are_no_graph_are_refused() -> None:
     graph = made("scalar", 8, "l2", points(50, 8))
     raw, state = nodes_of(graph), graph.state()
-    assert made("scalar", 8, "l2").restore(raw, state)
-    assert not made("scalar", 8, "l2").restore(raw[:20], state)
-    assert not made("scalar", 8, "l2").restore(raw, state | {"origin": [0.0] * 7})
-    assert not made("scalar", 8, "l2").restore(raw, state | {"entries": [50]})
-    assert not made("scalar", 8, "l2").restore(raw, state | {"entries": []})
+    assert made("scalar", 8, "l2").restore(raw, state, 1)
+    assert not made("scalar", 8, "l2").restore(raw[:20], state, 1)
+    assert not made("scalar", 8, "l2").restore(raw, state | {"origin": [0.0] * 7}, 1)
+    assert not made("scalar", 8, "l2").restore(raw, state | {"entries": [50]}, 1)
+    assert not made("scalar", 8, "l2").restore(raw, state | {"entries": []}, 1)
     raw[3, 16:20] = 255
-    assert not made("scalar", 8, "l2").restore(raw, state)
+    assert not made("scalar", 8, "l2").restore(raw, state, 1)
 
 
 @pytest.mark.parametrize(
@@ -322,8 +322,8 @@ def test_a_state_that_no_nodes_can_have_is_refused(wrong: dict[str, Any]) -> Non
     graph = made("scalar", 8, "l2", points(50, 8))
     graph.remove(np.arange(10), 1)
     raw, state = nodes_of(graph), graph.state()
-    assert made("scalar", 8, "l2").restore(raw, state)
-    assert not made("scalar", 8, "l2").restore(raw, state | wrong)
+    assert made("scalar", 8, "l2").restore(raw, state, 1)
+    assert not made("scalar", 8, "l2").restore(raw, state | wrong, 1)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -343,7 +343,7 @@ def test_a_node_that_no_graph_has_is_refused(metric: Metric, at: int, value: Any
     graph = made("scalar", 8, metric, points(50, 8))
     raw, state = nodes_of(graph), graph.state()
     raw[7, at : at + value.itemsize] = np.frombuffer(value.tobytes(), np.uint8)
-    assert not made("scalar", 8, metric).restore(raw, state)
+    assert not made("scalar", 8, metric).restore(raw, state, 1)
 
 
 def topic(n: int, dim: int, distance: float, seed: int) -> F32Matrix:

@@ -15,6 +15,7 @@ from paradox.core.errors import IndexFileCorrupt, InvalidArgument
 from paradox.core.metric import METRICS, Metric
 from paradox.core.types import F32Matrix
 from paradox.index.container import read_container, write_container
+from paradox.index.labels import Labels
 from paradox.kernels import oracle
 
 N, DIM = 3_000, 24
@@ -286,6 +287,28 @@ def test_a_change_without_memory_loses_what_came_and_nothing_else() -> None:
     assert graph.remove(kept[:60]) == 10
     graph.add(kept[:60], points(60))
     assert graph.search(points(60), 1).ids[:, 0].tolist() == kept[:60].tolist()
+
+
+@pytest.mark.parametrize("keep", ["float32", "none"])
+def test_without_memory_for_what_goes_stale_nothing_is_changed(
+    keep: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(labels: Labels) -> None:
+        raise MemoryError
+
+    graph, rows = made(keep=keep), points(N)
+    with monkeypatch.context() as patched:
+        patched.setattr(Labels, "expect_stale", full)
+        with pytest.raises(MemoryError):
+            graph.remove(np.array([30]))
+        with pytest.raises(MemoryError):
+            graph.add(np.array([30]), rows[:1] + 5)
+    assert len(graph) == N
+    assert graph.search(rows[10:11], 1).ids.tolist() == [[30]]
+    graph.add(np.array([30]), rows[:1] + 5)
+    found = graph.search(np.concatenate([rows[:1] + 5, rows[10:11]]), 3).ids
+    assert found[0, 0] == 30
+    assert 30 not in found[1]
 
 
 def test_ids_are_known_after_a_change_without_memory_among_few_that_are_left() -> None:

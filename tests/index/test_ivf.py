@@ -396,3 +396,45 @@ def test_a_write_that_runs_out_of_memory_leaves_what_can_be_found(
     assert len(some) == 6_000
     assert (some.search(queries, 1, effort=2**19).ids[:, 0] == ids[:1_000:50]).all()
     assert some.remove(ids) == 6_000
+
+
+def test_a_list_of_equal_vectors_is_not_split_again_and_again() -> None:
+    lists = index.create("ivf", dim=24, metric="l2", lists=4, keep="none")
+    lists.add(np.arange(N), points(N))
+    same = np.tile(points(1, seed=3), (4_000, 1))
+    ids = np.arange(10**6, 10**6 + len(same))
+    lists.add(ids, same)
+    lists.add(np.array([7]), same[:1])
+    found = lists.search(same[:1], 10, effort=2**31 - 1)
+    assert (found.distances < 1e-2).all()
+    assert lists.remove(ids[:-2]) == len(ids) - 2  # many of one list in one pass
+    found = lists.search(same[:1], 3, effort=2**31 - 1)
+    assert sorted(found.ids[0].tolist()) == [7, *ids[-2:].tolist()]
+    assert len(lists) == N + 2
+
+
+def test_rows_removed_twice_in_one_call_are_removed_once() -> None:
+    lists = index.create("ivf", dim=24, metric="l2")
+    lists.add(np.arange(N), points(N))
+    assert lists.remove(np.array([3, 3, 5, 5, 3, 10**6])) == 2
+    assert len(lists) == N - 2
+    assert lists.remove(np.array([3])) == 0
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_query_too_long_for_what_is_kept_is_refused_or_answered(metric: Metric) -> None:
+    lists = index.create("ivf", dim=24, metric=metric, keep="none")
+    lists.add(np.arange(N), points(N))
+    query = np.full((1, 24), 1e19, np.float32)
+    if metric == "l2":
+        with pytest.raises(InvalidArgument, match=r"queries: expected norms up to 1e\+15"):
+            lists.search(query, 5)
+    else:
+        assert (lists.search(query, 5).ids >= 0).all()
+
+
+def test_a_range_of_many_takes_no_more_memory_than_there_are() -> None:
+    lists = index.create("ivf", dim=24, metric="l2", keep="none")
+    lists.add(np.arange(N), points(N))
+    found = lists.range_search(points(1, seed=5)[0], 1e9, limit=2**31 - 1)
+    assert len(found.ids) == N

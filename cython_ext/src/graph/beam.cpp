@@ -68,7 +68,7 @@ void NodeSet::clear() {
 
 bool NodeSet::insert(std::uint32_t node) {
   const std::uint64_t wanted = std::uint64_t{epoch_} << 32 | node;
-  std::uint32_t cell = static_cast<std::uint32_t>((node * 0x9e3779b97f4a7c15u) >> 40) & mask_;
+  std::uint32_t cell = static_cast<std::uint32_t>((node * 0x9e3779b97f4a7c15u) >> 32) & mask_;
   while ((cells_[cell] >> 32 == epoch_) & (cells_[cell] != wanted)) cell = (cell + 1) & mask_;
   const bool is_new = cells_[cell] != wanted;
   cells_[cell] = wanted;  // again, if it is there: a branch would be foreseen half of the time

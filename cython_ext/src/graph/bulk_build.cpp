@@ -36,7 +36,8 @@ void BulkBuild::run() {
 std::vector<BulkBuild::Part> BulkBuild::parts() {
   Nodes all(n_);
   for (std::uint32_t i = 0; i < n_; ++i) all[i] = i;
-  const std::uint32_t n_leaders = std::max(n_ / kPartNodes * kParts, std::uint32_t{1});
+  const std::uint32_t n_leaders = std::clamp(n_ / kPartNodes * kParts, std::uint32_t{1},
+                                             kMostLeaders);  // longer parts are split below
   const Nodes leaders = sample(n_, n_leaders, random_);
   const int n_turns = std::min<int>(kParts, static_cast<int>(leaders.size()));
   const Nodes nearest = nearest_leaders(all, leaders, n_turns);
@@ -250,19 +251,19 @@ void BulkBuild::choose(std::uint32_t node, const std::vector<Neighbour>& near) {
 
 void BulkBuild::link() {
   const auto degree = static_cast<std::size_t>(graph_.layout_.degree);
-  std::vector<std::uint32_t> begins(std::size_t{n_} + 1);
+  std::vector<std::size_t> begins(std::size_t{n_} + 1);
   const auto forward = [&](std::uint32_t node, int j) { return forward_[node * degree + j]; };
   for (std::uint32_t node = 0; node < n_; ++node) {
     for (int j = 0; j < n_forward_[node]; ++j) ++begins[forward(node, j) + 1];
   }
   for (std::uint32_t node = 0; node < n_; ++node) begins[node + 1] += begins[node];
   Nodes parents(begins[n_]);
-  std::vector<std::uint32_t> next(begins.begin(), begins.end() - 1);
+  std::vector<std::size_t> next(begins.begin(), begins.end() - 1);
   for (std::uint32_t node = 0; node < n_; ++node) {
     for (int j = 0; j < n_forward_[node]; ++j) parents[next[forward(node, j)]++] = node;
   }
   for_each_node([&](std::uint32_t node) {
-    link_both_ways(node, Nodes(parents.begin() + begins[node], parents.begin() + begins[node + 1]));
+    link_both_ways(node, Nodes(parents.data() + begins[node], parents.data() + begins[node + 1]));
   });
 }
 

@@ -88,6 +88,7 @@ void Graph::add(const float* vectors, std::int64_t n, int threads) {
   if (is_bulk) {
     forget_guardians(0);
     BulkBuild(*this, threads).run();
+    state_.n_bypassed = 0;  // all were linked again, removed ones too
   } else {
     Insertion(*this, threads).run(static_cast<std::uint32_t>(before));
   }
@@ -99,14 +100,13 @@ void Graph::add(const float* vectors, std::int64_t n, int threads) {
 bool Graph::is_bulk(std::int64_t n) const { return n >= kBulkVectors && kBulkShare * n >= size(); }
 
 void Graph::remove(const std::int64_t* nodes, std::int64_t n, std::uint32_t seq) {
-  std::int64_t n_fresh = 0;
+  std::int64_t& n_fresh = unsettled_.emplace_back(seq, 0).second;  // first, as it may throw
   for (std::int64_t i = 0; i < n; ++i) {
     NodeHeader& header = nodes_[static_cast<std::uint32_t>(nodes[i])].header();
     if (header.is_removed()) continue;
     poke_word(header.removed_at, seq);
     ++n_fresh;
   }
-  unsettled_.emplace_back(seq, n_fresh);
   n_removed_ += n_fresh;
 }
 

@@ -56,7 +56,8 @@ bool Graph::may_be(const Node& node, std::int64_t n) const {
          header.term == (is_product() ? 0.0f : squares);
 }
 
-bool Graph::restore(const std::uint8_t* nodes, std::int64_t n, const GraphState& state) {
+bool Graph::restore(const std::uint8_t* nodes, std::int64_t n, const GraphState& state,
+                    int threads) {
   if (n > kMaxNodes || !may_be(state, n)) return false;
   nodes_.grow(n);
   for (std::int64_t i = 0; i < n; ++i) {
@@ -73,7 +74,7 @@ bool Graph::restore(const std::uint8_t* nodes, std::int64_t n, const GraphState&
   n_connected_ = n;
   state_ = state;
   encode_entries();
-  sketch(0, 1);
+  sketch(0, threads);
   return true;
 }
 

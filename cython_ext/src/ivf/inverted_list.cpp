@@ -98,13 +98,17 @@ void InvertedList::make_room_for(const ListLayout& layout, float value) {
 bool InvertedList::remove(const ListLayout& layout, std::uint32_t number) {
   for (std::int64_t i = 0; i < n_; ++i) {
     if (this->number(layout, i) != number) continue;
-    own(layout);
-    std::uint8_t* block = own_blocks_.data() + i / kEdgeBlock * layout.block_bytes();
-    *at<std::uint32_t>(block, layout.numbers(), static_cast<int>(i % kEdgeBlock)) = kNoRow;
-    ++n_removed_;
+    mark_removed(layout, i);
     return true;
   }
   return false;
+}
+
+void InvertedList::mark_removed(const ListLayout& layout, std::int64_t i) {
+  own(layout);
+  std::uint8_t* block = own_blocks_.data() + i / kEdgeBlock * layout.block_bytes();
+  *at<std::uint32_t>(block, layout.numbers(), static_cast<int>(i % kEdgeBlock)) = kNoRow;
+  ++n_removed_;
 }
 
 void InvertedList::keep(const ListLayout& layout, const std::vector<std::int64_t>& from) {

@@ -231,16 +231,12 @@ void Ivf::put(const EncodedRows& rows) {
   }
   const std::uint32_t most = *std::max_element(rows.numbers.begin(), rows.numbers.end());
   if (most >= list_of_.size()) list_of_.resize(std::size_t{most} + 1, kNoRow);
-  std::vector<std::uint32_t> left;
+  std::vector<ListedRow> left;
   for (const std::uint32_t number : rows.numbers) {
-    if (!holds(number)) continue;
-    lists_[list_of_[number]].own(layout_);
-    left.push_back(list_of_[number]);
+    if (holds(number)) left.push_back({list_of_[number], number});
   }
-  shrunk_.insert(shrunk_.end(), left.begin(), left.end());
-  for (const std::uint32_t number : rows.numbers) {
-    if (holds(number)) take_out(number);
-  }
+  prepare_removal(left);
+  take_out(left);
   for (const std::int64_t i : order) {
     const std::uint32_t list = rows.lists[index(i)];
     list_of_[rows.numbers[index(i)]] = list;

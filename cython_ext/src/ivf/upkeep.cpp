@@ -39,30 +39,44 @@ void leave_each_once(std::vector<std::uint32_t>& lists) {
 }  // namespace
 
 void Ivf::remove(const std::int64_t* numbers, std::int64_t n) {
-  std::vector<std::uint32_t> touched;
+  std::vector<ListedRow> rows;
   for (std::int64_t i = 0; i < n; ++i) {
     if (!holds(numbers[i])) continue;
-    const std::uint32_t list = list_of_[index(numbers[i])];
-    lists_[list].own(layout_);
-    touched.push_back(list);
+    rows.push_back({list_of_[index(numbers[i])], static_cast<std::uint32_t>(numbers[i])});
   }
-  shrunk_.insert(shrunk_.end(), touched.begin(), touched.end());
-  for (std::int64_t i = 0; i < n; ++i) {
-    if (holds(numbers[i])) take_out(static_cast<std::uint32_t>(numbers[i]));
-  }
-  compact_worn(touched);
+  prepare_removal(rows);
+  take_out(rows);
+  compact_worn(rows);
 }
 
-void Ivf::take_out(std::uint32_t number) noexcept {
-  lists_[list_of_[number]].remove(layout_, number);
-  ++n_removed_;
-  list_of_[number] = kNoRow;
+void Ivf::prepare_removal(std::vector<ListedRow>& rows) {
+  std::sort(rows.begin(), rows.end());
+  rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+  for (const ListedRow& row : rows) {
+    lists_[row.first].own(layout_);
+    if (shrunk_.empty() || shrunk_.back() != row.first) shrunk_.push_back(row.first);
+  }
+}
+
+/// Many of one list are looked for together, in one pass.
+void Ivf::take_out(const std::vector<ListedRow>& rows) noexcept {
+  for (const auto& [list, number] : rows) list_of_[number] = kNoRow;
+  n_removed_ += static_cast<std::int64_t>(rows.size());
+  for (auto begin = rows.begin(), end = begin; begin != rows.end(); begin = end) {
+    InvertedList& list = lists_[begin->first];
+    while (end != rows.end() && end->first == begin->first) ++end;
+    if (end - begin == 1) {
+      list.remove(layout_, begin->second);
+    } else {
+      list.remove_if(layout_, [this](std::uint32_t row) { return list_of_[row] == kNoRow; });
+    }
+  }
 }
 
 /// Without memory for it, lists stay as they are: nothing is wrong but what they take.
-void Ivf::compact_worn(const std::vector<std::uint32_t>& lists) noexcept {
+void Ivf::compact_worn(const std::vector<ListedRow>& rows) noexcept {
   try {
-    for (const std::uint32_t list : lists) {
+    for (const auto& [list, number] : rows) {
       const InvertedList& its = lists_[list];
       if (kShareRemoved * its.n_removed() > its.size()) compact(list);
     }
@@ -89,7 +103,7 @@ void Ivf::split_long_lists(std::vector<std::uint32_t> lists, int threads) {
   try {
     for (std::size_t i = 0; i < lists.size(); ++i) {
       const std::uint32_t list = lists[i];
-      if (lists_[list].size() <= split_size_ || !split(list)) continue;
+      if (!lists_[list].is_longer(split_size_) || !split(list)) continue;
       lists.push_back(list);
       lists.push_back(static_cast<std::uint32_t>(n_lists() - 1));
     }
@@ -118,7 +132,10 @@ bool Ivf::split(std::uint32_t list) {
   std::vector<Nearest> nearest = nearest_centres(level_, points, all, halves, 1);
   std::int64_t n_second = 0;
   for (const Nearest& near : nearest) n_second += near.centre;
-  if (n_second == 0 || n_second == n) return false;
+  if (n_second == 0 || n_second == n) {
+    lists_[list].not_to_be_split();
+    return false;
+  }
   const EncodedRows rows = encode(
       rotated.data(), std::move(numbers), nearest,
       [&halves](std::uint32_t half) { return halves.centre(half); }, 1);
@@ -128,7 +145,7 @@ bool Ivf::split(std::uint32_t list) {
   for (const std::int64_t i : rows.order) {
     append(rows, index(i), parts[rows.lists[index(i)]]);
   }
-  lists_.reserve(lists_.size() + 1);
+  if (lists_.size() == lists_.capacity()) lists_.reserve(lists_.size() * 3 / 2 + 1);
   coarse_.split(list, halves);
   const auto added = static_cast<std::uint32_t>(lists_.size());
   for (std::size_t i = 0; i < index(n); ++i) {

@@ -67,6 +67,7 @@ class BulkBuild {
 
   static constexpr int kParts = 4;
   static constexpr int kPartNodes = 400;
+  static constexpr std::uint32_t kMostLeaders = 20'000;  // of two million nodes
   static constexpr int kPerPart = 16;
   static constexpr int kCandidates = kParts * kPerPart;
   static constexpr int kFirstEdges = 16;

@@ -42,8 +42,9 @@ class Chunks {
   /// stays for those that read it, and with it all of them take as much again as the last.
   void append(Chunk chunk) {
     if (chunks_.size() == n_places_) {
-      n_places_ = std::max<std::size_t>(2 * n_places_, 16);
-      tables_.push_back(std::make_unique<std::uint8_t*[]>(n_places_));
+      const std::size_t n_places = std::max<std::size_t>(2 * n_places_, 16);
+      tables_.push_back(std::make_unique<std::uint8_t*[]>(n_places));
+      n_places_ = n_places;
       std::transform(chunks_.begin(), chunks_.end(), tables_.back().get(),
                      [](const Chunk& held) { return held.get(); });
     }

@@ -232,7 +232,7 @@ class Graph {
 
   /// Makes an empty graph what was saved. False where that cannot be a graph, which is then of no
   /// use: what is accepted, nothing here reads or counts beyond, whatever wrote it.
-  bool restore(const std::uint8_t* nodes, std::int64_t n, const GraphState& state);
+  bool restore(const std::uint8_t* nodes, std::int64_t n, const GraphState& state, int threads);
 
  private:
   friend class BulkBuild;

@@ -9,6 +9,7 @@
 // which may lie in a mapped file.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -85,6 +86,18 @@ class InvertedList {
   void own(const ListLayout& layout);
   /// Marks the row of a number as removed; false if it is not here.
   bool remove(const ListLayout& layout, std::uint32_t number);
+  /// Marks those rows as removed whose number is to go.
+  template <class IsToGo>
+  void remove_if(const ListLayout& layout, const IsToGo& is_to_go) {
+    for (std::int64_t i = 0; i < n_; ++i) {
+      const std::uint32_t row = number(layout, i);
+      if (row != kNoRow && is_to_go(row)) mark_removed(layout, i);
+    }
+  }
+
+  /// Whether there are more rows than so many, and than would be split in vain again.
+  bool is_longer(std::int64_t n) const { return n_ > std::max(n, 2 * n_unsplit_); }
+  void not_to_be_split() { n_unsplit_ = n_; }
 
   /// Keeps row from[i] in place i, for ascending ones, and no others.
   void keep(const ListLayout& layout, const std::vector<std::int64_t>& from);
@@ -100,12 +113,13 @@ class InvertedList {
   }
 
  private:
+  void mark_removed(const ListLayout& layout, std::int64_t i);
   /// Makes the unit such that a value, of 0 or more, is far from the greatest half.
   void make_room_for(const ListLayout& layout, float value);
 
   AlignedVector<std::uint8_t> own_blocks_, own_rows_;
   const std::uint8_t *lent_blocks_ = nullptr, *lent_rows_ = nullptr;
-  std::int64_t n_ = 0, n_lent_ = 0, n_removed_ = 0;
+  std::int64_t n_ = 0, n_lent_ = 0, n_removed_ = 0, n_unsplit_ = 0;
   float unit_ = 1.0f;  // a power of two
 };
 

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "paradox/answers.hpp"
@@ -39,6 +40,9 @@ struct IvfRows {
   const std::uint8_t* allowed = nullptr;  // whether a row may be found; null: all may
   std::int64_t n_allowed = 0;
 };
+
+/// The list that a row is in, and the row's number.
+using ListedRow = std::pair<std::uint32_t, std::uint32_t>;
 
 /// A row that may be among the nearest, by its distance as kept.
 struct IvfCandidate {
@@ -155,9 +159,10 @@ class Ivf {
   void append(const EncodedRows& rows, std::size_t i, InvertedList& list) const noexcept;
   /// Puts rows into their lists, in place of those that have their numbers.
   void put(const EncodedRows& rows);
-  /// Takes a row out of its list, which has its blocks in memory.
-  void take_out(std::uint32_t number) noexcept;
-  void compact_worn(const std::vector<std::uint32_t>& lists) noexcept;
+  /// Sorts rows that are in lists, each once, and makes room for what `take_out` does.
+  void prepare_removal(std::vector<ListedRow>& rows);
+  void take_out(const std::vector<ListedRow>& rows) noexcept;
+  void compact_worn(const std::vector<ListedRow>& rows) noexcept;
   /// Takes over the next list of those saved; false where it cannot be one of them.
   bool restore(std::uint32_t list, std::int64_t n, float unit, const std::int64_t* ids,
                std::int64_t n_rows, Section<std::uint8_t>& blocks,
