@@ -45,8 +45,7 @@ def execute(
     Returns:
         The answer. Shards that were asked and did not answer are in `shards_missing`; `coverage`
         is the share of the live records that those hold not, for the query that lost most.
-        `certified` only if every query went to every shard that holds records, and each of them
-        certified its answer.
+        `certified` only if every query went to every shard, and each of them certified its answer.
 
     Raises:
         CallerError: a shard says that the request itself is wrong.
@@ -73,7 +72,7 @@ def execute(
     merged = merge(answers, plan, len(request.queries), request.k)
     return replace(
         merged,
-        certified=plan.complete
+        certified=plan.asks_all
         and not failures
         and all(answer.certified for answer in answers.values()),
         shards_missing=tuple(sorted(failures)),

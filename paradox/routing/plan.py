@@ -66,6 +66,12 @@ class QueryPlan:
     shards: tuple[int, ...]
     complete: bool
 
+    @property
+    def asks_all(self) -> bool:
+        """Whether every query goes to every shard, those that held no records too."""
+        asked = [len(rows) for rows in self.queries_by_shard.values()]
+        return asked == [len(self.shares)] * len(self.shards)
+
     def shards_of(self, query_row: int) -> tuple[int, ...]:
         """Return the shards asked for one query, the likeliest first."""
         asked = [

@@ -70,8 +70,9 @@ class QueryPlanner:
         """Choose the shards for each query.
 
         The smallest set of shards whose predicted share of the k nearest reaches what the budget
-        asks. A shard that holds no records is never asked; one whose summary cannot be used (no
-        centroids, or such as have no squares in float32) always is, as far as the budget goes.
+        asks. A shard that holds no records is asked only where every shard is to be, as there may
+        be some by now; one whose summary cannot be used (no centroids, or such as have no squares
+        in float32) always is, as far as the budget goes.
         Health does not matter here: a shard that may hold the answer is asked, or reported
         missing.
 
@@ -86,13 +87,13 @@ class QueryPlanner:
         live: BoolMask = landscape.n_live > 0
         shares = self._shares(landscape, queries, k)
         if budget.share >= 1 or k >= landscape.n_live.sum():
-            asked = np.broadcast_to(live, shares.shape).copy()
+            asked = np.ones(shares.shape, np.bool_)
         else:
             # What the opaque hold is anyone's guess, so the others alone must reach the share.
             visible = np.where(landscape.opaque, np.float32(0), shares)
             asked = _smallest_sets(visible, budget.share) | landscape.opaque
         if budget.max_shards is not None:
-            # The opaque first, for all that is known they hold the answer; the empty never.
+            # The opaque first, for all that is known they hold the answer; the empty last.
             merit = np.where(landscape.opaque, np.float32(2), np.where(live, shares, -1))
             rank = np.argsort(np.argsort(-merit, axis=1, kind="stable"), axis=1)
             asked &= rank < budget.max_shards
@@ -101,7 +102,7 @@ class QueryPlanner:
             for column, shard in enumerate(landscape.shards)
             if asked[:, column].any()
         }
-        return QueryPlan(rows, shares, landscape.shards, bool((asked == live).all()))
+        return QueryPlan(rows, shares, landscape.shards, bool((asked >= live).all()))
 
     def _landscape_of(self, summaries: tuple[ShardSummary, ...]) -> _Landscape:
         kept = self._landscape

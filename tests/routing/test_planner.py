@@ -73,11 +73,11 @@ def test_more_recall_never_asks_fewer_shards(world, queries):
 
 
 @pytest.mark.parametrize("budget", [{"recall": 1.0}, {"recall": 0.5, "every_shard": True}])
-def test_recall_one_and_filters_ask_every_shard_that_holds_records(world, queries, budget):
+def test_recall_one_and_filters_ask_every_shard(world, queries, budget):
     empty = _summary(6, gaussian(0, 12))
     plan = _plan([*world.summaries, empty], queries, **budget)
     assert plan.complete
-    assert set(plan.queries_by_shard) == set(range(6))
+    assert set(plan.queries_by_shard) == set(range(7))
     assert all(len(rows) == len(queries) for rows in plan.queries_by_shard.values())
     assert not _plan(world.summaries, queries, recall=0.5).complete
 
@@ -100,7 +100,7 @@ def test_no_query_goes_to_more_shards_than_the_budget_has_and_to_the_likeliest(
     assert (least >= np.where(sent, -1, plan.shares).max(1)).all()
 
 
-def test_empty_shards_are_never_asked_and_use_up_no_budget():
+def test_empty_shards_use_up_no_budget_and_are_asked_only_where_all_are():
     near = gaussian(2_500, 4)  # so many that the far ones have no vote, and no share at all
     far = near + np.float32(1000)
     summaries = [
@@ -114,12 +114,15 @@ def test_empty_shards_are_never_asked_and_use_up_no_budget():
     assert set(plan.queries_by_shard) == {2, 3}
     assert plan.complete
     assert set(_plan(summaries, near[:5], recall=0.5).queries_by_shard) == {2}
+    everyone = _plan(summaries, near[:5], recall=1.0)
+    assert set(everyone.queries_by_shard) == {0, 1, 2, 3, 4}
+    assert everyone.asks_all
 
 
-def test_where_all_shards_are_empty_or_there_are_none_nobody_is_asked():
+def test_where_all_shards_were_empty_all_are_asked_for_what_came_since():
     for summaries in ([], [_summary(0, gaussian(0, 4)), _summary(1, gaussian(0, 4))]):
         plan = _plan(summaries, gaussian(3, 4))
-        assert plan.queries_by_shard == {}
+        assert len(plan.queries_by_shard) == len(summaries)
         assert plan.complete
         assert plan.shares.shape == (3, len(summaries))
         assert not plan.shares.any()
