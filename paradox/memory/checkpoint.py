@@ -63,12 +63,19 @@ def save(folder: Path, derived: Derived) -> None:
     unfinished = folder / f"{target.name}{_UNFINISHED}"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
-    derived.index.save(unfinished / _INDEX)
-    write_container(
-        unfinished / _PAYLOAD, "payload", {"seq": derived.seq}, {"frame": derived.payload.dump()}
-    )
-    sync_folder(unfinished)
-    unfinished.rename(target)
+    try:
+        derived.index.save(unfinished / _INDEX)
+        write_container(
+            unfinished / _PAYLOAD,
+            "payload",
+            {"seq": derived.seq},
+            {"frame": derived.payload.dump()},
+        )
+        sync_folder(unfinished)
+        unfinished.rename(target)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
     sync_folder(folder)
     older = [path for path in _newest_first(folder) if path.name < target.name]
     for old in older[_KEPT - 1 :]:

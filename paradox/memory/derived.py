@@ -91,6 +91,8 @@ class DerivedData:
             before = self._now.seq
             for block in self._store.changes(before):
                 self._apply(block)
+            if self._checkpoints is None:
+                self._store.prune_changes(self._now.seq)  # nothing will ever be replayed
             return self._now.seq - before
 
     def checkpoint(self) -> None:
@@ -113,7 +115,7 @@ class DerivedData:
             return
         try:
             self.checkpoint()
-        except StorageUnavailable:  # the writes are durable all the same; replaying takes longer
+        except Exception:  # the writes are durable all the same; replaying takes longer
             self._failed_seq = self._now.seq
             _LOG.warning("no checkpoint was made; the next one is tried later", exc_info=True)
 

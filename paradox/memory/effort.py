@@ -90,7 +90,8 @@ class EffortBook:
             known = self._known.get(key)
             if known is None or not self._holds(known, n):
                 known = self._learn(index, k, recall, sample)
-                self._known[key] = known
+                others = {past: e for past, e in self._known.items() if past[0] == key[0]}
+                self._known = {**others, key: known}  # those of builds that are no more are idle
             return known.effort
 
     def _holds(self, known: _Known, n: int) -> bool:

@@ -45,7 +45,7 @@ _BLOB_BYTES = 256  # a value from here on goes to a blob file: any vector of 64 
 
 _READ_S = 1e-3  # about as long as a read takes
 
-_PROBE_BYTES = 1 << 20  # reopening writes a new log and manifest, far smaller
+_PROBE_BYTES = 1 << 20  # reopening writes a new log and manifest, far smaller, and what logs hold
 
 _MISSING = ("No such file", "does not exist")  # files of the database, which is there
 
@@ -86,12 +86,18 @@ class RocksKeyspace:
             return self._get(family, keys)
         except DbClosedError:
             with self._lock:  # it is being reopened
-                return self._get(family, keys)
+                try:
+                    return self._get(family, keys)
+                except DbClosedError as error:  # that failed
+                    raise self._translated(error) from error
 
     def cursor(self, family: Family, start: bytes = b"") -> _RocksCursor:
         """Open a cursor on the keys from `start` on, as they are now."""
         with self._lock:
-            iterator = self._reading(family).iter()
+            try:
+                iterator = self._reading(family).iter()
+            except DbClosedError as error:  # it could not be reopened
+                raise self._translated(error) from error
             iterator.seek(start)
             cursor = _RocksCursor(iterator, self._translated)
             self._cursors.add(cursor)
@@ -127,10 +133,9 @@ class RocksKeyspace:
         """
         with self._lock:
             try:
+                logged = sum(log.stat().st_size for log in self._path.glob("*.log"))
                 with tempfile.TemporaryFile(dir=self._path) as probe:
-                    probe.write(bytes(_PROBE_BYTES))
-                    probe.flush()
-                    os.fsync(probe.fileno())
+                    os.posix_fallocate(probe.fileno(), 0, logged + _PROBE_BYTES)
             except OSError as error:
                 raise StorageUnavailable(f"store {self._path}: {error}") from error
             self._release()

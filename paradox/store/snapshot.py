@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -21,6 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from paradox.core.errors import InvalidArgument, ParadoxError, SnapshotCorrupt, StorageUnavailable
 from paradox.core.files import make_folder, sync_folder, sync_folders, write_atomically
+from paradox.core.making import in_the_making, remove_abandoned
 
 MANIFEST = "manifest.json"
 _UNFINISHED = "unfinished"
@@ -140,8 +139,8 @@ def restore_snapshot(uri: str, path: Path, *, progress: Progress | None = None) 
         total = sum(file.size for file in manifest.files)
         done = 0
         make_folder(path.parent)
-        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.restoring")
-        try:
+        remove_abandoned(path.parent)
+        with in_the_making(path) as unfinished:
             unfinished.mkdir()
             for file in manifest.files:
                 for size in _fetch(fs, f"{root}/{file.name}", unfinished / file.name, file):
@@ -150,8 +149,6 @@ def restore_snapshot(uri: str, path: Path, *, progress: Progress | None = None) 
                         progress(done, total)
             sync_folders(unfinished)
             unfinished.rename(path)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
         sync_folder(path.parent)
     return manifest
 

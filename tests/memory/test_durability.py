@@ -96,6 +96,40 @@ def test_a_damaged_checkpoint_is_left_out_and_said(folder, rng, caplog, damage):
     assert not caplog.text  # the damage was mended
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError()])
+def test_a_checkpoint_that_fails_leaves_nothing_and_no_write_fails_for_it(
+    folder, rng, monkeypatch, caplog, error
+):
+    monkeypatch.setattr("paradox.memory.derived._CHECKPOINT_EVERY", 50)
+    engine = LatentMemoryEngine.open(folder, dim=DIM)
+    tries = []
+
+    def fails(*arguments):
+        tries.append(arguments)
+        raise error
+
+    monkeypatch.setattr("paradox.memory.checkpoint.write_container", fails)
+    with caplog.at_level(logging.WARNING, logger="paradox.memory"):
+        for _ in range(4):
+            engine.add(vectors_of(rng, 30))
+    assert len(engine) == 120
+    assert len(tries) == 2  # not at every write
+    assert caplog.text.count("no checkpoint was made") == 2
+    assert not list((folder / "checkpoints").iterdir())
+    monkeypatch.undo()
+    engine.close()
+    assert len(LatentMemoryEngine.open(folder)) == 120
+
+
+def test_an_engine_in_memory_forgets_changes_that_it_has_seen(rng):
+    engine = LatentMemoryEngine(DIM)
+    for _ in range(5):
+        engine.add(vectors_of(rng, 10), ids=range(10))
+    engine.delete([3])
+    assert engine.stats().store.oldest_change == engine.last_seq == 51
+    assert len(engine) == 9
+
+
 def test_reads_go_on_while_a_checkpoint_is_made_and_a_write_waits(folder, rng, monkeypatch):
     vectors = vectors_of(rng, 50)
     engine = LatentMemoryEngine.open(folder, dim=DIM)

@@ -135,3 +135,17 @@ def test_the_recall_asked_is_reached_after_longer_vectors_came_under_inner_produ
     truth = np.argsort(oracle.distances(queries, base, "ip"), axis=1, kind="stable")[:, :10]
     hits = [len(np.intersect1d(a, b)) for a, b in zip(found.ids, truth, strict=True)]
     assert np.mean(hits) / 10 > 0.93
+
+
+def test_what_one_index_learnt_is_not_taken_for_another_of_its_kind():
+    rng = np.random.default_rng(1)
+    engine = LatentMemoryEngine(16, index="auto", index_options={"exact_below": np.int64(2_000)})
+    kinds = rng.standard_normal((4_000, 16), np.float32), rng.standard_normal((4_000, 16)) ** 5
+    learnt = []
+    for kind in kinds:
+        engine.add(kind, ids=range(4_000))
+        engine.query(kind[:1], k=10)
+        learnt.append(set(engine._efforts._known))
+        engine.delete(range(4_000))
+    assert len(learnt[1]) == 1
+    assert not learnt[0] & learnt[1]
