@@ -125,8 +125,7 @@ def ingest(
                     progress=not as_json,
                 )
             except CallerError:
-                if is_new and not len(collection):
-                    client.drop(name)  # made for a source that cannot be read
+                client.discard(collection)  # if it was made for a source that cannot be read
                 raise
             if as_json:
                 print_json(report)

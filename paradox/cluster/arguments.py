@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -81,7 +81,7 @@ class Arguments:
             raise InvalidArgument(f"{where}: expected vectors or texts; got {got}")
         if texts is not None:
             encoder = self.encoder()
-            texts = [texts] if isinstance(texts, str) else list(texts)
+            texts = as_texts(texts)
             check_not_blank(texts)
             vectors = encoder.encode(texts)
         matrix = as_matrix(vectors, self._settings.dim, where=where)
@@ -106,6 +106,17 @@ class Arguments:
             effort=None if effort is None else check_effort(effort),
             filter=filter,
         )
+
+
+def as_texts(texts: str | Iterable[str]) -> list[str]:
+    """Return one text, or several, as a list.
+
+    Raises:
+        InvalidArgument: it is neither.
+    """
+    if not isinstance(texts, Iterable):
+        raise InvalidArgument(f"texts: expected one or several; got {texts!r:.80}")
+    return [texts] if isinstance(texts, str) else list(texts)
 
 
 def with_texts(

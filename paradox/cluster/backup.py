@@ -30,7 +30,6 @@ from paradox.routing import HashPartitioner, Partitioner, SemanticPartitioner
 from paradox.store import RecordBlock
 from paradox.store.snapshot import claim_place, restore_snapshot, take_snapshot
 
-STAGING_PREFIX = ".snapshot-"
 _SAMPLE_A_SHARD = 4_096
 
 
@@ -47,8 +46,7 @@ def snapshot_collection(storage: Path, uri: str, stage_shards: Callable[[Path], 
         StorageUnavailable: the place refuses.
     """
     claim_place(uri)  # first, so that a place that refuses costs nothing
-    staging = storage / f"{STAGING_PREFIX}{secrets.token_hex(4)}"
-    try:
+    with in_the_making(storage / "snapshot") as staging:
         staging.mkdir()
         # The ledger first: it must claim no row that the shards' copies do not have. The state
         # last: ids up to its mark and its columns may be in the copies.
@@ -59,8 +57,6 @@ def snapshot_collection(storage: Path, uri: str, stage_shards: Callable[[Path], 
             if (storage / file).exists():
                 shutil.copy2(storage / file, staging / file)
         take_snapshot(staging, uri)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def restore_collection(
@@ -104,6 +100,9 @@ def restore_collection(
         settings = msgspec.structs.replace(
             kept, name=name, shards=n_shards, uid=secrets.token_hex(8)
         )
+        for shard in range(kept.shards):
+            if not kept.shard_folder(unfinished, shard).is_dir():
+                raise SnapshotCorrupt(f"it has no records of shard {shard}", uri)
         if n_shards != kept.shards:
             _spread(unfinished, kept, settings)
         write_sealed(unfinished / SETTINGS_FILE, settings)
@@ -118,6 +117,7 @@ def _spread(storage: Path, kept: CollectionSettings, settings: CollectionSetting
     old.mkdir()
     for shard in range(kept.shards):
         kept.shard_folder(storage, shard).rename(kept.shard_folder(old, shard))
+    settings.make_shard_folders(storage)
     (storage / PARTITIONER_FILE).unlink(missing_ok=True)
     owners = HashPartitioner(settings.shards)
     with ExitStack() as stack:

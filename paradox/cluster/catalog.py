@@ -150,6 +150,7 @@ class Catalog:
             settings = _settings_in(folder)
             if settings is None:
                 _make_storage(folder)
+                asked.make_shard_folders(folder)
                 write_sealed(folder / SETTINGS_FILE, asked)
             elif settings.name != asked.name:
                 raise InvalidArgument(
@@ -158,8 +159,7 @@ class Catalog:
                 )
             else:
                 _refuse(asked.name, differences(settings, asked, unasked))
-            self._storages[asked.name] = str(folder)
-            self._save()
+            self._save({**self._storages, asked.name: str(folder)})
             return Entry(settings or asked, folder, created=settings is None)
 
     def remove(self, name: str, *, keep_data: bool = False) -> None:
@@ -175,8 +175,7 @@ class Catalog:
                 self.get(name)
             storage = Path(self._storages[name])
             if keep_data:
-                del self._storages[name]
-                self._save()
+                self._forget(name)
                 return
             if (storage / SETTINGS_FILE).exists():
                 (storage / SETTINGS_FILE).replace(storage / _DROPPED_FILE)
@@ -184,12 +183,15 @@ class Catalog:
             self._finish_drop(name, storage)
 
     def _finish_drop(self, name: str, storage: Path) -> None:
-        del self._storages[name]
-        self._save()
+        self._forget(name)
         _delete_data(storage)
 
-    def _save(self) -> None:
-        write_sealed(self._path, _Listing(self._storages))
+    def _forget(self, name: str) -> None:
+        self._save({n: storage for n, storage in self._storages.items() if n != name})
+
+    def _save(self, storages: dict[str, str]) -> None:
+        write_sealed(self._path, _Listing(storages))
+        self._storages = storages
 
 
 def _settings_in(storage: Path) -> CollectionSettings | None:
@@ -224,7 +226,7 @@ def _make_storage(folder: Path) -> None:
     if (folder / _DROPPED_FILE).exists():
         _delete_data(folder)
     if folder.exists():
-        foreign = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+        foreign = sorted(p.name for p in folder.iterdir() if not _is_leftover(p))
         if foreign:
             raise InvalidArgument(
                 f"storage: expected a new or empty folder; got '{folder}', "
@@ -233,9 +235,16 @@ def _make_storage(folder: Path) -> None:
     make_folder(folder)
 
 
+def _is_leftover(path: Path) -> bool:
+    """Tell whether this may lie in a new storage: of a making that was cut short, or hidden."""
+    is_empty_shard = path.match("shard-*") and path.is_dir() and not any(path.iterdir())
+    return is_empty_shard or path.name.startswith(".")
+
+
 def _delete_data(storage: Path) -> None:
     """Delete a dropped collection's own files; whatever else lies there stays."""
-    for folder in (*storage.glob("shard-*"), *storage.glob(".snapshot-*"), storage / INGEST_FOLDER):
+    remove_abandoned(storage)
+    for folder in (*storage.glob("shard-*"), storage / INGEST_FOLDER):
         shutil.rmtree(folder, ignore_errors=True)
     for file in (STATE_FILE, PARTITIONER_FILE, _DROPPED_FILE):
         (storage / file).unlink(missing_ok=True)

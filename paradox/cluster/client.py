@@ -184,6 +184,21 @@ class Client:
         """
         self._supervisor.ask("drop", check_collection_name(name), keep_data=keep_data)
 
+    def discard(self, collection: Collection) -> bool:
+        """Drop a collection that was made by `create` here, if nobody has put a record into it.
+
+        Returns:
+            Whether that was done.
+
+        Raises:
+            CollectionNotFound: it has been dropped.
+            RetryableError: a shard does not tell what it holds.
+        """
+        if not collection.created:
+            return False
+        dropped: bool = self._supervisor.ask("discard", collection.name, collection.settings.uid)
+        return dropped
+
     def restore(
         self,
         name: str,

@@ -17,6 +17,7 @@ from paradox.cluster.arguments import (
     LONGEST_TIMEOUT_S,
     Arguments,
     absolute,
+    as_texts,
     check_timeout,
     with_texts,
 )
@@ -32,6 +33,7 @@ from paradox.core.types import AddReport, Neighbors, Record
 from paradox.core.vectors import as_ids
 from paradox.memory import EngineStats
 from paradox.routing import QueryPlan
+from paradox.store.batch import check_encoder, check_operation_id
 from paradox.store.payload import as_rows
 from paradox.store.timestamps import as_microseconds
 
@@ -91,6 +93,11 @@ class Collection:
         """The settings it keeps for life."""
         return self._link.settings
 
+    @property
+    def created(self) -> bool:
+        """Whether it was not there before the call that returned this."""
+        return self._link.description.created
+
     # ---------------------------------------------------------------- writing
 
     def add(
@@ -132,6 +139,10 @@ class Collection:
             RetryableError: a shard stayed away, or its disk refused.
             CollectionNotFound: it has been dropped.
         """
+        check_encoder(encoder_id, version)
+        check_operation_id(operation_id)
+        if texts is not None:
+            texts = as_texts(texts)
         matrix = self._arguments.matrix(vectors, texts, "vectors")
         n = len(matrix)
         rows = None if payload is None else as_rows(payload, n)
@@ -159,6 +170,7 @@ class Collection:
             RetryableError: a shard stayed away; deleting the same ids again completes it.
             CollectionNotFound: the collection has been dropped.
         """
+        check_operation_id(operation_id)
         checked, timeout_s = as_ids(ids), check_timeout(timeout_s)
         return self._link.writer.delete(checked, operation_id=operation_id, timeout_s=timeout_s)
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Condition
+
+from paradox.core.errors import ShardUnavailable
+
+_REMEMBERED = 16
 
 
 class WriteGate:
     """Lets writes pass until it is held; then they wait until it is released, or the time is up.
 
     Holding the gates of all shards gives one moment for all of them: whatever a write on one shard
-    made possible on another, both are before it, or the second is not there.
+    made possible on another, both are before it, or the second is not there. One holder has it at
+    a time, named by a token.
 
     Args:
         clock: seconds, monotonic.
@@ -22,7 +28,9 @@ class WriteGate:
         self._clock = clock
         self._changed = Condition()
         self._passing = 0
+        self._holder = ""
         self._shut_until = 0.0
+        self._released: deque[str] = deque(maxlen=_REMEMBERED)
 
     @contextmanager
     def passing(self) -> Iterator[None]:
@@ -38,19 +46,51 @@ class WriteGate:
                 self._passing -= 1
                 self._changed.notify_all()
 
-    def hold(self, at_most_s: float) -> None:
+    def hold(self, holder: str, at_most_s: float) -> None:
         """Shut the gate, and return when no write is under way any more.
 
         Args:
+            holder: a token of its own.
             at_most_s: open it again after this long, whatever became of the holder.
+
+        Raises:
+            ShardUnavailable: another has it, or this one has let go of it.
         """
         with self._changed:
-            self._shut_until = self._clock() + at_most_s
-            while self._passing:
+            if self._shut_until > self._clock() and self._holder != holder:
+                raise ShardUnavailable("writes are being held for another snapshot")
+            if holder not in self._released:
+                self._holder = holder
+                self._shut_until = self._clock() + at_most_s
+            while self._passing and self._is_held_by(holder):
                 self._changed.wait()
+            self._check_held_by(holder)
 
-    def release(self) -> None:
-        """Open the gate."""
+    def hold_on(self, holder: str, at_most_s: float) -> None:
+        """Go on holding the gate, for so long from now on.
+
+        Raises:
+            ShardUnavailable: writes may have passed since `hold`: the time was up, or this is not
+                the gate that was held.
+        """
         with self._changed:
-            self._shut_until = 0.0
-            self._changed.notify_all()
+            self._check_held_by(holder)
+            self._shut_until = self._clock() + at_most_s
+
+    def release(self, holder: str) -> None:
+        """Open the gate, if this holder has it; if `hold` is still to come, that will not shut it.
+
+        A holder that gave up waiting for `hold` cannot know whether it is under way.
+        """
+        with self._changed:
+            self._released.append(holder)
+            if self._holder == holder:
+                self._shut_until = 0.0
+                self._changed.notify_all()
+
+    def _check_held_by(self, holder: str) -> None:
+        if not self._is_held_by(holder):
+            raise ShardUnavailable("writes went on before a snapshot was whole")
+
+    def _is_held_by(self, holder: str) -> bool:
+        return self._holder == holder and self._shut_until > self._clock()

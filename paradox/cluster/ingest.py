@@ -150,7 +150,9 @@ def ingest(
             work = work_left(files, plan)
         if work:
             train(plan, partial(sample_of_pieces, plan, work))
-            batches = of_pieces(with_repeats(work, recipe) if recipe.id else work, plan)
+            if recipe.id:
+                work = with_repeats(work, [(each.file, each.key) for each in files], recipe)
+            batches = of_pieces(work, plan)
             n_rows = sum(piece.n_rows for piece in work)
             rows, inserted, replaced = _executed(written(batches, plan), n_rows, progress)
     report = IngestReport(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import secrets
 import time
 from functools import partial
 from pathlib import Path
@@ -99,20 +100,40 @@ class RayLauncher:
         while self._actors_of(name) and time.monotonic() < deadline:
             time.sleep(0.02)
 
+    def closed_if_empty(self, settings: CollectionSettings) -> bool:
+        """Hold writes and count the records; see `Launcher.closed_if_empty`."""
+        shards = self._shards_of(settings)
+        every, holder = range(len(shards)), secrets.token_hex(8)
+        is_empty = False
+        try:
+            held = dict.fromkeys(every, (holder, 2 * _ANSWER_S))
+            shards.ask_all("hold", held, timeout_s=_ANSWER_S)
+            replies = shards.ask_all("stats", dict.fromkeys(every, ()), timeout_s=_ANSWER_S)
+            is_empty = not any(stats.n_records for stats in replies.values())
+        finally:
+            if not is_empty:
+                shards.ask("release", dict.fromkeys(every, (holder,)), timeout_s=_ANSWER_S)
+        return is_empty
+
     def stage(self, settings: CollectionSettings, folder: Path) -> None:
         """Have the shards copy their engines while writes wait; see `Launcher.stage`."""
-        find = partial(find_shards, settings.name, settings.shards, namespace=self._namespace)
-        shards = RayShards(settings.name, find(), revived=find)
+        shards = self._shards_of(settings)
         every = range(len(shards))
         shards.ask_all("checkpoint", dict.fromkeys(every, ()), timeout_s=_STAGE_S)
+        holder = secrets.token_hex(8)
         try:
-            shards.ask_all("hold", dict.fromkeys(every, (_STAGE_S,)), timeout_s=_ANSWER_S)
-            copies = {n: (str(settings.shard_folder(folder, n)),) for n in every}
+            held = dict.fromkeys(every, (holder, 2 * _ANSWER_S))  # until each stages
+            shards.ask_all("hold", held, timeout_s=_ANSWER_S)
+            copies = {n: (holder, str(settings.shard_folder(folder, n))) for n in every}
             for reply in shards.ask("stage", copies, timeout_s=_STAGE_S).values():
                 if isinstance(reply, ParadoxError):
                     raise reply
         finally:
-            shards.ask("release", dict.fromkeys(every, ()), timeout_s=_ANSWER_S)
+            shards.ask("release", dict.fromkeys(every, (holder,)), timeout_s=_ANSWER_S)
+
+    def _shards_of(self, settings: CollectionSettings) -> RayShards:
+        find = partial(find_shards, settings.name, settings.shards, namespace=self._namespace)
+        return RayShards(settings.name, find(), revived=find)
 
     def _start_shards(self, entry: Entry) -> dict[int, Ref]:
         """Start the shards that are not running; return what tells when they are ready."""

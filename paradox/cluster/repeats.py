@@ -23,22 +23,24 @@ from paradox.core.vectors import last_of_each
 _ROWS_AT_ONCE = 65_536
 
 
-def with_repeats(work: Sequence[Piece], recipe: Recipe) -> list[Piece]:
+def with_repeats(
+    work: Sequence[Piece], source: Sequence[tuple[SourceFile, str]], recipe: Recipe
+) -> list[Piece]:
     """Return pieces that know which of their rows come again.
 
     Args:
-        work: pieces, in the order of the source.
+        work: pieces that are left to be written.
+        source: all files with their keys, in order: also those that were written before.
         recipe: with a column of ids.
 
     Raises:
         SourceError: a file cannot be read.
     """
-    files = list(dict.fromkeys((piece.file, piece.key) for piece in work))
     read_ids: Any = ray.remote(_read_ids).options(num_cpus=0.5)
-    ids = [read_ids.remote(file, recipe) for file, _ in files]
+    ids = [read_ids.remote(file, recipe) for file, _ in source]
     find: Any = ray.remote(_find).options(num_cpus=0.5)
     rows = call(find.remote(*ids), "a task of the ingest")  # the ids themselves do not come here
-    found = dict(zip(files, rows, strict=True))
+    found = dict(zip(source, rows, strict=True))
     return [marked(piece, found[piece.file, piece.key]) for piece in work]
 
 

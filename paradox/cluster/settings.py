@@ -20,8 +20,10 @@ import msgspec
 
 from paradox.cluster.names import check_collection_name
 from paradox.core.errors import InvalidArgument
+from paradox.core.files import make_folder
 from paradox.core.metric import Metric, check_metric
 from paradox.core.vectors import check_dim
+from paradox.index.options import as_plain
 from paradox.store import ColumnType, Schema
 
 SETTINGS_FILE = "collection.json"
@@ -85,6 +87,15 @@ class CollectionSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Return the folder of a shard's engine."""
         return storage / f"shard-{shard}"
 
+    def make_shard_folders(self, storage: Path) -> None:
+        """Make the empty folders in which engines may be made.
+
+        A shard makes none itself: where its folder is missing so are its data, or the node cannot
+        see the storage.
+        """
+        for shard in range(self.shards):
+            make_folder(self.shard_folder(storage, shard))
+
 
 class CollectionState(msgspec.Struct, frozen=True, kw_only=True):
     """What changes in a collection and must be the same for all its shards.
@@ -132,7 +143,7 @@ def make_settings(
         dim=check_dim(dim),
         metric=check_metric(metric),
         index=index,
-        index_options=dict(index_options or {}),
+        index_options=as_plain(index_options),
         shards=check_shards(shards),
         partition=cast(Partition, partition),
         encoder=encoder,

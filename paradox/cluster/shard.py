@@ -20,7 +20,7 @@ from paradox.cluster.settings import (
     CollectionState,
 )
 from paradox.cluster.summaries import SAMPLE, SummaryKeeper
-from paradox.core.errors import FilterError, ShardUnavailable, StorageUnavailable
+from paradox.core.errors import CorruptionError, FilterError, ShardUnavailable, StorageUnavailable
 from paradox.core.types import (
     F32Matrix,
     I32Vector,
@@ -36,6 +36,8 @@ _LOG = logging.getLogger(__name__)
 
 _LOCK_PATIENCE_S = 30.0  # a killed predecessor is gone, and its lock with it, within a second
 _RETRY_S = 0.2
+_STAGE_S = 3600.0
+_MISSING_REMEDY = "have this node see the storage, or restore a snapshot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,18 +209,30 @@ class Shard:
         with self._serving() as engine:
             engine.checkpoint()
 
-    def hold(self, at_most_s: float) -> None:
+    def hold(self, holder: str, at_most_s: float) -> None:
         """Let writes wait, and return when none is under way; see `WriteGate`."""
-        self._gate.hold(at_most_s)
+        self._gate.hold(holder, at_most_s)
 
-    def release(self) -> None:
+    def release(self, holder: str) -> None:
         """Let writes go on."""
-        self._gate.release()
+        self._gate.release(holder)
 
-    def stage(self, folder: Path) -> None:
-        """Write a consistent copy of the engine into a new folder."""
-        with self._serving() as engine:
-            engine.stage(folder)
+    def stage(self, holder: str, folder: Path) -> None:
+        """Write a copy of the engine, as it was when `hold` returned, into a new folder.
+
+        Writes go on once it is whole: of what they are to this shard, the copies that the others
+        are still making have nothing, as theirs wait.
+
+        Raises:
+            ShardUnavailable: writes have gone on since, or the shard is not the one that was held.
+        """
+        try:
+            self._gate.hold_on(holder, _STAGE_S)
+            with self._serving() as engine:
+                engine.stage(folder)
+            self._gate.hold_on(holder, 0)
+        finally:
+            self._gate.release(holder)
 
     def ready(self) -> None:
         """Return once the engine is open, or raise what keeps it from opening."""
@@ -319,9 +333,16 @@ def _query(engine: LatentMemoryEngine, request: SearchRequest) -> Neighbors:
 def open_engine(
     settings: CollectionSettings, storage: Path, shard: int, *, threads: int = 1
 ) -> LatentMemoryEngine:
-    """Open the engine of a shard in its collection's storage, or make it; see its `open`."""
+    """Open the engine of a shard in its collection's storage, or make it; see its `open`.
+
+    Raises:
+        CorruptionError: the shard has no folder there.
+    """
+    folder = settings.shard_folder(storage, shard)
+    if not folder.is_dir():
+        raise CorruptionError("the shard's folder is missing", folder, remedy=_MISSING_REMEDY)
     return LatentMemoryEngine.open(
-        settings.shard_folder(storage, shard),
+        folder,
         dim=settings.dim,
         metric=settings.metric,
         index=settings.index,

@@ -78,19 +78,19 @@ class ShardActor:
         self._shard.checkpoint()
 
     @ray.method(concurrency_group="upkeep")
-    def hold(self, at_most_s: float) -> None:
+    def hold(self, holder: str, at_most_s: float) -> None:
         """See `Shard.hold`."""
-        self._shard.hold(at_most_s)
+        self._shard.hold(holder, at_most_s)
 
-    @ray.method(concurrency_group="upkeep")
-    def release(self) -> None:
+    @ray.method(concurrency_group="control")  # a hold that takes long must not be in its way
+    def release(self, holder: str) -> None:
         """See `Shard.release`."""
-        self._shard.release()
+        self._shard.release(holder)
 
     @ray.method(concurrency_group="upkeep")
-    def stage(self, folder: str) -> None:
+    def stage(self, holder: str, folder: str) -> None:
         """See `Shard.stage`."""
-        self._shard.stage(Path(folder))
+        self._shard.stage(holder, Path(folder))
 
     @ray.method(concurrency_group="upkeep")
     def close(self, checkpoint: bool) -> None:

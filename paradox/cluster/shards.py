@@ -139,8 +139,9 @@ class RayShards:
         Only for calls that may run twice. What is repeated are the calls of the shards that
         failed, as they were: a write keeps its operation id, whatever becomes of the shards. Where
         some have refused, the others are waited for all the same, so that nothing is under way any
-        more when this returns or raises. Nor is a call repeated with less time than it took: it
-        would end as a deadline, which hides the reason and leaves open what became of it.
+        more when this returns or raises. Nor are calls that all failed repeated with less time than
+        they took: they would end as a deadline, which hides the reason and leaves open what became
+        of them.
 
         Raises:
             ParadoxError: the first error that is not worth another try, or the last one there
@@ -153,8 +154,8 @@ class RayShards:
         while True:
             asked = time.monotonic()
             replies = self.ask(method, open_calls, timeout_s=max(deadline - asked, 0.0))
-            took_s = time.monotonic() - asked
             failures = {s: r for s, r in replies.items() if isinstance(r, ParadoxError)}
+            took_s = time.monotonic() - asked if len(failures) == len(replies) else 0.0
             results |= {s: r for s, r in replies.items() if s not in failures}
             if not failures:
                 return results

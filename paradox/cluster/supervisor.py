@@ -7,19 +7,18 @@ column never seen, ids to assign, and until the partitioner is trained whether i
 from __future__ import annotations
 
 import logging
-import shutil
 from collections import defaultdict
 from collections.abc import Collection as AnyOf
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
 
 import msgspec
 
-from paradox.cluster.backup import STAGING_PREFIX, restore_collection, snapshot_collection
+from paradox.cluster.backup import restore_collection, snapshot_collection
 from paradox.cluster.catalog import Catalog, Entry
 from paradox.cluster.ids import IdCounter
 from paradox.cluster.ledger import Ledger, Rows, SourceRows
@@ -35,6 +34,7 @@ from paradox.cluster.settings import (
 )
 from paradox.core.errors import CollectionExists, CorruptionError
 from paradox.core.files import write_atomically
+from paradox.core.making import remove_abandoned
 from paradox.core.types import F32Matrix
 from paradox.routing import SemanticPartitioner
 
@@ -65,6 +65,14 @@ class Launcher(Protocol):
         """End it, whatever its settings, and return when nothing has its files open any more."""
         ...
 
+    def closed_if_empty(self, settings: CollectionSettings) -> bool:
+        """Let no write to a collection pass any more, if it holds no records; tell whether.
+
+        Raises:
+            RetryableError: a shard does not tell what it holds.
+        """
+        ...
+
     def stage(self, settings: CollectionSettings, folder: Path) -> None:
         """Write a copy of every shard's engine into a folder, all of one moment.
 
@@ -82,11 +90,13 @@ class Description:
         settings: what never changes.
         storage: absolute path of its data.
         columns: payload columns declared so far.
+        created: whether it was not there before the call that returned this.
     """
 
     settings: CollectionSettings
     storage: str
     columns: Columns
+    created: bool = False
 
 
 @dataclass(slots=True)
@@ -119,6 +129,7 @@ class Supervisor:
         self._shared: dict[str, _Shared] = {}
         self._guard = Lock()
         self._lifecycles: defaultdict[str, Lock] = defaultdict(Lock)
+        self._snapshots: defaultdict[str, Lock] = defaultdict(Lock)
 
     @property
     def root(self) -> Path:
@@ -159,7 +170,7 @@ class Supervisor:
                     self._launcher.stop(entry.settings.name)
                     self._catalog.remove(asked.name)
                 raise
-            return self._describe(asked.name)
+            return replace(self._describe(asked.name), created=entry.created)
 
     def get(self, name: str) -> Description:
         """Return a collection, started if it is not running.
@@ -186,18 +197,38 @@ class Supervisor:
                 self._catalog.get(name)
             except CorruptionError:
                 _LOG.warning("dropping collection %r without its settings", name)
-            self._launcher.stop(name)
-            with self._guard:
-                shared = self._shared.pop(name, None)
-            with shared.lock if shared else nullcontext():
-                self._catalog.remove(name, keep_data=keep_data)
+            self._end(name, keep_data=keep_data)
+
+    def discard(self, name: str, uid: str) -> bool:
+        """Drop a collection that holds nothing, and return whether that was done.
+
+        Args:
+            name: what it is called.
+            uid: of its settings; another of that name stays.
+
+        Raises:
+            CollectionNotFound: there is none of that name.
+            RetryableError: a shard does not tell what it holds.
+        """
+        with self._lifecycle(name):
+            settings = self._catalog.get(name).settings
+            is_dropped = settings.uid == uid and self._launcher.closed_if_empty(settings)
+            if is_dropped:
+                self._end(name)
+            return is_dropped
 
     def snapshot(self, name: str, uri: str) -> None:
-        """Copy a collection, as it is, to a folder or object store; see `snapshot_collection`."""
-        entry = self._catalog.get(name)
-        snapshot_collection(
-            entry.storage, uri, lambda folder: self._launcher.stage(entry.settings, folder)
-        )
+        """Copy a collection, as it is, to a folder or object store; see `snapshot_collection`.
+
+        Of a collection one is taken at a time: writes are held for it.
+        """
+        with self._guard:
+            one_at_a_time = self._snapshots[name]
+        with one_at_a_time:
+            entry = self._catalog.get(name)
+            snapshot_collection(
+                entry.storage, uri, lambda folder: self._launcher.stage(entry.settings, folder)
+            )
 
     def restore(self, name: str, uri: str, storage: Path | None, shards: int | None) -> Description:
         """Make a collection from a snapshot, and start it; see `restore_collection`.
@@ -292,6 +323,13 @@ class Supervisor:
         with self._locked(name) as shared:
             shared.ledger.finish(key, way, rows)
 
+    def _end(self, name: str, *, keep_data: bool = False) -> None:
+        self._launcher.stop(name)
+        with self._guard:
+            shared = self._shared.pop(name, None)
+        with shared.lock if shared else nullcontext():
+            self._catalog.remove(name, keep_data=keep_data)
+
     def _describe(self, name: str) -> Description:
         with self._locked(name) as shared:
             entry = shared.entry
@@ -315,8 +353,7 @@ class Supervisor:
                     return
 
     def _load(self, entry: Entry) -> _Shared:
-        for leftover in entry.storage.glob(f"{STAGING_PREFIX}*"):
-            shutil.rmtree(leftover, ignore_errors=True)  # of a supervisor that was killed
+        remove_abandoned(entry.storage)  # snapshots of a supervisor that was killed
         path = entry.storage / STATE_FILE
         state = read_sealed(path, CollectionState, remedy=DAMAGED_REMEDY) or CollectionState()
         shared = _Shared(

@@ -2,7 +2,8 @@
 
 `PARADOX_HOME`: folder of collections created without `storage=`; `~/.paradox`.
 `PARADOX_CACHE`: folder of models and embedded corpora; `~/.cache/paradox`.
-`PARADOX_ISA`: instruction set of the kernels (scalar, avx2, avx512, neon); the best there is.
+`PARADOX_ISA`: instruction set of the kernels (scalar, avx2, avx512, avx512vnni, amx, neon); the
+best there is.
 `PARADOX_THREADS`: threads of one call where the caller names none; 1. Shards go by
 the CPUs they take instead.
 `RAY_ADDRESS`: the Ray cluster that `paradox.connect()` joins, as for Ray itself; the one here.

@@ -13,6 +13,7 @@ from paradox.core.errors import CorruptionError, InvalidArgument
 from paradox.core.files import write_atomically
 from paradox.core.metric import Metric, check_metric
 from paradox.core.vectors import check_dim, check_threads
+from paradox.index.options import as_plain
 
 FILE_NAME = "engine.json"
 FORMAT = 1
@@ -48,7 +49,7 @@ def make(
         dim=check_dim(dim),
         metric=check_metric(metric),
         index=index,
-        index_options=dict(index_options or {}),
+        index_options=as_plain(index_options),
     )
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from paradox.core.errors import InvalidArgument
 from paradox.core.types import F32Matrix, I64Vector, Payload, Record
+from paradox.store.schema import INT64_MAX, is_text
 from paradox.store.timestamps import from_microseconds
 
 
@@ -139,3 +143,28 @@ class StoreStats:
     oldest_change: int
     n_operations: int
     disk_bytes: int
+
+
+def check_encoder(encoder_id: object, version: object) -> None:
+    """Refuse what can be no identity of an encoder, or no version of one.
+
+    Raises:
+        InvalidArgument: names the one that cannot be.
+    """
+    if not isinstance(encoder_id, str) or not is_text(encoder_id):
+        raise InvalidArgument(f"encoder_id: expected a str; got {encoder_id!r:.80}")
+    if not isinstance(version, int | np.integer) or isinstance(version, bool):
+        raise InvalidArgument(f"version: expected an int; got {version!r:.80}")
+    if not 0 <= version <= INT64_MAX:
+        raise InvalidArgument(f"version: expected 0 to {INT64_MAX}; got {version}")
+
+
+def check_operation_id(operation_id: object) -> None:
+    """Refuse what can be no operation id; None is no id.
+
+    Raises:
+        InvalidArgument: it is not 1 to 255 bytes.
+    """
+    is_bytes = isinstance(operation_id, bytes) and 1 <= len(operation_id) <= 255
+    if operation_id is not None and not is_bytes:
+        raise InvalidArgument(f"operation_id: expected 1 to 255 bytes; got {operation_id!r:.80}")

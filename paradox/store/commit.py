@@ -14,7 +14,7 @@ import numpy.typing as npt
 from paradox.core.errors import InvalidArgument
 from paradox.core.types import F32Matrix, I64Vector
 from paradox.core.vectors import as_ids, as_matrix, last_of_each
-from paradox.store.batch import WriteBatch, WriteReport
+from paradox.store.batch import WriteBatch, WriteReport, check_encoder, check_operation_id
 from paradox.store.codec import (
     RecordCodec,
     id_keys,
@@ -26,7 +26,7 @@ from paradox.store.codec import (
 )
 from paradox.store.keyspace import Family, Keyspace, Mutation
 from paradox.store.payload import as_rows
-from paradox.store.schema import INT64_MAX, is_text
+from paradox.store.schema import INT64_MAX
 from paradox.store.state import StoreState
 from paradox.store.timestamps import as_microseconds
 
@@ -85,18 +85,8 @@ def check_batch(batch: WriteBatch, dim: int) -> CheckedBatch:
         raise InvalidArgument(
             f"batch: expected an id with a vector or among the deletes; got {both[0]} in both"
         )
-    if not isinstance(batch.encoder_id, str) or not is_text(batch.encoder_id):
-        raise InvalidArgument(f"encoder_id: expected a str; got {batch.encoder_id!r:.80}")
-    version = batch.version
-    if not isinstance(version, int | np.integer) or isinstance(version, bool):
-        raise InvalidArgument(f"version: expected an int; got {version!r:.80}")
-    if not 0 <= version <= INT64_MAX:
-        raise InvalidArgument(f"version: expected 0 to {INT64_MAX}; got {version}")
-    operation_id = batch.operation_id
-    if operation_id is not None and not (
-        isinstance(operation_id, bytes) and 1 <= len(operation_id) <= 255
-    ):
-        raise InvalidArgument(f"operation_id: expected 1 to 255 bytes; got {operation_id!r:.80}")
+    check_encoder(batch.encoder_id, batch.version)
+    check_operation_id(batch.operation_id)
     rows = as_rows(batch.payloads, n)
     timestamps = as_microseconds(batch.timestamps, n)
     kept = np.arange(n) if ids is None else last_of_each(ids)
@@ -111,8 +101,8 @@ def check_batch(batch: WriteBatch, dim: int) -> CheckedBatch:
         timestamps,
         deletes,
         batch.encoder_id,
-        int(version),
-        operation_id,
+        int(batch.version),
+        batch.operation_id,
         n,
     )
 

@@ -83,6 +83,7 @@ class NoLauncher:
         self.told: list[str] = []
         self.fails: Exception | None = None
         self.room = 100
+        self.is_empty = True
 
     def check_room(self, n_shards: int) -> None:
         if n_shards > self.room:
@@ -95,6 +96,10 @@ class NoLauncher:
 
     def stop(self, name: str) -> None:
         self.told.append(f"stop {name}")
+
+    def closed_if_empty(self, settings: Any) -> bool:
+        self.told.append(f"close {settings.name} if empty")
+        return self.is_empty
 
     def stage(self, settings: Any, folder: Path) -> None:
         raise NotImplementedError

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 
@@ -7,6 +8,7 @@ import msgspec
 import pytest
 from in_process import settings
 
+from paradox.cluster import catalog as catalog_module
 from paradox.cluster.catalog import Catalog
 from paradox.cluster.names import check_collection_name
 from paradox.cluster.sealed import read_sealed, write_sealed
@@ -106,7 +108,6 @@ def test_a_storage_of_another_collection_or_of_other_files_is_refused(catalog, t
 
 def test_removing_deletes_its_own_files_only(catalog, tmp_path):
     storage = catalog.create(settings(), tmp_path / "data").storage
-    (storage / "shard-0").mkdir()
     (storage / "shard-0" / "records").write_text("x")
     (storage / "note.txt").write_text("mine")
     catalog.remove("papers")
@@ -119,7 +120,6 @@ def test_removing_deletes_its_own_files_only(catalog, tmp_path):
 
 def test_a_drop_cut_short_is_finished_and_never_undone(catalog, tmp_path, monkeypatch):
     storage = catalog.create(settings()).storage
-    (storage / "shard-0").mkdir()
 
     def die(*args):
         raise KeyboardInterrupt
@@ -134,12 +134,12 @@ def test_a_drop_cut_short_is_finished_and_never_undone(catalog, tmp_path, monkey
 
 def test_a_collection_made_after_a_drop_cut_short_is_empty(catalog, tmp_path, monkeypatch):
     storage = catalog.create(settings(), tmp_path / "data").storage
-    (storage / "shard-0").mkdir()
+    (storage / "shard-0" / "records").write_text("x")
     monkeypatch.setattr("paradox.cluster.catalog._delete_data", lambda storage: None)
     catalog.remove("papers")
     monkeypatch.undo()
     assert catalog.create(settings(dim=9), storage).created
-    assert not (storage / "shard-0").exists()
+    assert not any((storage / "shard-0").iterdir())
 
 
 def test_missing_or_damaged_settings_are_told(catalog):
@@ -212,3 +212,28 @@ def test_a_truncated_sealed_file_is_noticed(tmp_path):
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(CorruptionError):
         read_sealed(path, CollectionState, remedy="")
+
+
+def test_a_collection_that_could_not_be_noted_down_is_none(catalog, monkeypatch):
+    def full(path, *parts):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(catalog_module, "write_sealed", only_settings(full))
+        with pytest.raises(OSError, match="no space"):
+            catalog.create(settings())
+    assert catalog.names() == []
+    catalog.create(settings())
+    assert Catalog(catalog.root).names() == ["papers"]
+
+
+def only_settings(fails):
+    """Write the settings of a collection, and nothing else."""
+    return lambda path, value: (write_sealed if path.name == SETTINGS_FILE else fails)(path, value)
+
+
+def test_a_making_that_was_cut_short_can_be_begun_again(catalog):
+    settings().make_shard_folders(catalog.default_storage("papers"))
+    entry = catalog.create(settings())
+    shards = sorted(folder.name for folder in entry.storage.glob("shard-*"))
+    assert shards == ["shard-0", "shard-1", "shard-2"]

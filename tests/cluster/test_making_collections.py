@@ -8,8 +8,9 @@ from in_process import NoLauncher, settings
 
 from paradox.cluster.backup import restore_collection, snapshot_collection
 from paradox.cluster.catalog import Catalog
+from paradox.cluster.sealed import write_sealed
 from paradox.cluster.supervisor import Supervisor
-from paradox.core.errors import InvalidArgument
+from paradox.core.errors import InvalidArgument, SnapshotCorrupt
 from paradox.core.making import in_the_making, remove_abandoned
 
 MAKER = """
@@ -82,9 +83,12 @@ def test_a_supervisor_and_the_next_restore_remove_what_a_restore_left(maker, tmp
     root = tmp_path / "root"
     supervisor = Supervisor(root, NoLauncher())
     papers = supervisor.create(settings(shards=1), None)
-    snapshot_collection(
-        root / "collections" / "papers", str(tmp_path / "copy"), lambda folder: None
-    )
+
+    def stage(folder):
+        (folder / "shard-0").mkdir()
+        (folder / "shard-0" / "engine.json").touch()
+
+    snapshot_collection(root / "collections" / "papers", str(tmp_path / "copy"), stage)
 
     def begun(place):
         process = maker(place)
@@ -112,3 +116,27 @@ def test_no_shard_is_copied_for_a_place_that_takes_no_snapshot(tmp_path):
     with pytest.raises(InvalidArgument, match="http"):
         snapshot_collection(tmp_path, "http://localhost:9/copy", stage)
     assert not names_in(tmp_path)
+
+
+def test_a_snapshot_without_a_shard_is_refused(tmp_path):
+    storage = tmp_path / "papers"
+    storage.mkdir()
+    write_sealed(storage / "collection.json", settings(shards=1))
+    snapshot_collection(storage, str(tmp_path / "copy"), lambda folder: None)
+    with pytest.raises(SnapshotCorrupt, match="no records of shard 0"):
+        restore_collection(str(tmp_path / "copy"), tmp_path / "again", name="again", shards=None)
+    assert names_in(tmp_path) == {"papers", "copy"}
+
+
+def test_what_is_copied_survives_that_the_collection_is_loaded(tmp_path):
+    supervisor = Supervisor(tmp_path / "root", NoLauncher())
+    supervisor.create(settings(shards=1), None)
+    storage = tmp_path / "root" / "collections" / "papers"
+
+    def stage(folder):
+        (folder / "shard-0").mkdir()
+        Supervisor(tmp_path / "root", NoLauncher()).assign_ids("papers", 1)
+        (folder / "shard-0" / "engine.json").touch()
+
+    snapshot_collection(storage, str(tmp_path / "copy"), stage)
+    restore_collection(str(tmp_path / "copy"), tmp_path / "again", name="again", shards=None)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 import pytest
 from in_process import NoLauncher, settings
@@ -117,3 +120,41 @@ def test_restore_refuses_a_name_that_is_taken(supervisor, tmp_path):
     supervisor.create(settings(), None)
     with pytest.raises(CollectionExists, match="drop it first"):
         supervisor.restore("papers", str(tmp_path / "snapshot"), None, None)
+
+
+def test_only_the_empty_collection_that_is_meant_is_discarded(supervisor, launcher):
+    made = supervisor.create(settings(), None)
+    assert made.created
+    again = supervisor.create(settings(), None)
+    assert (again.created, again.settings.uid) == (False, made.settings.uid)
+    assert not supervisor.discard("papers", "of another")
+    launcher.is_empty = False
+    assert not supervisor.discard("papers", made.settings.uid)
+    assert supervisor.names() == ["papers"]
+    launcher.is_empty = True
+    assert supervisor.discard("papers", made.settings.uid)
+    assert launcher.told[-2:] == ["close papers if empty", "stop papers"]
+    with pytest.raises(CollectionNotFound):
+        supervisor.discard("papers", made.settings.uid)
+
+
+def test_one_snapshot_of_a_collection_is_taken_at_a_time(supervisor, launcher, tmp_path):
+    supervisor.create(settings(), None)
+    staging, most = [], []
+
+    def stage(_, folder):
+        staging.append(folder)
+        most.append(len(staging))
+        time.sleep(0.05)
+        staging.remove(folder)
+
+    launcher.stage = stage
+    threads = [
+        threading.Thread(target=supervisor.snapshot, args=("papers", str(tmp_path / str(n))))
+        for n in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1, 1]

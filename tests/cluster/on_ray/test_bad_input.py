@@ -206,6 +206,25 @@ def test_an_unknown_collection_is_told_with_those_there_are(client, papers):
             use("nothing")
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"version": -1},
+        {"version": 1.5},
+        {"encoder_id": 7},
+        {"operation_id": "x", "ids": [1, 2, 3]},
+        {"operation_id": b"", "ids": [1, 2, 3]},
+    ],
+)
+def test_a_refused_add_declares_no_column(client, papers, wrong):
+    before = client.get("papers")._link.description.columns
+    with pytest.raises(InvalidArgument, match=r"version|encoder_id|operation_id"):
+        papers.add(ONES, payload=[{"century": "20th"}] * 3, **wrong)
+    with pytest.raises(InvalidArgument, match="operation_id"):
+        papers.delete([1], operation_id="x")
+    assert client.get("papers")._link.description.columns == before
+
+
 def test_a_full_disk_of_a_shard_is_an_error_and_the_shard_goes_on(papers):
     """The largest file a process may write stands in for the disk."""
     before = last_writes(papers)

@@ -135,6 +135,12 @@ def test_of_rows_with_one_id_the_last_is_kept_and_that_is_said(make, tmp_path):
         rest = ingest(collection, str(tmp_path / "a.parquet"), **use)
     assert (rest.rows, rest.inserted, rest.replaced, rest.rows_before) == (40, 0, 0, 55)
     assert numbers_by_key(collection, range(60)) == [expected[key] for key in range(60)]
+    # and all of the first file, of which ids come again in the second, which is in
+    ask("begin_source", *begin, assign=False, afresh=True)
+    with pytest.warns(UserWarning, match="of 95 ids came again"):
+        rest = ingest(collection, str(tmp_path), **use)
+    assert (rest.rows, rest.inserted, rest.rows_before) == (95, 0, 25)
+    assert numbers_by_key(collection, range(60)) == [expected[key] for key in range(60)]
 
 
 def test_ids_that_come_again_in_a_dataset_are_counted_once(make):
