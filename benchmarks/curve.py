@@ -62,12 +62,14 @@ class Measured:
         bytes_per_vector: memory held beyond what was held before, by vector.
         points: of the curve, in the order measured.
         kept: one for each recall asked, of contestants that can be asked.
+        mapped_per_vector: bytes of files that searches read too, which the system may drop.
     """
 
     build_s: float
     bytes_per_vector: float
     points: tuple[Point, ...] = ()
     kept: tuple[Kept, ...] = ()
+    mapped_per_vector: float = 0.0
 
     @property
     def best_recall(self) -> float | None:
@@ -76,7 +78,13 @@ class Measured:
 
     def at(self, figure: str, recall: float) -> float | None:
         """Return a figure at a recall; None where the recall is not reached."""
-        return at_recall([(p.recall, p.figures[figure]) for p in self.points], recall, figure)
+        known = [(p.recall, p.figures[figure]) for p in self.points if figure in p.figures]
+        return at_recall(known, recall, figure)
+
+
+def batched(size: int, threads: int) -> str:
+    """Return the name of the speed of batches."""
+    return f"{QPS}, {size} at a time, {threads} thread{'s' * (threads > 1)}"
 
 
 def figures_of(timing: Timing) -> dict[str, float]:
@@ -153,7 +161,8 @@ def combined(runs: Sequence[Measured]) -> Measured:
         for same in zip(*(run.kept for run in runs), strict=True)
     )
     build_s = median(run.build_s for run in runs)
-    return Measured(build_s, median(run.bytes_per_vector for run in runs), points, kept)
+    held = median(run.bytes_per_vector for run in runs)
+    return Measured(build_s, held, points, kept, runs[0].mapped_per_vector)
 
 
 def fastest(points: Sequence[Point]) -> Point:

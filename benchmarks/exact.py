@@ -3,7 +3,8 @@
     python -m benchmarks.exact [--data text-minilm-384] [--by exact faiss-flat]
 
 `exact-float32` is Paradox without the 8-bit codes. `≠ float64` counts the queries whose k nearest
-differ from float64's in more than ties.
+differ from float64's in more than ties. Speeds are measured three times over, minutes apart, and
+have the best of these, times too; where all queries take more than ten seconds, once.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from statistics import median
 from typing import get_args
 
 import numpy as np
@@ -22,7 +24,7 @@ from benchmarks.in_turn import in_turn
 from benchmarks.ours import Backend
 from benchmarks.own_process import in_own_process
 from benchmarks.report import Benchmark, Row, progress, row
-from benchmarks.timing import answers, timed
+from benchmarks.timing import Timing, answers, timed
 from benchmarks.truth import Truth
 from paradox.core.metric import Metric
 
@@ -33,6 +35,7 @@ BATCHES = (1, 100, 1_000)
 SINGLE_QUERIES = 100
 """How many are asked one at a time: a thousand took half of the run."""
 QUICK_N, QUICK_QUERIES = 5_000, 100
+_LONG_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Case:
     metric: Metric
     threads: tuple[int, ...]
     budget_s: float
+    turns: int
 
 
 def measure_case(case: Case, truth: Truth) -> list[Row]:
@@ -61,28 +65,42 @@ def measure_case(case: Case, truth: Truth) -> list[Row]:
     codes = OURS.get(case.by, False)
     scan = Backend(case.metric, "exact", codes=codes) if ours else peers.SCANS[case.by](case.metric)
     scan.build(dataset.base, max(case.threads))
+    asked = {
+        batch: dataset.queries[: min(case.n_queries, SINGLE_QUERIES if batch == 1 else N_QUERIES)]
+        for batch in BATCHES
+        if batch <= case.n_queries
+    }
+    ways = [(batch, threads) for batch in asked for threads in case.threads]
+    counts = {}
+    for batch, threads in ways:
+        queries = asked[batch]
+        found = answers(partial(scan.search, k=K, threads=threads), queries, batch)
+        counts[batch, threads] = truth.slice(slice(len(queries))).found(
+            found, queries, dataset.base
+        )
+    speeds: dict[tuple[int, int], list[Timing]] = {way: [] for way in ways}
+    for _ in range(case.turns):
+        for batch, threads in ways:
+            before, queries = speeds[batch, threads], asked[batch]
+            if not before or len(queries) / before[0].queries_per_s < _LONG_S:
+                search = partial(scan.search, k=K, threads=threads)
+                before.append(timed(search, queries, batch=batch, budget_s=case.budget_s))
     rows: list[Row] = []
-    for batch in (batch for batch in BATCHES if batch <= case.n_queries):
-        asked = slice(min(case.n_queries, SINGLE_QUERIES if batch == 1 else N_QUERIES))
-        queries, true = dataset.queries[asked], truth.slice(asked)
-        for threads in case.threads:
-            search = partial(scan.search, k=K, threads=threads)
-            found = answers(search, queries, batch)
-            counts = true.found(found, queries, dataset.base)
-            speed = timed(search, queries, batch=batch, budget_s=case.budget_s)
-            name = (
-                f"{dataset.label} {case.metric}: "
-                f"batch {batch}, {threads} thread{'s' * (threads > 1)}"
-            )
-            entry = partial(row, name, peer=None if codes else case.by)
-            wrong = int((counts < truth.ids.shape[1]).sum())
-            rows += [
-                entry(f"recall@{K}", float(counts.mean() / truth.ids.shape[1])),
-                entry("≠ float64", wrong, target=0.0 if ours else None, better="less"),
-                entry("QPS", speed.queries_per_s),
-                entry("p50 µs", speed.p50_us),
-                entry("p99 µs", speed.p99_us),
-            ]
+    for batch, threads in ways:
+        n_threads = f"{threads} thread{'s' * (threads > 1)}"
+        name = f"{dataset.label} {case.metric}: batch {batch}, {n_threads}"
+        entry = partial(row, name, peer=None if codes else case.by)
+        found_of = counts[batch, threads]
+        wrong = int((found_of < truth.ids.shape[1]).sum())
+        measured = speeds[batch, threads]
+        rows += [
+            entry(f"recall@{K}", float(found_of.mean() / truth.ids.shape[1])),
+            entry("≠ float64", wrong, target=0.0 if ours else None, better="less"),
+            entry("QPS", max(speed.queries_per_s for speed in measured)),
+            entry("p50 of a call, µs", min(speed.p50_us for speed in measured)),
+        ]
+        if batch == 1:  # of batches there are too few calls
+            rows.append(entry("p99 of a call, µs", median(speed.p99_us for speed in measured)))
     return rows
 
 
@@ -115,6 +133,7 @@ def measure(given: argparse.Namespace) -> Iterator[Row]:
             metric=metric,
             threads=tuple(dict.fromkeys((1, given.threads))),
             budget_s=0.05 if given.quick else 2.0,
+            turns=1 if given.quick else 3,
         )
         measured = partial(_measured, case, truth)
         names = given.by or (*OURS, *peers.SCANS)

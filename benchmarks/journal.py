@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ class RunKey:
         options: of the command line, the seed among them.
         commit: of the checkout.
         cpu: the machine's processor.
+        circumstances: what else figures depend on: what the processor can do, versions.
     """
 
     options: str
     commit: str
     cpu: str
+    circumstances: str = field(default="", repr=False)
 
 
 class OtherRun(Exception):

@@ -20,6 +20,8 @@ from paradox.index.ivf_source import BLOCK_ROWS
 
 _SCANS = frozenset({"exact"})
 _LISTS = frozenset({"ivf", "ivfpq"})
+_A_CALL = 40
+"""Queries asked at once: the engine remembers 64 of a call to tune itself on."""
 
 
 class Backend:
@@ -100,8 +102,13 @@ class MappedLists(Backend):
 
     @property
     def resident_bytes(self) -> int:
-        """What every search may read, counted as memory though it is mapped too."""
+        """What searches scan, counted as memory though it is mapped."""
         return self._index.stats().resident_bytes
+
+    @property
+    def mapped_bytes(self) -> int:
+        """The rest of the file, of which searches read what they measure."""
+        return self._index.stats().mapped_bytes
 
 
 class Engine:
@@ -136,9 +143,14 @@ class Engine:
         self._engine.add(base, ids=np.arange(len(base)))
 
     def ask(self, queries: F32Matrix, k: int, recall: float) -> int | None:
-        """Ask one query for a recall, which is all a caller does; return the effort it took."""
+        """Ask queries for a recall, which is all a caller does; return the effort it came to.
+
+        Enough of them that nothing is learnt from those asked later.
+        """
         self._recall = recall
         self.effort = 0
+        for some in np.array_split(queries, max(1, len(queries) // _A_CALL)):
+            self._engine.query(some, k, recall=recall)
         return self._engine.query(queries[:1], k, recall=recall).effort
 
     def search(self, queries: F32Matrix, k: int, threads: int) -> I64Matrix:
@@ -157,7 +169,7 @@ class Engine:
 
 BACKENDS: dict[str, Callable[[Metric], Backend]] = {
     **{name: partial(Backend, name=name) for name in index.backends() if name != "auto"},
-    "graph-compact": partial(Backend, name="graph", compact=True, keep="none"),
+    "graph-none-compact": partial(Backend, name="graph", compact=True, keep="none"),
     "graph-none": partial(Backend, name="graph", keep="none"),
     "ivf-mapped": MappedLists,
 }

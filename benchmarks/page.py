@@ -8,6 +8,7 @@ The pictures need matplotlib (the extra `bench`).
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -15,14 +16,20 @@ from benchmarks.plots import curves, draw, file_name
 from benchmarks.report import RESULTS, FigureTable, Report, as_tables, progress, read
 
 PAGE = RESULTS.parent / "benchmarks.md"
+_SET = re.compile(r"\S+ [\d,]+ × \d+")
 _OPENING = """# Benchmarks
 
 Each table is from one run on one machine, told below it; the recall is beside every speed.
-Libraries run in processes of their own, in turn. `paradox` are our own indexes; ✓ and ✗ tell
-whether a goal is met. A point of a curve is measured several times, minutes apart, and has the best
-of its speeds and median times and the median of its p99; what came of asking for a recall is
-measured once, and its speeds vary as the machine does. `the best of n peers` says how many were
-measured.
+Libraries run in processes of their own, in turn. `paradox` are our own indexes, which of them the
+case tells: `graph-none` keeps no vectors but 8-bit ones, `graph-none-compact` no codes of edges
+either. ✓ and ✗ tell whether a goal is met, and the goal follows. Graphs have 32 edges a node and
+look at 200 candidates while they are built; all other settings of the peers, with why, are in
+`benchmarks/peers/`. A curve is climbed until four more efforts brought nothing or a query took 10
+ms; each point is measured several times, minutes apart, and has the best of its speeds and median
+times and the median of its p99. What came of asking for a recall is measured once, and its speeds
+vary as the machine does. `QPS` are the queries of a pass over the sum of the median times of its
+calls. `the best of n peers` says how many were measured. `bytes/vector` are of the process,
+`mapped` those of files that searches read too.
 
 Made by `python -m benchmarks.page` from the reports in `docs/results/`. How to measure: the README.
 """
@@ -36,13 +43,20 @@ def page(reports: Iterable[Report]) -> str:
 
 
 def _lines(report: Report, drawn: Mapping[str, Report]) -> Iterator[str]:
-    yield f"## `benchmarks.{report.benchmark}`, {report.started[:10]}\n"
+    yield f"## {_heading(report)}\n"
     for title in curves(report.rows):
         if drawn[title] is report:
             yield f"![speed against recall: {title}](plots/{file_name(title)}.png)\n"
     for table in as_tables(report.rows):
         yield from _table(table)
     yield f"{report.circumstances()}\n"
+
+
+def _heading(report: Report) -> str:
+    """Return which sets were measured by what, where and when."""
+    sets = dict.fromkeys(m[0] for r in report.rows if (m := _SET.match(r.case)))
+    machine = f"{report.machine['cpu']}, {report.machine['isa']}"
+    return f"`{report.benchmark}`: {'; '.join(sets)} ({machine}, {report.started[:10]})"
 
 
 def _table(table: FigureTable) -> Iterator[str]:

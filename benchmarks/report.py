@@ -92,6 +92,7 @@ class Report:
     quick: bool
     started: str
     rows: tuple[Row, ...]
+    options: str = ""
 
     def as_json(self) -> str:
         """Return the report as one JSON object."""
@@ -126,7 +127,7 @@ class Report:
     def circumstances(self) -> str:
         """Return what the figures depend on, in one line."""
         machine = " · ".join(f"{name} {value}" for name, value in self.machine.items())
-        return f"{machine} · commit {self.commit} · seed {self.seed}"
+        return f"{machine} · commit {self.commit} · {self.options or f'--seed {self.seed}'}"
 
 
 def read(path: Path) -> Report:
@@ -180,13 +181,20 @@ class Benchmark:
         output = file_of(self.name, given.output, quick=given.quick)
         journal = Journal(
             None if output is None else output.with_suffix(".partial"),
-            RunKey(_told(given), commit(), native.cpu_model()),
+            RunKey(_told(given), commit(), native.cpu_model(), _circumstances(here)),
             datetime.now(UTC).isoformat(timespec="seconds"),
             resume=given.resume,
         )
         rows = tuple(self.measure(argparse.Namespace(**vars(given), journal=journal)))
         report = Report(
-            self.name, here, journal.run.commit, given.seed, given.quick, journal.started, rows
+            self.name,
+            here,
+            journal.run.commit,
+            given.seed,
+            given.quick,
+            journal.started,
+            rows,
+            _as_told(given),
         )
         journal.remove()
         return report
@@ -294,7 +302,32 @@ def _told(given: argparse.Namespace) -> str:
     return json.dumps(told, sort_keys=True, default=str)
 
 
+def _as_told(given: argparse.Namespace) -> str:
+    """Return the options as the command line has them, those not given left out."""
+    told = {
+        n: v for n, v in vars(given).items() if n not in _OF_NO_MATTER and v not in (None, False)
+    }
+    return " ".join(
+        f"--{name}"
+        + f" {' '.join(map(str, v)) if isinstance(v, list | tuple) else v}" * (v is not True)
+        for name, v in told.items()
+    )
+
+
+def _circumstances(here: dict[str, str | int | float]) -> str:
+    """Return what two runs on one machine share, and what its processor can do."""
+    lasting = {name: value for name, value in here.items() if name != "load_1min"}
+    return json.dumps([lasting, native.processor()])
+
+
 def _cell(r: Row) -> str:
-    small = abs(r.value) < 10 and r.value != round(r.value)
-    text = f"{r.value:,.4f}" if small else f"{r.value:,.0f}"
-    return text if r.holds is None else f"{text} {'✓' if r.holds else '✗'} {r.target:g}"
+    text = _number(r.value)
+    if r.holds is None or r.target is None:
+        return text
+    at_least = r.holds == (r.value >= r.target)
+    return f"{text} {'✓' if r.holds else '✗'} {'≥' if at_least else '≤'} {_number(r.target)}"
+
+
+def _number(value: float) -> str:
+    small = abs(value) < 10 and value != round(value)
+    return f"{value:,.4g}" if small else f"{value:,.0f}"

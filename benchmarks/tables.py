@@ -27,6 +27,8 @@ def rows(
     for by, measured in found.items():
         yield entry(f"{title} once built", by, "build s", measured.build_s)
         yield entry(f"{title} once built", by, "bytes/vector", measured.bytes_per_vector)
+        if measured.mapped_per_vector:
+            yield entry(f"{title} once built", by, "mapped", measured.mapped_per_vector)
         if measured.best_recall is not None:
             yield entry(f"{title} once built", by, f"best recall@{k}", measured.best_recall)
     for by, measured in found.items():
@@ -44,11 +46,6 @@ def skipped(title: str, reasons: Mapping[str, str]) -> Iterator[Row]:
     """Yield a row for each contestant that could not be measured, which says why."""
     for by, reason in reasons.items():
         yield entry(f"{title} left out", by, "runs", 0, reason.replace(": ", ", "), target=1)
-
-
-def batched(size: int, threads: int) -> str:
-    """Return the name of the speed of batches."""
-    return f"{QPS}, {size} at a time, {threads} thread{'s' * (threads > 1)}"
 
 
 def entry(

@@ -18,7 +18,7 @@ from benchmarks.peers.contestant import Ids
 from paradox.core.types import F32Matrix, I64Matrix
 
 WARM_UP_CALLS = 20
-LEAST_PASSES, PATIENCE = 5, 10
+LEAST_PASSES, PATIENCE = 5, 5
 """Passes that a median is wanted of, and the budgets that may be spent to come by them."""
 
 

@@ -14,7 +14,7 @@ from benchmarks.peers.contestant import (
     Ids,
     directions,
 )
-from benchmarks.peers.registry import APPROXIMATE, CHANGING, FILTERED, SCANS, installed, missing
+from benchmarks.peers.registry import APPROXIMATE, CHANGING, FILTERED, SCANS, missing
 
 __all__ = [
     "APPROXIMATE",
@@ -30,6 +30,5 @@ __all__ = [
     "Graph",
     "Ids",
     "directions",
-    "installed",
     "missing",
 ]

@@ -16,7 +16,7 @@ from benchmarks.peers.contestant import (
     widened,
 )
 from paradox.core.metric import Metric
-from paradox.core.types import F32Matrix
+from paradox.core.types import BoolMask, F32Matrix, I64Vector
 
 
 class Scann(RefinedLists):
@@ -76,6 +76,7 @@ class Turbovec(Graph):
             raise CannotTake("turbovec ranks by inner product alone")
         os.putenv("RAYON_NUM_THREADS", "1")
         self._library = library("turbovec").TurboQuantIndex
+        self._masked: dict[str, BoolMask] = {}
 
     def build(self, base: F32Matrix, threads: int) -> None:
         """See `Contestant`."""
@@ -90,7 +91,14 @@ class Turbovec(Graph):
 
     def search(self, queries: F32Matrix, k: int, threads: int) -> Ids:
         """See `Contestant`."""
-        likely = self._index.search(widened(queries, self._dim), max(self.effort, k))[1]
+        n = max(self.effort, k)
+        likely = self._index.search(widened(queries, self._dim), n, **self._masked)[1]
         scores = np.einsum("qcd,qd->qc", self._base[likely], queries)
         best = np.argsort(-scores, axis=1)[:, :k]
         return np.take_along_axis(likely, best, axis=1)
+
+    def allow(self, ids: I64Vector) -> None:
+        """See `Filtered`."""
+        mask = np.zeros(len(self._base), np.bool_)
+        mask[ids] = True
+        self._masked = {"mask": mask}

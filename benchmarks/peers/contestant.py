@@ -18,7 +18,8 @@ DEGREE = 32
 CANDIDATES = 200
 """Edges of a node and candidates while building, as the literature compares graphs."""
 STEP = 1.25
-MOST_EFFORT = 4_000
+MOST_EFFORT = 100_000
+"""Beyond what anything here needs: a climb ends where more brings nothing, or takes too long."""
 
 
 class CannotTake(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 
@@ -53,12 +53,13 @@ SCANS: dict[str, Callable[[Metric], Contestant]] = {
     "torch": TorchExact,
     "usearch": UsearchExact,
 }
-"""Peers of `benchmarks.exact`; faiss as shipped, and with BLAS from two queries on."""
+"""Peers of `benchmarks.exact`; faiss as shipped, and with BLAS for any number of queries."""
 
 FILTERED: dict[str, Callable[[Metric], Filtered]] = {
     "hnswlib": Hnswlib,
     "faiss-hnsw": FaissGraph,
     "faiss-ivf": _FAISS_LISTS,
+    "turbovec": Turbovec,
 }
 """Peers of `benchmarks.filters`."""
 
@@ -83,8 +84,3 @@ def missing(peer: str) -> str | None:
     """Return why a peer cannot even be tried; None if its library is installed."""
     module = _MODULES.get(peer.partition("-")[0], "numpy")
     return None if find_spec(module) is not None else f"{module} is not installed"
-
-
-def installed(names: Iterable[str]) -> list[str]:
-    """Return those of the peers whose library is installed."""
-    return [name for name in names if missing(name) is None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from itertools import pairwise
 
@@ -92,7 +93,11 @@ def _climb(by: str, metric: Metric, rows: F32Matrix, queries: F32Matrix) -> Clim
     ]
 
 
-@pytest.fixture(scope="module", params=peers.installed(peers.APPROXIMATE))
+def installed(names: Iterable[str]) -> list[str]:
+    return [name for name in names if peers.missing(name) is None]
+
+
+@pytest.fixture(scope="module", params=installed(peers.APPROXIMATE))
 def climbs(
     request: pytest.FixtureRequest, rows: F32Matrix, queries: F32Matrix
 ) -> tuple[str, dict[Metric, Climb | str]]:
@@ -105,7 +110,7 @@ def climbs(
         raise
 
 
-@pytest.mark.parametrize("by", peers.installed(peers.SCANS))
+@pytest.mark.parametrize("by", installed(peers.SCANS))
 def test_a_scan_is_exact(by: str, rows: F32Matrix, queries: F32Matrix) -> None:
     assert in_own_process(_scan, by, rows, queries) == pytest.approx([1] * 6, abs=0.005)
 
@@ -131,9 +136,13 @@ def test_a_peer_finds_the_nearest_with_enough_effort(
         assert (ids == last[0]).mean() > 0.95
 
 
+def _filtered_metric(by: str) -> Metric:
+    return "ip" if by == "turbovec" else "l2"
+
+
 def _filtered(by: str, rows: F32Matrix, queries: F32Matrix) -> list[I64Matrix]:
     """Return what a peer finds through a wide filter, and through one with fewer rows than K."""
-    peer = peers.FILTERED[by]("l2")
+    peer = peers.FILTERED[by](_filtered_metric(by))
     peer.build(rows, 2)
     peer.effort = MOST_EFFORT
     peer.allow(np.arange(0, len(rows), 2))
@@ -143,14 +152,14 @@ def _filtered(by: str, rows: F32Matrix, queries: F32Matrix) -> list[I64Matrix]:
     return [wide, answers(search, queries[:1], 1)]
 
 
-@pytest.mark.parametrize("by", peers.installed(peers.FILTERED))
+@pytest.mark.parametrize("by", installed(peers.FILTERED))
 def test_a_filter_lets_pass_what_it_names(by: str, rows: F32Matrix, queries: F32Matrix) -> None:
     wide, narrow = in_own_process(_filtered, by, rows, queries)
     even = np.arange(0, len(rows), 2)
     assert (wide % 2 == 0).all()
-    truth = Truth.among(even, queries, rows, K, "l2")
+    truth = Truth.among(even, queries, rows, K, _filtered_metric(by))
     assert truth.recall(wide, queries, rows) > 0.95
-    assert narrow.shape == (1, K)
+    assert narrow.shape in ((1, K), (1, 2))
     assert set(narrow[0].tolist()) <= {4, 7, -1}
 
 
@@ -165,7 +174,7 @@ def _changed(by: str, rows: F32Matrix) -> I64Matrix:
     return answers(partial(peer.search, k=K, threads=1), rows, len(rows))
 
 
-@pytest.mark.parametrize("by", peers.installed(peers.CHANGING))
+@pytest.mark.parametrize("by", installed(peers.CHANGING))
 def test_rows_that_came_are_found_and_those_that_went_are_not(by: str, rows: F32Matrix) -> None:
     found = in_own_process(_changed, by, rows)
     assert found.min() >= 500
@@ -205,7 +214,6 @@ def test_lists_found_by_a_graph_are_a_power_of_two_and_have_enough_rows(n: int, 
 def test_a_library_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.peers.registry._MODULES", {"scann": "no_such_module"})
     assert peers.missing("scann") == "no_such_module is not installed"
-    assert peers.installed(["scann", "numpy"]) == ["numpy"]
 
 
 def test_every_peer_names_the_module_it_needs() -> None:
@@ -218,7 +226,7 @@ def test_a_ladder_starts_at_its_least_and_rises_by_a_quarter(least: int) -> None
     steps = ladder(least)
     assert steps[0] == least
     assert all(a < b <= max(a + 1, a * 1.25 + 0.5) for a, b in pairwise(steps))
-    assert 3_000 < steps[-1] <= 4_000
+    assert 75_000 < steps[-1] <= 100_000
 
 
 def test_short_answers_are_padded_and_long_ones_cut() -> None:
