@@ -21,7 +21,7 @@ from paradox.index.backend import IndexStats
 from paradox.index.labels import Labels
 from paradox.index.options import check_effort, check_tuned
 from paradox.index.row_index import RowIndex
-from paradox.index.rows import Rows, unit
+from paradox.index.rows import Rows, as_run, unit
 from paradox.index.structured import LARGEST_NORM, StructuredRows
 
 _LEAST_NORM = 1e-15
@@ -227,7 +227,8 @@ class ApproximateIndex(RowIndex):
     def _show(self, slots: I64Vector) -> None:
         slots = self._showable(slots)
         if len(slots):
-            self._take_in(self._labels.give(slots), self._points(self._rows.matrix[slots]))
+            rows = self._rows.matrix[as_run(slots)]
+            self._take_in(self._labels.give(slots), self._points(rows))
 
     def _showable(self, slots: I64Vector) -> I64Vector:
         """Return those of the slots whose rows the structure may see."""

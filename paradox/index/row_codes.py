@@ -46,7 +46,7 @@ class RowCodes:
         """Return the codes of rows, for `put`."""
         return kernels.encode(rows, self.metric)
 
-    def put(self, slots: I64Vector, codes: kernels.Codes) -> None:
+    def put(self, slots: I64Vector | slice, codes: kernels.Codes) -> None:
         """Keep the codes of some slots."""
         self._terms[:, slots] = codes.terms
         if self._values is not None:

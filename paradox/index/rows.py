@@ -229,13 +229,14 @@ class Rows:
     ) -> None:
         """Write vectors and what is derived from them into their slots."""
         norms, codes = derived
-        self._matrix[slots] = vectors
+        places = as_run(slots)
+        self._matrix[places] = vectors
         if norms is not None:
-            self._norms[slots] = norms
+            self._norms[places] = norms
         if codes is not None and self._codes is not None:
-            self._codes.put(slots, codes)
-        self._ids[slots] = ids
-        self._live[slots] = True
+            self._codes.put(places, codes)
+        self._ids[places] = ids
+        self._live[places] = True
 
     def _reserve(self, n_slots: int) -> None:
         """Make room for `n_slots` slots in memory that can be written to."""
@@ -276,3 +277,11 @@ def unit(vectors: F32Matrix) -> F32Matrix:
     """Return (n, dim) float32, each row scaled to length 1; none may be zero."""
     norms = kernels.row_norms(vectors)[:, np.newaxis]
     return np.divide(vectors, norms, out=np.empty_like(vectors), casting="same_kind")
+
+
+def as_run(slots: I64Vector) -> I64Vector | slice:
+    """Return slots that follow one another as a slice, by which nothing is copied."""
+    n = len(slots)
+    if n and slots[-1] - slots[0] == n - 1 and (np.diff(slots) == 1).all():
+        return slice(int(slots[0]), int(slots[-1]) + 1)
+    return slots

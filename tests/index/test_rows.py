@@ -10,7 +10,7 @@ import pytest
 
 from paradox import kernels
 from paradox.index import id_map
-from paradox.index.rows import Rows
+from paradox.index.rows import Rows, as_run
 from paradox.index.versioned_rows import VersionedRows
 
 N = 500
@@ -86,3 +86,18 @@ def test_ids_are_settled_again_where_that_failed(monkeypatch: pytest.MonkeyPatch
     rows.settle_ids()
     slots = rows.find(IDS)
     np.testing.assert_array_equal(rows.matrix[slots[100:]], -ROWS[100:])
+
+
+@pytest.mark.parametrize(
+    ("slots", "run"),
+    [
+        ([], None),
+        ([3], slice(3, 4)),
+        ([3, 4, 5], slice(3, 6)),
+        ([3, 5, 4], None),
+        ([3, 5, 5], None),
+    ],
+)
+def test_slots_that_follow_one_another_are_a_run(slots: list[int], run: slice | None) -> None:
+    given = np.array(slots, np.int64)
+    assert as_run(given) == run if run else as_run(given) is given

@@ -79,6 +79,14 @@ class GraphComparison : public Comparison<GraphKernels> {
     check<std::int32_t>("dot_i8i8", 1, [&](const GraphKernels& kernels, std::int32_t* out) {
       *out = kernels.dot_i8i8(a.data(), b.data(), dim);
     });
+    const Values<std::int8_t> nine(9 * dim, byte);
+    for (const int n : {1, 4, 9}) {
+      std::vector<const std::int8_t*> others;
+      for (int i = n; i-- > 0;) others.push_back(nine.data() + std::int64_t{i} * dim);
+      check<std::int32_t>("dots_1xn", n + 1, [&](const auto& kernels, std::int32_t* out) {
+        kernels.dots_1xn(a.data(), others.data(), n, dim, out);
+      });
+    }
     for (const int n : {1, 2, 3, 4, 7, 48}) {
       const auto wide = [&] { return std::int16_t{byte()}; };
       const Values<std::int16_t> rows(4 * dim, wide), others(std::int64_t{n} * dim, wide);

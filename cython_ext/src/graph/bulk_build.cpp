@@ -182,10 +182,7 @@ void BulkBuild::add_candidates(std::uint32_t node, std::vector<Neighbour>* more)
 }
 
 void BulkBuild::look_along(std::uint32_t node) {
-  std::vector<Neighbour> found;
-  for (const std::uint32_t other : graph_.met_on_the_way_to(node)) {
-    if (other != node) found.push_back({graph_.distance(node, other), other});
-  }
+  std::vector<Neighbour> found = graph_.with_distances(node, graph_.met_on_the_way_to(node));
   add_candidates(node, &found);
   choose(node, found);
   keep_candidates(node, found);
@@ -203,6 +200,7 @@ void BulkBuild::share_edges() {
     for (const std::uint32_t other : graph_.neighbours_of(node)) ++n_parents[other];
   }
   for (std::uint32_t node = 0; node < n_; ++node) {
+    if (n_parents[node] >= kLeastParents) continue;
     for (const Neighbour& candidate : nearest(node)) {
       if (n_parents[node] >= kLeastParents) break;
       if (take_edge(candidate.node, node, &n_parents)) ++n_parents[node];
@@ -221,8 +219,8 @@ bool BulkBuild::take_edge(std::uint32_t parent, std::uint32_t child,
     auto most = static_cast<std::uint32_t>(kManyParents * graph_.layout_.degree);
     given_up = -1;
     for (int edge = 0; edge < n_edges; ++edge) {
-      const bool is_spare = !node.header().is_chosen(edge) && !graph_.is_ward(edges[edge], parent);
-      if (!is_spare || (*n_parents)[edges[edge]] <= most) continue;
+      if (node.header().is_chosen(edge) || (*n_parents)[edges[edge]] <= most) continue;
+      if (graph_.is_ward(edges[edge], parent)) continue;  // asked last, as it reads that node
       most = (*n_parents)[edges[edge]];
       given_up = edge;
     }

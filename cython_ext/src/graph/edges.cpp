@@ -23,14 +23,19 @@ Graph::EdgeFactors Graph::encode_edge(std::uint32_t node, int edge) const {
   std::uint8_t* signs = at_least(SearchScratch::of_this_thread().residual_signs, layout_.dim / 8);
   const Node target = nodes_[node];
   const std::uint32_t neighbour = target.neighbours()[edge];
-  const Node other = nodes_[neighbour];
-  const NodeHeader &header = target.header(), &theirs = other.header();
+  const std::int32_t product =
+      kernels_.dot_i8i8(target.vector(), nodes_[neighbour].vector(), layout_.dim);
+  const EdgeFactors factors = code_of_edge(node, neighbour, product, signs);
+  spread(signs, layout_.dim, edge % kEdgeBlock, target.codes(edge / kEdgeBlock));
+  return factors;
+}
+
+Graph::EdgeFactors Graph::code_of_edge(std::uint32_t node, std::uint32_t neighbour,
+                                       std::int32_t product, std::uint8_t* signs) const {
+  const NodeHeader &header = nodes_[node].header(), &theirs = nodes_[neighbour].header();
   Residual residual{signs, 0.0f, 0.0f};
   kernels_.residual(vector(node), vector(neighbour), layout_.dim, &residual);
-  spread(signs, layout_.dim, edge % kEdgeBlock, target.codes(edge / kEdgeBlock));
-  const float dot =
-      header.scale * theirs.scale *
-      static_cast<float>(kernels_.dot_i8i8(target.vector(), other.vector(), layout_.dim));
+  const float dot = header.scale * theirs.scale * static_cast<float>(product);
   const float squares = std::max(header.squares + theirs.squares - 2.0f * dot, 0.0f);
   const float factor = residual.absolute > 0.0f ? squares / residual.absolute : 0.0f;
   return {theirs.term - header.term - 2.0f * (dot - header.squares) +
@@ -69,10 +74,23 @@ void Graph::encode_edges(std::uint32_t node) {
   float greatest_offset = 0.0f, greatest_slope = 0.0f;
   const Node target = nodes_[node];
   NodeHeader& header = target.header();
-  for (int edge = 0; edge < header.n_edges; ++edge) {
-    factors[edge] = encode_edge(node, edge);
+  const int n_edges = header.n_edges, n_bytes = layout_.dim / 8;
+  std::int32_t dots[kMostEdges];
+  products(node, target.neighbours(), static_cast<std::size_t>(n_edges), dots);
+  SearchScratch& scratch = SearchScratch::of_this_thread();
+  std::uint8_t* signs = at_least(scratch.residual_signs, n_bytes);
+  std::uint8_t* by_byte = at_least(scratch.block_signs, n_bytes * kEdgeBlock);
+  for (int edge = 0; edge < n_edges; ++edge) {
+    factors[edge] = code_of_edge(node, target.neighbours()[edge], dots[edge], signs);
     greatest_offset = std::max(greatest_offset, std::fabs(factors[edge].offset));
     greatest_slope = std::max(greatest_slope, factors[edge].slope);
+    const int block = edge / kEdgeBlock, place = edge % kEdgeBlock;
+    if ((block + 1) * kEdgeBlock > n_edges) {
+      spread(signs, layout_.dim, place, target.codes(block));
+      continue;
+    }
+    for (int j = 0; j < n_bytes; ++j) by_byte[j * kEdgeBlock + place] = signs[j];
+    if (place == kEdgeBlock - 1) spread_all(by_byte, layout_.dim, target.codes(block));
   }
   const FactorScales scales = FactorScales::up_to(greatest_offset, greatest_slope);
   for (int edge = 0; edge < layout_.degree; ++edge) {
@@ -151,14 +169,23 @@ std::vector<Neighbour> Graph::by_distance(std::uint32_t node,
                                           std::vector<std::uint32_t> others) const {
   std::sort(others.begin(), others.end());
   others.erase(std::unique(others.begin(), others.end()), others.end());
-  std::vector<Neighbour> near;
-  near.reserve(others.size());
-  for (std::size_t i = 0; i < others.size(); ++i) {
-    if (i + kAhead < others.size()) nodes_.prefetch_vector(others[i + kAhead]);
-    if (others[i] != node) near.push_back({distance(node, others[i]), others[i]});
-  }
+  std::vector<Neighbour> near = with_distances(node, others);
   std::sort(near.begin(), near.end(), Nearer{node});
   return near;
+}
+
+std::vector<Neighbour> Graph::with_distances(std::uint32_t node,
+                                             const std::vector<std::uint32_t>& others) const {
+  std::vector<std::int32_t> dots(others.size());
+  products(node, others.data(), others.size(), dots.data());
+  std::vector<Neighbour> result;
+  result.reserve(others.size());
+  const NodeHeader& header = nodes_[node].header();
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    if (others[i] == node) continue;
+    result.push_back({distance(header, nodes_[others[i]].header(), dots[i]), others[i]});
+  }
+  return result;
 }
 
 std::size_t Graph::prune(std::uint32_t node, const std::vector<Neighbour>& nearest,
@@ -169,18 +196,16 @@ std::size_t Graph::prune(std::uint32_t node, const std::vector<Neighbour>& neare
   auto n_wards = static_cast<std::size_t>(
       std::count_if(nearest.begin(), nearest.end(),
                     [&](const Neighbour& candidate) { return is_ward(candidate.node, node); }));
-  for (const Neighbour& candidate : nearest) {
+  for (std::size_t i = 0; i < nearest.size(); ++i) {
+    const Neighbour& candidate = nearest[i];
     if (kept->size() == degree) return degree;
+    if (i + kAhead < nearest.size()) nodes_.prefetch_vector(nearest[i + kAhead].node);
     if (n_wards > 0 && is_ward(candidate.node, node)) {
       kept->push_back(candidate.node);
       --n_wards;
       continue;
     }
-    const auto is_nearer = [&](std::uint32_t other) {
-      return kSlack * distance(other, candidate.node) < candidate.distance;
-    };
-    const bool covered =
-        kept->size() + n_wards == degree || std::any_of(kept->begin(), kept->end(), is_nearer);
+    const bool covered = kept->size() + n_wards == degree || is_covered(candidate, *kept);
     (covered ? &left_out : kept)->push_back(candidate.node);
   }
   const std::size_t n_chosen = kept->size();
@@ -188,6 +213,24 @@ std::size_t Graph::prune(std::uint32_t node, const std::vector<Neighbour>& neare
   kept->insert(kept->end(), left_out.begin(),
                left_out.begin() + static_cast<std::ptrdiff_t>(n_more));
   return n_chosen;
+}
+
+/// Four at a time, as most are covered by one of the first.
+bool Graph::is_covered(const Neighbour& candidate, const std::vector<std::uint32_t>& kept) const {
+  constexpr std::size_t kTogether = 4;
+  const Node its = nodes_[candidate.node];
+  for (std::size_t begin = 0; begin < kept.size(); begin += kTogether) {
+    const std::size_t n = std::min(kTogether, kept.size() - begin);
+    const std::int8_t* vectors[kTogether];
+    std::int32_t dots[kTogether];
+    for (std::size_t i = 0; i < n; ++i) vectors[i] = nodes_[kept[begin + i]].vector();
+    kernels_.dots_1xn(its.vector(), vectors, static_cast<int>(n), layout_.dim, dots);
+    for (std::size_t i = 0; i < n; ++i) {
+      const float apart = distance(nodes_[kept[begin + i]].header(), its.header(), dots[i]);
+      if (kSlack * apart < candidate.distance) return true;
+    }
+  }
+  return false;
 }
 
 bool Graph::has_room(std::uint32_t guardian) const {

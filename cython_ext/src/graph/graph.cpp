@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 
 #include "paradox/graph/bulk_build.hpp"
@@ -59,10 +60,28 @@ Graph::Graph(const GraphSettings& settings, const GraphKernels& kernels)
 
 float Graph::distance(std::uint32_t a, std::uint32_t b) const {
   const Node x = nodes_[a], y = nodes_[b];
-  const float dot = static_cast<float>(kernels_.dot_i8i8(x.vector(), y.vector(), layout_.dim));
-  const float distance =
-      x.header().squares + y.header().squares - 2.0f * (x.header().scale * y.header().scale) * dot;
-  return std::max(distance, 0.0f);
+  return distance(x.header(), y.header(), kernels_.dot_i8i8(x.vector(), y.vector(), layout_.dim));
+}
+
+void Graph::products(std::uint32_t node, const std::uint32_t* others, std::size_t n,
+                     std::int32_t* out) const {
+  constexpr std::size_t kTogether = 4;  // the next so many are on their way from memory
+  const std::int8_t* vectors[kTogether];
+  const std::int8_t* its = nodes_[node].vector();
+  for (std::size_t i = 0; i < std::min(n, kTogether); ++i) nodes_.prefetch_vector(others[i]);
+  for (std::size_t begin = 0; begin < n; begin += kTogether) {
+    const std::size_t end = std::min(begin + kTogether, n);
+    for (std::size_t i = begin; i < end; ++i) vectors[i - begin] = nodes_[others[i]].vector();
+    for (std::size_t i = end; i < std::min(end + kTogether, n); ++i) {
+      nodes_.prefetch_vector(others[i]);
+    }
+    kernels_.dots_1xn(its, vectors, static_cast<int>(end - begin), layout_.dim, out + begin);
+  }
+}
+
+float Graph::distance(const NodeHeader& x, const NodeHeader& y, std::int32_t dot) {
+  const float product = 2.0f * (x.scale * y.scale) * static_cast<float>(dot);
+  return std::max(x.squares + y.squares - product, 0.0f);
 }
 
 void Graph::add(const float* vectors, std::int64_t n, int threads) {
@@ -169,15 +188,17 @@ void Graph::store(std::uint32_t node, const float* vector, SearchScratch& scratc
   }
   float* rotated = at_least(scratch.rotated, layout_.dim);
   rotation_.apply(kernels_, input, rotated);
-  float greatest = 0.0f;
-  for (int j = 0; j < layout_.dim; ++j) greatest = std::max(greatest, std::fabs(rotated[j]));
+  const float greatest = kernels_.extremes(rotated, layout_.dim).value;
   const Node target = nodes_[node];
   NodeHeader& header = target.header();
   header.scale = greatest / 127.0f;
-  const float inverse = greatest > 0.0f ? 127.0f / greatest : 0.0f;
-  std::int64_t sum = 0;
+  const float inverse =
+      greatest > 0.0f ? std::min(127.0f / greatest, std::numeric_limits<float>::max()) : 0.0f;
+  std::int16_t* steps = at_least(scratch.values, layout_.dim);
+  kernels_.to_int16(rotated, layout_.dim, inverse, steps);
+  std::int32_t sum = 0;
   for (int j = 0; j < layout_.dim; ++j) {
-    const long value = std::lrint(std::clamp(rotated[j] * inverse, -127.0f, 127.0f));
+    const int value = std::clamp<int>(steps[j], -127, 127);  // one step more by rounding
     target.vector()[j] = static_cast<std::int8_t>(value);
     sum += value * value;
   }

@@ -311,6 +311,7 @@ const GraphKernels graph_kernels_avx2 = {
     sign_table_avx2,
     dot_i16i8_avx2,
     dot_i8i8_avx2,
+    dots_one_by_one<dot_i8i8_avx2>,
     dots_4xn_avx2,
     residual_avx2,
     score_block_avx2<EdgeScan>,

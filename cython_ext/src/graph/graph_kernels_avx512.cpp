@@ -17,6 +17,7 @@ struct Products : PairProducts {
     if (j < dim) even = add_pairs(even, widen(a + j), widen(b + j));
     return sum_of(_mm512_add_epi32(even, odd));
   }
+  static constexpr auto dots_1xn = dots_one_by_one<dot_i8i8>;
 };
 
 }  // namespace

@@ -272,6 +272,7 @@ const GraphKernels graph_kernels_neon = {
     sign_table_neon,
     dot_i16i8_neon,
     dot_i8i8_neon,
+    dots_one_by_one<dot_i8i8_neon>,
     dots_4xn_neon,
     residual_neon,
     score_block_neon<EdgeScan>,

@@ -148,6 +148,7 @@ const GraphKernels graph_kernels_scalar = {
     sign_table_scalar,
     dot_i16i8_scalar,
     dot_i8i8_scalar,
+    dots_one_by_one<dot_i8i8_scalar>,
     dots_4xn_scalar,
     residual_scalar,
     score_block_scalar<EdgeScan>,

@@ -24,6 +24,16 @@ inline void spread(const std::uint8_t* signs, int dim, int edge, std::uint8_t* c
   }
 }
 
+/// Puts the signs of 32 edges where a scan wants them: signs[32 * j + edge] is byte j of an edge's.
+inline void spread_all(const std::uint8_t* signs, int dim, std::uint8_t* codes) {
+  for (int j = 0; j < dim / 8; ++j, signs += 32, codes += 32) {
+    for (int i = 0; i < 16; ++i) {
+      codes[i] = static_cast<std::uint8_t>((signs[i] & 15) | signs[16 + i] << 4);
+      codes[16 + i] = static_cast<std::uint8_t>(signs[i] >> 4 | (signs[16 + i] & 0xf0));
+    }
+  }
+}
+
 /// Writes values, scaled so that the greatest is that of float16: one far above the others leaves
 /// them their bits. Returns the scale.
 inline float write_scaled(const std::vector<float>& values, Half* out) {
@@ -70,7 +80,9 @@ struct FactorScales {
   static constexpr float kMostOffset = 127.0f, kMostSlope = 255.0f;
 
   static float root_of(float value, float scale, float most) {
-    return scale > 0.0f ? std::min(std::nearbyint(std::sqrt(value / scale)), most) : 0.0f;
+    constexpr float kRounding = 0x1.8p23f;  // has no bits for a fraction: to even, without a call
+    const float root = scale > 0.0f ? std::sqrt(value / scale) : 0.0f;
+    return std::min((root + kRounding) - kRounding, most);
   }
 };
 

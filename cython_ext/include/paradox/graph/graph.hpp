@@ -158,7 +158,7 @@ struct SearchScratch {
   double scale = 1.0;        // what it was multiplied by
   double length = 0.0;       // of the query as rotated
   float key_of_zero = 0.0f;  // the key of a node at distance 0
-  AlignedVector<std::uint8_t> sign_entries, residual_signs;
+  AlignedVector<std::uint8_t> sign_entries, residual_signs, block_signs;
   SignTable signs{};
   Beam beam;
   NodeSet met;
@@ -245,6 +245,11 @@ class Graph {
     return {nodes_[node].vector(), nodes_[node].header().scale};
   }
   float distance(std::uint32_t a, std::uint32_t b) const;
+  /// The same, by the product of the two vectors.
+  static float distance(const NodeHeader& x, const NodeHeader& y, std::int32_t dot);
+  /// Products of a node's vector with those of n others.
+  void products(std::uint32_t node, const std::uint32_t* others, std::size_t n,
+                std::int32_t* out) const;
 
   bool is_product() const { return settings_.metric == Metric::ip; }
   /// What a vector is multiplied by.
@@ -268,6 +273,9 @@ class Graph {
   };
   /// Writes the code of an edge, and returns its factors.
   EdgeFactors encode_edge(std::uint32_t node, int edge) const;
+  /// The factors of an edge by the product of the two vectors; writes its signs, a bit each.
+  EdgeFactors code_of_edge(std::uint32_t node, std::uint32_t neighbour, std::int32_t product,
+                           std::uint8_t* signs) const;
   /// Writes the code of a node's vector, by its first dimensions, as of an edge from the origin.
   EdgeFactors encode_vector(std::uint32_t node, int dim, int edge, std::uint8_t* codes) const;
   /// Writes the codes and the factors of all edges of a node.
@@ -275,6 +283,9 @@ class Graph {
   std::vector<std::uint32_t> neighbours_of(std::uint32_t node) const;
   /// The nodes that a search for a node expands, itself perhaps among them.
   std::vector<std::uint32_t> met_on_the_way_to(std::uint32_t node) const;
+  /// Other nodes with their distances from a node, which is left out.
+  std::vector<Neighbour> with_distances(std::uint32_t node,
+                                        const std::vector<std::uint32_t>& others) const;
   /// Other nodes by distance from a node, which is left out, each once.
   std::vector<Neighbour> by_distance(std::uint32_t node, std::vector<std::uint32_t> others) const;
   /// Keeps up to `degree` of a node's neighbours, which come nearest first: its wards, those that
@@ -282,6 +293,8 @@ class Graph {
   /// are of the first two.
   std::size_t prune(std::uint32_t node, const std::vector<Neighbour>& nearest,
                     std::vector<std::uint32_t>* kept) const;
+  /// Whether a neighbour kept before is much nearer to a candidate than the node is.
+  bool is_covered(const Neighbour& candidate, const std::vector<std::uint32_t>& kept) const;
   bool has_edge(std::uint32_t parent, std::uint32_t child) const;
   /// Makes a node that none of its neighbours has for a neighbour that of the nearest one.
   void adopt_if_orphan(std::uint32_t node);

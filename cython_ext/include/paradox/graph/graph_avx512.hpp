@@ -308,6 +308,7 @@ constexpr GraphKernels avx512_kernels(const char* isa) {
       sign_table_avx512,
       dot_i16i8_avx512<Products>,
       Products::dot_i8i8,
+      Products::dots_1xn,
       dots_4xn_avx512<Products>,
       residual_avx512,
       score_block_avx512<EdgeScan>,

@@ -72,6 +72,10 @@ struct GraphKernels {
   std::int32_t (*dot_i16i8)(const std::int16_t* query, const std::int8_t* vector, int dim);
   std::int32_t (*dot_i8i8)(const std::int8_t* a, const std::int8_t* b, int dim);
 
+  /// Dot products of one vector with n others.
+  void (*dots_1xn)(const std::int8_t* one, const std::int8_t* const* others, int n, int dim,
+                   std::int32_t* out);
+
   /// Dot products of four rows with n: out[i * stride + j].
   void (*dots_4xn)(const std::int16_t* rows, const std::int16_t* others, std::int64_t n, int dim,
                    std::int32_t* out, std::int64_t stride);
@@ -87,6 +91,13 @@ struct GraphKernels {
   double (*squared_distance)(const float* a, const float* b, std::int64_t dim);
   double (*dot_product)(const float* a, const float* b, std::int64_t dim);
 };
+
+/// `dots_1xn` where several products at once are no faster than one after the other.
+template <std::int32_t (*dot)(const std::int8_t* a, const std::int8_t* b, int dim)>
+void dots_one_by_one(const std::int8_t* one, const std::int8_t* const* others, int n, int dim,
+                     std::int32_t* out) {
+  for (int i = 0; i < n; ++i) out[i] = dot(one, others[i], dim);
+}
 
 /// The table of a level by name, or null where this machine lacks it.
 const GraphKernels* find_graph_kernels(const char* isa);
