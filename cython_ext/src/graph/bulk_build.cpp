@@ -173,9 +173,11 @@ void BulkBuild::settle(std::uint32_t node) {
 }
 
 void BulkBuild::add_candidates(std::uint32_t node, std::vector<Neighbour>* more) const {
-  const std::vector<Neighbour> had = nearest(node);
-  more->insert(more->end(), had.begin(), had.end());
   std::sort(more->begin(), more->end(), Nearer{node});
+  const auto n = static_cast<std::ptrdiff_t>(more->size());
+  const Neighbour* had = candidates_.data() + std::int64_t{node} * kCandidates;
+  more->insert(more->end(), had, had + n_candidates_[node]);
+  std::inplace_merge(more->begin(), more->begin() + n, more->end(), Nearer{node});
   more->erase(std::unique(more->begin(), more->end(),
                           [](const Neighbour& a, const Neighbour& b) { return a.node == b.node; }),
               more->end());
@@ -271,7 +273,6 @@ void BulkBuild::link_both_ways(std::uint32_t node, const Nodes& parents) {
   Nodes others(begin, begin + n_forward_[node]);
   others.insert(others.end(), parents.begin(), parents.end());
   const std::vector<Neighbour> near = graph_.by_distance(node, others);
-  std::sort(others.begin(), others.end());
   Nodes kept;
   const std::size_t n_chosen = graph_.prune(node, near, &kept);
   for (const Neighbour& candidate : nearest(node)) {  // scanning 32 edges costs what fewer do

@@ -44,7 +44,7 @@ std::vector<Neighbour> Bypass::around(std::uint32_t node) const {
       if (is_removed_[far] == 0) others.push_back(far);
     }
   }
-  return has_removed ? graph_.by_distance(node, std::move(others)) : std::vector<Neighbour>{};
+  return has_removed ? graph_.by_distance(node, others) : std::vector<Neighbour>{};
 }
 
 }  // namespace paradox

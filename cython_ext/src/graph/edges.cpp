@@ -166,7 +166,7 @@ std::vector<std::uint32_t> Graph::neighbours_of(std::uint32_t node) const {
 }
 
 std::vector<Neighbour> Graph::by_distance(std::uint32_t node,
-                                          std::vector<std::uint32_t> others) const {
+                                          std::vector<std::uint32_t>& others) const {
   std::sort(others.begin(), others.end());
   others.erase(std::unique(others.begin(), others.end()), others.end());
   std::vector<Neighbour> near = with_distances(node, others);

@@ -80,7 +80,7 @@ Insertion::Place Insertion::connect(std::uint32_t node, std::uint32_t begin, std
   constexpr std::size_t kMostEarlier = 8;
   Nodes others = graph_.met_on_the_way_to(node);
   for (std::uint32_t peer = begin; peer < end; ++peer) others.push_back(peer);
-  std::vector<Neighbour> near = graph_.by_distance(node, std::move(others));
+  std::vector<Neighbour> near = graph_.by_distance(node, others);
   Place place;
   const std::uint32_t end_of_earlier = begin > 0 ? begin : node;
   for (const Neighbour& other : near) {

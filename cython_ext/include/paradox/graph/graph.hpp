@@ -28,6 +28,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <deque>
 #include <limits>
 #include <memory>
@@ -77,8 +78,14 @@ struct Neighbour {
 /// were the lowest numbers first for all, all would have the same few neighbours.
 struct Nearer {
   std::uint32_t node;
-  bool operator()(const Neighbour& a, const Neighbour& b) const {
-    return a.distance < b.distance || (a.distance == b.distance && a.node - node < b.node - node);
+  bool operator()(const Neighbour& a, const Neighbour& b) const { return key(a) < key(b); }
+
+ private:
+  /// In one number: the bits of distances, which are 0 or more, have their order.
+  std::uint64_t key(const Neighbour& its) const {
+    std::uint32_t bits;
+    std::memcpy(&bits, &its.distance, sizeof(bits));
+    return std::uint64_t{bits} << 32 | (its.node - node);
   }
 };
 
@@ -286,8 +293,8 @@ class Graph {
   /// Other nodes with their distances from a node, which is left out.
   std::vector<Neighbour> with_distances(std::uint32_t node,
                                         const std::vector<std::uint32_t>& others) const;
-  /// Other nodes by distance from a node, which is left out, each once.
-  std::vector<Neighbour> by_distance(std::uint32_t node, std::vector<std::uint32_t> others) const;
+  /// Other nodes by distance from a node, which is left out, each once; these are sorted too.
+  std::vector<Neighbour> by_distance(std::uint32_t node, std::vector<std::uint32_t>& others) const;
   /// Keeps up to `degree` of a node's neighbours, which come nearest first: its wards, those that
   /// none kept before is much nearer to, and then the nearest of the others. Returns how many there
   /// are of the first two.
