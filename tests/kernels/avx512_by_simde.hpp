@@ -80,6 +80,21 @@ inline simde__m512i maskz_loadu_epi8(simde__mmask64 mask, const std::int8_t* p) 
   return simde_mm512_loadu_si512(bytes);
 }
 
+inline simde__m512 mask_loadu_ps(simde__m512 source, simde__mmask16 mask, const float* p) {
+  float lanes[16];
+  simde_mm512_storeu_ps(lanes, source);
+  for (int i = 0; i < 16; ++i) lanes[i] = mask >> i & 1 ? p[i] : lanes[i];
+  return simde_mm512_loadu_ps(lanes);
+}
+
+inline void mask_storeu_epi32(std::uint32_t* p, simde__mmask16 mask, simde__m512i a) {
+  std::uint32_t lanes[16];
+  simde_mm512_storeu_si512(lanes, a);
+  for (int i = 0; i < 16; ++i) {
+    if (mask >> i & 1) p[i] = lanes[i];
+  }
+}
+
 inline simde__m512 cvtph_ps(__m256i halves) {
   return join(_mm256_cvtph_ps(_mm256_castsi256_si128(halves)),
               _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1)));
@@ -147,3 +162,7 @@ inline int reduce_add_epi32(simde__m512i values) {
 #define _mm512_maskz_loadu_epi8(mask, p) avx512_by_simde::maskz_loadu_epi8(mask, p)
 #undef _mm512_abs_ps
 #define _mm512_abs_ps(a) avx512_by_simde::abs_ps(a)
+#undef _mm512_mask_loadu_ps
+#define _mm512_mask_loadu_ps(source, mask, p) avx512_by_simde::mask_loadu_ps(source, mask, p)
+#undef _mm512_mask_storeu_epi32
+#define _mm512_mask_storeu_epi32(p, mask, a) avx512_by_simde::mask_storeu_epi32(p, mask, a)

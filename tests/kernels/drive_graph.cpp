@@ -1,10 +1,12 @@
 // Runs the graph's kernels of a level beside the scalar ones, and tells which differ in a bit: so a
 // level can be tried where only an emulator or a sanitizer can run it (`test_emulated_indexes.py`).
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "comparison.hpp"
 #include "paradox/graph/graph_kernels.hpp"
@@ -109,6 +111,16 @@ class GraphComparison : public Comparison<GraphKernels> {
     }
   }
 
+  void distances(int n, const Kind& kind) {
+    begin(n, kind);
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    Values<float> distances(n, [&] { return draw() + 0.5f * kind.size; });
+    for (const float odd : {draw(), kInfinity, std::numeric_limits<float>::quiet_NaN()}) {
+      for (int i = 0; i < n; i += 3) distances.begin()[i] = odd;
+      for (const int m : {1, 4, 16, 32}) least(distances, n, m);
+    }
+  }
+
   void edges(int dim, const Kind& kind) {
     begin(dim, kind);
     const int top = static_cast<int>(greatest_entry());
@@ -133,6 +145,29 @@ class GraphComparison : public Comparison<GraphKernels> {
   }
 
  private:
+  /// The scalar kernel is held to a sort as well.
+  void least(const Values<float>& distances, int n, int m) {
+    check<std::uint32_t>("least", n + 1, [&](const GraphKernels& kernels, std::uint32_t* out) {
+      *out = static_cast<std::uint32_t>(kernels.least(distances.data(), n, m, out + 1));
+      std::fill(out + 1 + *out, out + 1 + n, 0);  // what is there is left open
+    });
+    Values<std::uint32_t> positions(n);
+    const auto n_found = kernels_.least(distances.data(), n, m, positions.begin());
+    std::vector<float> found;
+    for (int i = 0; i < n_found; ++i) found.push_back(distances.data()[positions.data()[i]]);
+    std::vector<float> all(distances.data(), distances.data() + n);
+    expect("least beside a sort", least_of(found, m) == least_of(all, m));
+  }
+
+  static std::vector<float> least_of(std::vector<float> values, int m) {
+    const auto is_nan = [](float value) { return std::isnan(value); };
+    values.erase(std::remove_if(values.begin(), values.end(), is_nan), values.end());
+    for (float& value : values) value = std::max(value, 0.0f);
+    std::sort(values.begin(), values.end());
+    values.resize(std::min<std::size_t>(values.size(), m));
+    return values;
+  }
+
   template <class Scan, class Score>
   void scan(const char* operation, Score GraphKernels::* score, Scan* of,
             const paradox::SignTable& table, int dim) {
@@ -181,6 +216,9 @@ int main(int argc, char** argv) {
       for (const int greatest : {127, 1}) comparison.integers(dim, kind, greatest);
       for (int i = 0; i < 3; ++i) comparison.edges(dim, kind);
     }
+  }
+  for (const int n : {1, 15, 16, 17, 31, 32, 33, 47, 64, 500}) {
+    for (const Kind& kind : kKinds) comparison.distances(n, kind);
   }
   return comparison.end(argv[1]);
 }

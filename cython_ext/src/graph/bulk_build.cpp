@@ -1,6 +1,7 @@
 #include "paradox/graph/bulk_build.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "paradox/graph/product_edges.hpp"
 
@@ -126,40 +127,43 @@ BulkBuild::Nodes BulkBuild::nearest_leaders(const Nodes& nodes, const Nodes& lea
   const auto n = static_cast<std::int64_t>(nodes.size());
   ThreadPool::instance().run((n + kStrip - 1) / kStrip, threads_, [&](std::int64_t strip) {
     thread_local WideRows rows;
+    thread_local Nodes near;
+    near.resize(leaders.size());
     const std::int64_t begin = strip * kStrip, end = std::min(begin + kStrip, n);
     const auto node_at = [&](std::size_t i) { return nodes[static_cast<std::size_t>(begin) + i]; };
     gather(static_cast<std::size_t>(end - begin), node_at, &rows);
-    for_each_row_of_distances(
-        graph_.kernels_, rows, others, [&](std::int64_t i, const float* distances) {
-          Neighbour best[kParts];
-          Smallest smallest(0, best, n_nearest);
-          for (std::uint32_t j = 0; j < leaders.size(); ++j) {
-            if (distances[j] <= smallest.worst()) smallest.offer(distances[j], j);
-          }
-          for (int j = 0; j < n_nearest; ++j) {
-            result[static_cast<std::size_t>((begin + i) * n_nearest + j)] = best[j].node;
-          }
-        });
+    for_each_row_of_distances(graph_.kernels_, rows, others, [&](std::int64_t i, float* distances) {
+      Neighbour best[kParts];
+      Smallest smallest(0, best, n_nearest);
+      const std::int64_t n_near = graph_.kernels_.least(
+          distances, static_cast<std::int64_t>(leaders.size()), n_nearest, near.data());
+      for (std::int64_t j = 0; j < n_near; ++j) smallest.offer(distances[near[j]], near[j]);
+      for (int j = 0; j < n_nearest; ++j) {
+        result[static_cast<std::size_t>((begin + i) * n_nearest + j)] = best[j].node;
+      }
+    });
   });
   return result;
 }
 
 void BulkBuild::join(const Part& part) {
   thread_local WideRows rows;
+  thread_local Nodes near;
+  near.resize(part.size());
   const auto node_at = [&](std::size_t i) { return part[i].node; };
   gather(part.size(), node_at, &rows);
-  for_each_row_of_distances(
-      graph_.kernels_, rows, rows, [&](std::int64_t i, const float* distances) {
-        const Member& self = part[static_cast<std::size_t>(i)];
-        Neighbour* out = candidates_.data() + std::int64_t{self.node} * kCandidates +
-                         std::int64_t{self.turn} * kPerPart;
-        Smallest smallest(self.node, out, kPerPart);
-        for (std::size_t j = 0; j < part.size(); ++j) {
-          if (distances[j] <= smallest.worst() && part[j].node != self.node) {
-            smallest.offer(std::max(distances[j], 0.0f), part[j].node);
-          }
-        }
-      });
+  for_each_row_of_distances(graph_.kernels_, rows, rows, [&](std::int64_t i, float* distances) {
+    const Member& self = part[static_cast<std::size_t>(i)];
+    Neighbour* out = candidates_.data() + std::int64_t{self.node} * kCandidates +
+                     std::int64_t{self.turn} * kPerPart;
+    Smallest smallest(self.node, out, kPerPart);
+    distances[i] = std::numeric_limits<float>::quiet_NaN();  // no neighbour of its own
+    const std::int64_t n_near = graph_.kernels_.least(
+        distances, static_cast<std::int64_t>(part.size()), kPerPart, near.data());
+    for (std::int64_t j = 0; j < n_near; ++j) {
+      smallest.offer(std::max(distances[near[j]], 0.0f), part[near[j]].node);
+    }
+  });
 }
 
 void BulkBuild::settle(std::uint32_t node) {

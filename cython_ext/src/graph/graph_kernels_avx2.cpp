@@ -7,6 +7,7 @@
 
 #include "paradox/graph/graph_kernels.hpp"
 #include "paradox/graph/lane_sums.hpp"
+#include "paradox/graph/least_distances.hpp"
 
 namespace paradox {
 namespace {
@@ -313,6 +314,7 @@ const GraphKernels graph_kernels_avx2 = {
     dot_i8i8_avx2,
     dots_one_by_one<dot_i8i8_avx2>,
     dots_4xn_avx2,
+    least_of,
     residual_avx2,
     score_block_avx2<EdgeScan>,
     score_block_avx2<RowScan>,

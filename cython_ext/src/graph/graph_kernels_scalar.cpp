@@ -6,6 +6,7 @@
 #include "paradox/float64.hpp"
 #include "paradox/graph/graph_kernels.hpp"
 #include "paradox/graph/lane_sums.hpp"
+#include "paradox/graph/least_distances.hpp"
 #include "paradox/half.hpp"
 
 namespace paradox {
@@ -150,6 +151,7 @@ const GraphKernels graph_kernels_scalar = {
     dot_i8i8_scalar,
     dots_one_by_one<dot_i8i8_scalar>,
     dots_4xn_scalar,
+    least_of,
     residual_scalar,
     score_block_scalar<EdgeScan>,
     score_block_scalar<RowScan>,

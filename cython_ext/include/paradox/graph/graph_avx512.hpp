@@ -6,12 +6,15 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include "paradox/graph/avx512_sums.hpp"
 #include "paradox/graph/graph_kernels.hpp"
 #include "paradox/graph/lane_sums.hpp"
+#include "paradox/graph/least_distances.hpp"
 
 namespace paradox {
 namespace {
@@ -159,6 +162,46 @@ void dots_4xn_avx512(const std::int16_t* rows, const std::int16_t* others, std::
   std::int64_t j = 0;
   for (; j + 4 <= n; j += 4) dots_4x4<Products>(rows, others + j * dim, dim, out + j, stride);
   for (; j < n; ++j) dots_4x1<Products>(rows, others + j * dim, dim, out + j, stride);
+}
+
+__mmask16 first_lanes(std::int64_t n) {
+  return static_cast<__mmask16>(n < 16 ? (1u << std::max<std::int64_t>(n, 0)) - 1 : 0xffff);
+}
+
+/// Sixteen values, or the n that there are and NaN.
+__m512 load_up_to(const float* values, std::int64_t n) {
+  const __m512 nan = _mm512_set1_ps(std::numeric_limits<float>::quiet_NaN());
+  return _mm512_mask_loadu_ps(nan, first_lanes(n), values);
+}
+
+/// NaN is no minimum: where a value is one, the second operand is taken.
+float bound_avx512(const float* distances, std::int64_t n, int m) {
+  __m512 even = _mm512_set1_ps(std::numeric_limits<float>::infinity()), odd = even;
+  for (std::int64_t j = 0; j < n; j += kLanes) {
+    even = _mm512_min_ps(load_up_to(distances + j, n - j), even);
+    odd = _mm512_min_ps(load_up_to(distances + j + 16, n - j - 16), odd);
+  }
+  alignas(64) float minima[kLanes];
+  _mm512_store_ps(minima, even);
+  _mm512_store_ps(minima + 16, odd);
+  return bound_of(minima, m);
+}
+
+std::int64_t least_avx512(const float* distances, std::int64_t n, int m, std::uint32_t* positions) {
+  const __m512 bound = _mm512_set1_ps(bound_avx512(distances, n, m));
+  const __m512i sixteen = _mm512_set1_epi32(16);
+  __m512i at = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  std::int64_t n_found = 0;
+  for (std::int64_t j = 0; j < n; j += 16) {
+    const __m512 some = load_up_to(distances + j, n - j);
+    const __mmask16 near = _mm512_cmp_ps_mask(some, bound, _CMP_LE_OQ);
+    const int n_near = __builtin_popcount(near);
+    _mm512_mask_storeu_epi32(positions + n_found, first_lanes(n_near),
+                             _mm512_maskz_compress_epi32(near, at));
+    n_found += n_near;
+    at = _mm512_add_epi32(at, sixteen);
+  }
+  return n_found;
 }
 
 /// Sixteen values at once, but their sums eight by eight, as the order wants it.
@@ -310,6 +353,7 @@ constexpr GraphKernels avx512_kernels(const char* isa) {
       Products::dot_i8i8,
       Products::dots_1xn,
       dots_4xn_avx512<Products>,
+      least_avx512,
       residual_avx512,
       score_block_avx512<EdgeScan>,
       score_block_avx512<RowScan>,

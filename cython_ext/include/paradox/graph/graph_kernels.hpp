@@ -80,6 +80,11 @@ struct GraphKernels {
   void (*dots_4xn)(const std::int16_t* rows, const std::int16_t* others, std::int64_t n, int dim,
                    std::int32_t* out, std::int64_t stride);
 
+  /// Writes where the m least of n distances are, m at most 32, and where others are that are not
+  /// above a bound of them, in order; there is room for n. Distances below 0 are as 0, and NaN is
+  /// none. Returns how many there are.
+  std::int64_t (*least)(const float* distances, std::int64_t n, int m, std::uint32_t* positions);
+
   /// Sums are of eight interleaved parts.
   void (*residual)(const Int8Vector& node, const Int8Vector& other, int dim, Residual* out);
 

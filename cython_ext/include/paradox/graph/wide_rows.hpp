@@ -37,7 +37,8 @@ struct WideRows {
   const std::int16_t* row(std::int64_t i) const { return values.data() + i * dim; }
 };
 
-/// Calls visit(i, distances) for each row: its squared distances to all `others`, in order.
+/// Calls visit(i, distances) for each row: its squared distances to all `others`, in order, which
+/// it may change.
 template <class Visit>
 void for_each_row_of_distances(const GraphKernels& kernels, const WideRows& rows,
                                const WideRows& others, const Visit& visit) {
@@ -80,16 +81,12 @@ class Smallest {
     int at = size_ < m_ ? size_++ : m_ - 1;
     for (; at > 0 && nearer_(candidate, out_[at - 1]); --at) out_[at] = out_[at - 1];
     out_[at] = candidate;
-    if (size_ == m_) worst_ = out_[m_ - 1].distance;
   }
-  /// Distances above are of no use.
-  float worst() const { return worst_; }
 
  private:
   Nearer nearer_;
   Neighbour* out_;
   int m_, size_ = 0;
-  float worst_ = __builtin_inff();
 };
 
 }  // namespace paradox
