@@ -1,7 +1,6 @@
 #include "paradox/graph/beam.hpp"
 
 #include <algorithm>
-#include <limits>
 
 namespace paradox {
 namespace {
@@ -42,10 +41,6 @@ void sort(std::uint64_t* entries, int n) {
 
 }  // namespace
 
-float Beam::threshold() const {
-  return full() ? BeamEntry::key(entries_[size_ - 1]) : std::numeric_limits<float>::infinity();
-}
-
 void Beam::merge(std::uint64_t* entries, int n) {
   sort(entries, n);
   int ours = size_ - 1, theirs = n - 1;
@@ -64,17 +59,6 @@ void Beam::merge(std::uint64_t* entries, int n) {
 void NodeSet::clear() {
   size_ = 0;
   if (++epoch_ == 0 || cells_.empty()) rebuild(std::max<std::size_t>(cells_.size(), 1024));
-}
-
-bool NodeSet::insert(std::uint32_t node) {
-  const std::uint64_t wanted = std::uint64_t{epoch_} << 32 | node;
-  std::uint32_t cell = static_cast<std::uint32_t>((node * 0x9e3779b97f4a7c15u) >> 32) & mask_;
-  while ((cells_[cell] >> 32 == epoch_) & (cells_[cell] != wanted)) cell = (cell + 1) & mask_;
-  const bool is_new = cells_[cell] != wanted;
-  cells_[cell] = wanted;  // again, if it is there: a branch would be foreseen half of the time
-  size_ += is_new ? 1 : 0;
-  if (2 * size_ > mask_) rebuild(2 * cells_.size());
-  return is_new;
 }
 
 void NodeSet::rebuild(std::size_t n_cells) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "paradox/graph/node_layout.hpp"
@@ -48,7 +49,9 @@ class Beam {
   /// Whether it is full of entries that have been expanded: others may have been dropped.
   bool is_spent() { return full() && peek() == kNone; }
   /// Only keys below are of use; +inf until the beam is full.
-  float threshold() const;
+  float threshold() const {
+    return full() ? BeamEntry::key(entries_[size_ - 1]) : std::numeric_limits<float>::infinity();
+  }
 
   /// Takes the nearest entry not yet expanded; kNone if its key is above `farthest`.
   std::uint32_t pop(float farthest) {
@@ -80,8 +83,23 @@ class Beam {
 class NodeSet {
  public:
   void clear();
-  /// False if it is there already.
-  bool insert(std::uint32_t node);
+  /// False if it is there already, which would be foreseen half of the time: no branch asks. The
+  /// only one is whether a cell is of this epoch, but another node's.
+  bool insert(std::uint32_t node) {
+    const std::uint64_t wanted = std::uint64_t{epoch_} << 32 | node;
+    std::uint32_t cell = static_cast<std::uint32_t>((node * 0x9e3779b97f4a7c15u) >> 32) & mask_;
+    std::uint64_t difference = cells_[cell] ^ wanted;
+    while (difference - 1 < 0xffffffffu) {
+      cell = (cell + 1) & mask_;
+      difference = cells_[cell] ^ wanted;
+    }
+    cells_[cell] = wanted;
+    // 0, or of another epoch: carries, as GCC 12 makes a branch of a comparison with 0.
+    const auto is_new = static_cast<std::uint32_t>(((difference >> 32) + 0xffffffffu) >> 32);
+    size_ += is_new;
+    if (2 * size_ > mask_) rebuild(2 * cells_.size());
+    return is_new != 0;
+  }
 
  private:
   void rebuild(std::size_t n_cells);
