@@ -54,6 +54,11 @@ inline simde__m512 shuffle_f32x4(simde__m512 a, simde__m512 b, int pattern) {
   return simde_mm512_loadu_ps(to);
 }
 
+inline simde__m512i shuffle_i64x2(simde__m512i a, simde__m512i b, int pattern) {
+  return simde_mm512_castps_si512(
+      shuffle_f32x4(simde_mm512_castsi512_ps(a), simde_mm512_castsi512_ps(b), pattern));
+}
+
 inline simde__m512d cvtps_pd(__m256 a) {
   const simde__m512d low = simde_mm512_castpd256_pd512(_mm256_cvtps_pd(_mm256_castps256_ps128(a)));
   return simde_mm512_insertf64x4(low, _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)), 1);
@@ -150,6 +155,8 @@ inline int reduce_add_epi32(simde__m512i values) {
 #define _mm512_permute_ps(a, pattern) avx512_by_simde::permute_ps<pattern>(a)
 #undef _mm512_shuffle_f32x4
 #define _mm512_shuffle_f32x4(a, b, pattern) avx512_by_simde::shuffle_f32x4(a, b, pattern)
+#undef _mm512_shuffle_i64x2
+#define _mm512_shuffle_i64x2(a, b, pattern) avx512_by_simde::shuffle_i64x2(a, b, pattern)
 #undef _mm512_cvtps_pd
 #define _mm512_cvtps_pd(a) avx512_by_simde::cvtps_pd(a)
 #undef _mm512_cvtepi32_pd

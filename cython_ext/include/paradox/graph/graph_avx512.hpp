@@ -239,23 +239,20 @@ struct ByteSums {
     pairs = _mm512_add_epi16(pairs, bytes);
     odd = _mm512_add_epi16(odd, _mm512_srli_epi16(bytes, 8));
   }
+  /// Those of eight kinds in each quarter: of the first eight two parts, then two of the others.
   /// All sums fit 16 bits, so what overflowed in `pairs` does not count.
-  void store(std::uint16_t* out) const {
+  __m512i parts() const {
     const __m512i even = _mm512_sub_epi16(pairs, _mm512_slli_epi16(odd, 8));
-    const __m512i both[2] = {_mm512_unpacklo_epi16(even, odd), _mm512_unpackhi_epi16(even, odd)};
-    for (int i = 0; i < 2; ++i) {
-      const __m256i half =
-          _mm256_add_epi16(_mm512_castsi512_si256(both[i]), _mm512_extracti64x4_epi64(both[i], 1));
-      const __m128i quarter =
-          _mm_add_epi16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 8 * i), quarter);
-    }
+    const __m512i first = _mm512_unpacklo_epi16(even, odd);
+    const __m512i second = _mm512_unpackhi_epi16(even, odd);
+    return _mm512_add_epi16(_mm512_shuffle_i64x2(first, second, 0x44),
+                            _mm512_shuffle_i64x2(first, second, 0xee));
   }
 };
 
-/// Entries are at most 63, so two of them are added as bytes before they are widened.
-void sum_signs(const std::uint8_t* codes, const std::uint8_t* entries, int dim,
-               std::uint16_t* sums) {
+/// Thirty-two sums of 16 bits. Entries are at most 63, so two of them are added as bytes before
+/// they are widened.
+__m512i sum_signs(const std::uint8_t* codes, const std::uint8_t* entries, int dim) {
   const __m512i nibble = _mm512_set1_epi8(15);
   ByteSums low, high;
   for (int j = 0; j < dim * 4; j += 128) {
@@ -271,8 +268,9 @@ void sum_signs(const std::uint8_t* codes, const std::uint8_t* entries, int dim,
     low.add(_mm512_add_epi8(lower(0), lower(1)));
     high.add(_mm512_add_epi8(upper(0), upper(1)));
   }
-  low.store(sums);
-  high.store(sums + 16);
+  const __m512i lows = low.parts(), highs = high.parts();
+  return _mm512_add_epi16(_mm512_shuffle_i64x2(lows, highs, 0x88),
+                          _mm512_shuffle_i64x2(lows, highs, 0xdd));
 }
 
 __m512 values_of(const Half* p) { return floats(p); }
@@ -289,15 +287,15 @@ __m512 values_of(const EdgeSlope* p) {
 
 template <class Scan>
 std::uint32_t score_block_avx512(const Scan& scan, const SignTable& table, int dim, float* keys) {
-  alignas(32) std::uint16_t sums[kEdgeBlock];
-  sum_signs(scan.codes, table.entries, dim, sums);
+  const __m512i sums = sum_signs(scan.codes, table.entries, dim);
+  const __m256i halves[2] = {_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64(sums, 1)};
   const __m512 step = _mm512_set1_ps(table.step), base = _mm512_set1_ps(table.base);
   const __m512 offset_scale = _mm512_set1_ps(scan.offset_scale);
   const __m512 slope_scale = _mm512_set1_ps(scan.slope_scale);
   const __m512 key = _mm512_set1_ps(scan.node_key), threshold = _mm512_set1_ps(scan.threshold);
   std::uint32_t below = 0;
   for (int j = 0; j < kEdgeBlock; j += 16) {
-    const __m512 sum = _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(load_256(sums + j)));
+    const __m512 sum = _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(halves[j / 16]));
     const __m512 product = _mm512_add_ps(_mm512_mul_ps(sum, step), base);
     const __m512 offset = _mm512_mul_ps(offset_scale, values_of(scan.offsets + j));
     const __m512 slope = _mm512_mul_ps(slope_scale, values_of(scan.slopes + j));
