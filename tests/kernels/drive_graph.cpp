@@ -144,6 +144,29 @@ class GraphComparison : public Comparison<GraphKernels> {
     scan("score_edges", &GraphKernels::score_edges, &edges, table, dim);
   }
 
+  /// Up to a block of entries among `size` that are sorted, of which `width` count.
+  void beam(int size, int width, const Kind& kind) {
+    begin(width, kind);
+    const auto entry = [&] { return random_.next() >> 1; };
+    const Values<std::uint64_t> drawn(size, entry);
+    for (const int n : {1, 2, 3, 4, 9, 11, kEdgeBlock}) {
+      const Values<std::uint64_t> entries(n, entry);
+      check<std::uint64_t>("insert", width + 1, [&](const auto& kernels, std::uint64_t* out) {
+        std::vector<std::uint64_t> sorted(width + kEdgeBlock, paradox::kNoEntry);
+        std::copy_n(drawn.data(), size, sorted.begin());
+        std::sort(sorted.begin(), sorted.begin() + size);
+        for (int i = 0, now = size; i < 2; ++i) {  // again, where entries have been dropped
+          std::uint64_t some[kEdgeBlock];
+          std::transform(entries.data(), entries.data() + n, some,
+                         [i](std::uint64_t drawn) { return drawn ^ i; });
+          out[width] = kernels.insert(sorted.data(), now, width, some, n);
+          now = std::min(now + n, width);
+        }
+        std::copy_n(sorted.begin(), width, out);
+      });
+    }
+  }
+
  private:
   /// The scalar kernel is held to a sort as well.
   void least(const Values<float>& distances, int n, int m) {
@@ -219,6 +242,11 @@ int main(int argc, char** argv) {
   }
   for (const int n : {1, 15, 16, 17, 31, 32, 33, 47, 64, 500}) {
     for (const Kind& kind : kKinds) comparison.distances(n, kind);
+  }
+  for (const int width : {1, 7, 8, 9, 40, 96, 192, 193, 500}) {
+    for (const int size : {0, 1, width / 2, width - 1, width}) {
+      comparison.beam(std::min(size, width), width, kKinds[0]);
+    }
   }
   return comparison.end(argv[1]);
 }

@@ -3,57 +3,16 @@
 #include <algorithm>
 
 namespace paradox {
-namespace {
 
-/// Fewer entries are sorted by insertion as fast.
-constexpr int kMany = 10;
-
-/// Puts entries where the ranks of their keys are: all pairs are compared, but without a branch.
-/// Does nothing if keys are equal.
-void sort_by_rank(std::uint64_t* entries, int n) {
-  std::int32_t keys[kEdgeBlock];
-  for (int i = 0; i < kEdgeBlock; ++i) {
-    const std::uint64_t key = i < n ? entries[i] >> 32 : 0xffffffffu;
-    keys[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(key) ^ 0x80000000u);
-  }
-  int ranks[kEdgeBlock], sum = 0;
-  for (int i = 0; i < n; ++i) {
-    int rank = 0;
-    for (int j = 0; j < kEdgeBlock; ++j) rank += keys[j] < keys[i] ? 1 : 0;
-    sum += ranks[i] = rank;
-  }
-  if (sum != n * (n - 1) / 2) return;
-  std::uint64_t sorted[kEdgeBlock];
-  for (int i = 0; i < n; ++i) sorted[ranks[i]] = entries[i];
-  std::copy(sorted, sorted + n, entries);
+void Beam::reset(int width) {
+  width_ = width;
+  size_ = first_ = 0;
+  entries_.assign(static_cast<std::size_t>(width) + kEdgeBlock, kNoEntry);
 }
 
-/// Of up to a block of entries.
-void sort(std::uint64_t* entries, int n) {
-  if (n > kMany) sort_by_rank(entries, n);
-  for (int i = 1; i < n; ++i) {
-    const std::uint64_t entry = entries[i];
-    int at = i;
-    for (; at > 0 && entries[at - 1] > entry; --at) entries[at] = entries[at - 1];
-    entries[at] = entry;
-  }
-}
-
-}  // namespace
-
-void Beam::merge(std::uint64_t* entries, int n) {
-  sort(entries, n);
-  int ours = size_ - 1, theirs = n - 1;
-  for (int to = size_ + n - 1; theirs >= 0; --to) {  // without a branch, foreseen half of the time
-    const std::uint64_t our_last = ours >= 0 ? entries_[ours] : 0;
-    const std::uint64_t their_last = entries[theirs];
-    const int take_ours = our_last > their_last ? 1 : 0;
-    entries_[to] = std::max(our_last, their_last);
-    ours -= take_ours;
-    theirs -= 1 - take_ours;
-  }
+void Beam::merge(const GraphKernels& kernels, std::uint64_t* entries, int n) {
+  first_ = std::min(first_, kernels.insert(entries_.data(), size_, width_, entries, n));
   size_ = std::min(size_ + n, width_);
-  first_ = std::min(first_, ours + 1);
 }
 
 void NodeSet::clear() {

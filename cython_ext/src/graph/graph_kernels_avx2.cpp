@@ -8,6 +8,7 @@
 #include "paradox/graph/graph_kernels.hpp"
 #include "paradox/graph/lane_sums.hpp"
 #include "paradox/graph/least_distances.hpp"
+#include "paradox/graph/merge.hpp"
 
 namespace paradox {
 namespace {
@@ -318,6 +319,7 @@ const GraphKernels graph_kernels_avx2 = {
     residual_avx2,
     score_block_avx2<EdgeScan>,
     score_block_avx2<RowScan>,
+    insert_by_merge,
     squared_distance_avx2,
     dot_product_avx2,
 };

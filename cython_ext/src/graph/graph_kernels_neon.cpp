@@ -9,6 +9,7 @@
 #include "paradox/graph/graph_kernels.hpp"
 #include "paradox/graph/lane_sums.hpp"
 #include "paradox/graph/least_distances.hpp"
+#include "paradox/graph/merge.hpp"
 
 namespace paradox {
 namespace {
@@ -279,6 +280,7 @@ const GraphKernels graph_kernels_neon = {
     residual_neon,
     score_block_neon<EdgeScan>,
     score_block_neon<RowScan>,
+    insert_by_merge,
     squared_distance_neon,
     dot_product_neon,
 };

@@ -7,6 +7,7 @@
 #include "paradox/graph/graph_kernels.hpp"
 #include "paradox/graph/lane_sums.hpp"
 #include "paradox/graph/least_distances.hpp"
+#include "paradox/graph/merge.hpp"
 #include "paradox/half.hpp"
 
 namespace paradox {
@@ -155,6 +156,7 @@ const GraphKernels graph_kernels_scalar = {
     residual_scalar,
     score_block_scalar<EdgeScan>,
     score_block_scalar<RowScan>,
+    insert_by_merge,
     squared_distance_scalar,
     dot_product_scalar,
 };

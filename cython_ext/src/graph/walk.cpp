@@ -52,7 +52,7 @@ void Graph::enter(SearchScratch& scratch, const Entries& entries) const {
       starts[i] = BeamEntry::of(node_key(nodes_[node], scratch), node);
     }
   }
-  scratch.beam.merge(starts, n_starts);
+  scratch.beam.merge(kernels_, starts, n_starts);
 }
 
 float Graph::farthest(const SearchScratch& scratch, const Reach& reach) const {
@@ -112,7 +112,7 @@ void Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphMoment& 
         fresh[n_fresh] = BeamEntry::of(keys[i], neighbour);
         n_fresh += scratch.met.insert(neighbour) ? 1 : 0;
       }
-      if (n_fresh > 0) beam.merge(fresh, n_fresh);
+      if (n_fresh > 0) beam.merge(kernels_, fresh, n_fresh);
     }
     at = is_settled && upcoming != Beam::kNone ? upcoming : beam.pop(farthest);
     if (at == Beam::kNone) break;
@@ -155,11 +155,11 @@ void Graph::walk_compact(SearchScratch& scratch, const Reach& reach, const Graph
       if (!(found < threshold)) continue;
       fresh[n_fresh++] = BeamEntry::of(found, unmet[i]);
       if (n_fresh < kEdgeBlock) continue;
-      beam.merge(fresh, n_fresh);
+      beam.merge(kernels_, fresh, n_fresh);
       n_fresh = 0;
       threshold = std::min(beam.threshold(), farthest);
     }
-    if (n_fresh > 0) beam.merge(fresh, n_fresh);
+    if (n_fresh > 0) beam.merge(kernels_, fresh, n_fresh);
   }
 }
 

@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "paradox/graph/node_layout.hpp"
+#include "paradox/graph/graph_kernels.hpp"
 
 namespace paradox {
 
@@ -38,12 +38,7 @@ class Beam {
  public:
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
 
-  void reset(int width) {
-    width_ = width;
-    size_ = first_ = 0;
-    const auto n_places = static_cast<std::size_t>(width) + kEdgeBlock;  // before some are dropped
-    if (entries_.size() < n_places) entries_.resize(n_places);
-  }
+  void reset(int width);
 
   bool full() const { return size_ == width_; }
   /// Whether it is full of entries that have been expanded: others may have been dropped.
@@ -70,11 +65,11 @@ class Beam {
     return first_ == size_ ? kNone : BeamEntry::node(entries_[first_]);
   }
 
-  /// Merges up to a block of entries, sorting them in place; of too many the farthest are dropped.
-  void merge(std::uint64_t* entries, int n);
+  /// Merges up to a block of entries, which may be changed; of too many the farthest are dropped.
+  void merge(const GraphKernels& kernels, std::uint64_t* entries, int n);
 
  private:
-  std::vector<std::uint64_t> entries_;
+  std::vector<std::uint64_t> entries_;  // and places for those to be dropped
   int width_ = 0, size_ = 0;
   int first_ = 0;  // all before it are expanded
 };

@@ -54,6 +54,9 @@ struct Residual {
   float node_by_sign;   // of the node's values, each by the residual's sign
 };
 
+/// After the entries of a beam.
+constexpr std::uint64_t kNoEntry = ~std::uint64_t{0};
+
 struct GraphKernels {
   const char* isa;
 
@@ -91,6 +94,11 @@ struct GraphKernels {
   /// Write 32 keys; bit j of the result tells whether key j is below the threshold.
   std::uint32_t (*score_edges)(const EdgeScan& scan, const SignTable& table, int dim, float* keys);
   std::uint32_t (*score_rows)(const RowScan& scan, const SignTable& table, int dim, float* keys);
+
+  /// Puts up to 32 entries, which may be changed, among `size` sorted ones, and returns how many of
+  /// those are before all of them. The least `width` of the result count: there are places for 32
+  /// more, and those from `size` up to `width` hold kNoEntry.
+  int (*insert)(std::uint64_t* sorted, int size, int width, std::uint64_t* entries, int n);
 
   /// In float64, as `refine` sums: the same bits.
   double (*squared_distance)(const float* a, const float* b, std::int64_t dim);
