@@ -37,7 +37,11 @@ class Rotation {
  private:
   static constexpr int kRounds = 4;
 
+  /// Where the dimensions begin that are transformed.
+  int begin_of(int round) const { return round % 2 == 0 ? 0 : padded_dim_ - span_; }
+
   int dim_, padded_dim_, span_;
+  float scale_;               // of a transform, so that lengths stay
   std::vector<float> signs_;  // (kRounds, padded_dim), scaled where a transform follows
 };
 
