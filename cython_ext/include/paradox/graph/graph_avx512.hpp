@@ -308,8 +308,8 @@ std::uint32_t score_block_avx512(const Scan& scan, const SignTable& table, int d
 }
 
 /// More entries are put faster among more by merging (a Xeon of 2.5 GHz: 8 among 40 in 60 ns, by
-/// merging in 165; among 256 in 310 and 260).
-constexpr int kWideBeam = 192, kFewEntries = 3;
+/// merging in 165; among 512 in 650 and 600).
+constexpr int kWideBeam = 384, kFewEntries = 7;
 
 /// One entry after the other, each into all places from the last on: a place takes the lesser of
 /// what it holds and the entry, or what is before it if that is greater than both. No branch asks
