@@ -4,7 +4,7 @@
 
 `exact-float32` is Paradox without the 8-bit codes. `≠ float64` counts the queries whose k nearest
 differ from float64's in more than ties. Speeds are measured three times over, minutes apart, and
-have the best of these, times too; where all queries take more than ten seconds, once.
+kept as those of a curve's point are; where all queries take more than ten seconds, once.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from statistics import median
 from typing import get_args
 
 import numpy as np
 
 from benchmarks import datasets, peers, tables
+from benchmarks.curve import P50, P99, QPS, Point, fastest, figures_of
 from benchmarks.datasets import N_QUERIES, Dataset
 from benchmarks.in_turn import in_turn
 from benchmarks.ours import Backend
 from benchmarks.own_process import in_own_process
 from benchmarks.report import Benchmark, Row, progress, row
-from benchmarks.timing import Timing, answers, timed
+from benchmarks.timing import answers, timed
 from benchmarks.truth import Truth
 from paradox.core.metric import Metric
 
@@ -78,29 +78,30 @@ def measure_case(case: Case, truth: Truth) -> list[Row]:
         counts[batch, threads] = truth.slice(slice(len(queries))).found(
             found, queries, dataset.base
         )
-    speeds: dict[tuple[int, int], list[Timing]] = {way: [] for way in ways}
+    points: dict[tuple[int, int], list[Point]] = {way: [] for way in ways}
     for _ in range(case.turns):
         for batch, threads in ways:
-            before, queries = speeds[batch, threads], asked[batch]
-            if not before or len(queries) / before[0].queries_per_s < _LONG_S:
+            before, queries = points[batch, threads], asked[batch]
+            if not before or len(queries) / before[0].figures[QPS] < _LONG_S:
                 search = partial(scan.search, k=K, threads=threads)
-                before.append(timed(search, queries, batch=batch, budget_s=case.budget_s))
+                timing = timed(search, queries, batch=batch, budget_s=case.budget_s)
+                before.append(Point(0, 1, 1.0, figures_of(timing)))
     rows: list[Row] = []
     for batch, threads in ways:
         n_threads = f"{threads} thread{'s' * (threads > 1)}"
         name = f"{dataset.label} {case.metric}: batch {batch}, {n_threads}"
         entry = partial(row, name, peer=None if codes else case.by)
-        found_of = counts[batch, threads]
-        wrong = int((found_of < truth.ids.shape[1]).sum())
-        measured = speeds[batch, threads]
+        n_found = counts[batch, threads]
+        wrong = int((n_found < truth.ids.shape[1]).sum())
+        figures = fastest(points[batch, threads]).figures
         rows += [
-            entry(f"recall@{K}", float(found_of.mean() / truth.ids.shape[1])),
+            entry(f"recall@{K}", float(n_found.mean() / truth.ids.shape[1])),
             entry("≠ float64", wrong, target=0.0 if ours else None, better="less"),
-            entry("QPS", max(speed.queries_per_s for speed in measured)),
-            entry("p50 of a call, µs", min(speed.p50_us for speed in measured)),
+            entry(QPS, figures[QPS]),
+            entry("p50 of a call, µs", figures[P50]),
         ]
         if batch == 1:  # of batches there are too few calls
-            rows.append(entry("p99 of a call, µs", median(speed.p99_us for speed in measured)))
+            rows.append(entry("p99 of a call, µs", figures[P99]))
     return rows
 
 

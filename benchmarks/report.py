@@ -298,20 +298,22 @@ def _git(*arguments: str) -> str:
 
 def _told(given: argparse.Namespace) -> str:
     """Return the options that make a difference to what is measured."""
-    told = {name: value for name, value in vars(given).items() if name not in _OF_NO_MATTER}
-    return json.dumps(told, sort_keys=True, default=str)
+    return json.dumps(_that_matter(given), sort_keys=True, default=str)
 
 
 def _as_told(given: argparse.Namespace) -> str:
     """Return the options as the command line has them, those not given left out."""
-    told = {
-        n: v for n, v in vars(given).items() if n not in _OF_NO_MATTER and v not in (None, False)
-    }
-    return " ".join(
-        f"--{name}"
-        + f" {' '.join(map(str, v)) if isinstance(v, list | tuple) else v}" * (v is not True)
-        for name, v in told.items()
-    )
+    words: list[str] = []
+    for name, value in _that_matter(given).items():
+        if value is None or value is False:
+            continue
+        values = value if isinstance(value, list | tuple) else [value]
+        words += [f"--{name}", *(str(one) for one in values if one is not True)]
+    return " ".join(words)
+
+
+def _that_matter(given: argparse.Namespace) -> dict[str, object]:
+    return {name: value for name, value in vars(given).items() if name not in _OF_NO_MATTER}
 
 
 def _circumstances(here: dict[str, str | int | float]) -> str:

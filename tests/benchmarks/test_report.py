@@ -103,3 +103,9 @@ def test_a_full_run_is_kept_and_a_quick_one_is_not(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere.json"
     FAKE.main(["--quick", "--output", str(elsewhere)])
     assert json.loads(elsewhere.read_text())["quick"] is True
+
+
+def test_a_report_says_what_it_was_told_a_seed_of_0_too() -> None:
+    benchmark = Benchmark("fake", "", lambda given: [])
+    told = benchmark.run(benchmark.options(["--quick"])).options
+    assert told == "--quick --seed 0 --threads 2"
