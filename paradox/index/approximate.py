@@ -117,7 +117,7 @@ class ApproximateIndex(RowIndex):
 
         Once most of what is held is no answer any more, the index is built anew from the rest.
         """
-        self._known_slots(ids)
+        self._labels.expect_stale()
         slots = self._rows.remove(ids)
         self._let_go(self._labels.take(slots))
         if self._must_rebuild():
@@ -199,7 +199,7 @@ class ApproximateIndex(RowIndex):
         return self._searched, allowed_rows(allow, self._rows)
 
     def _known_slots(self, ids: I64Vector) -> I64Vector:
-        """Return the slots of rows that are to be replaced or removed; memory for it is taken."""
+        """Return the slots of rows that are to be replaced; memory for it is taken."""
         known = self._rows.find(ids)
         slots = known[known >= 0]
         if len(slots):
