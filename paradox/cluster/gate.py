@@ -66,16 +66,23 @@ class WriteGate:
                 self._changed.wait()
             self._check_held_by(holder)
 
-    def hold_on(self, holder: str, at_most_s: float) -> None:
-        """Go on holding the gate, for so long from now on.
+    @contextmanager
+    def kept_shut(self, holder: str, at_most_s: float) -> Iterator[None]:
+        """Go on holding the gate during the block, for so long at most, and open it then.
 
         Raises:
-            ShardUnavailable: writes may have passed since `hold`: the time was up, or this is not
-                the gate that was held.
+            ShardUnavailable: writes may have passed since `hold`, as is asked at the end too: the
+                time was up, or this is not the gate that was held.
         """
-        with self._changed:
-            self._check_held_by(holder)
-            self._shut_until = self._clock() + at_most_s
+        try:
+            with self._changed:
+                self._check_held_by(holder)
+                self._shut_until = self._clock() + at_most_s
+            yield
+            with self._changed:
+                self._check_held_by(holder)
+        finally:
+            self.release(holder)
 
     def release(self, holder: str) -> None:
         """Open the gate, if this holder has it; if `hold` is still to come, that will not shut it.

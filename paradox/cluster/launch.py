@@ -102,34 +102,31 @@ class RayLauncher:
 
     def closed_if_empty(self, settings: CollectionSettings) -> bool:
         """Hold writes and count the records; see `Launcher.closed_if_empty`."""
-        shards = self._shards_of(settings)
-        every, holder = range(len(shards)), secrets.token_hex(8)
+        shards, holder = self._shards_of(settings), secrets.token_hex(8)
         is_empty = False
         try:
-            held = dict.fromkeys(every, (holder, 2 * _ANSWER_S))
-            shards.ask_all("hold", held, timeout_s=_ANSWER_S)
-            replies = shards.ask_all("stats", dict.fromkeys(every, ()), timeout_s=_ANSWER_S)
+            _hold(shards, holder)
+            asked = dict.fromkeys(range(len(shards)), ())
+            replies = shards.ask_all("stats", asked, timeout_s=_ANSWER_S)
             is_empty = not any(stats.n_records for stats in replies.values())
         finally:
             if not is_empty:
-                shards.ask("release", dict.fromkeys(every, (holder,)), timeout_s=_ANSWER_S)
+                _release(shards, holder)
         return is_empty
 
     def stage(self, settings: CollectionSettings, folder: Path) -> None:
         """Have the shards copy their engines while writes wait; see `Launcher.stage`."""
-        shards = self._shards_of(settings)
+        shards, holder = self._shards_of(settings), secrets.token_hex(8)
         every = range(len(shards))
         shards.ask_all("checkpoint", dict.fromkeys(every, ()), timeout_s=_STAGE_S)
-        holder = secrets.token_hex(8)
         try:
-            held = dict.fromkeys(every, (holder, 2 * _ANSWER_S))  # until each stages
-            shards.ask_all("hold", held, timeout_s=_ANSWER_S)
+            _hold(shards, holder)  # until each stages, or the supervisor is long gone
             copies = {n: (holder, str(settings.shard_folder(folder, n))) for n in every}
             for reply in shards.ask("stage", copies, timeout_s=_STAGE_S).values():
                 if isinstance(reply, ParadoxError):
                     raise reply
         finally:
-            shards.ask("release", dict.fromkeys(every, (holder,)), timeout_s=_ANSWER_S)
+            _release(shards, holder)
 
     def _shards_of(self, settings: CollectionSettings) -> RayShards:
         find = partial(find_shards, settings.name, settings.shards, namespace=self._namespace)
@@ -192,6 +189,15 @@ class RayLauncher:
         with contextlib.suppress(ValueError):
             return ray.get_actor(name, namespace=self._namespace)
         return None
+
+
+def _hold(shards: RayShards, holder: str) -> None:
+    held = dict.fromkeys(range(len(shards)), (holder, 2 * _ANSWER_S))
+    shards.ask_all("hold", held, timeout_s=_ANSWER_S)
+
+
+def _release(shards: RayShards, holder: str) -> None:
+    shards.ask("release", dict.fromkeys(range(len(shards)), (holder,)), timeout_s=_ANSWER_S)
 
 
 class SupervisorActor(Supervisor):

@@ -226,13 +226,8 @@ class Shard:
         Raises:
             ShardUnavailable: writes have gone on since, or the shard is not the one that was held.
         """
-        try:
-            self._gate.hold_on(holder, _STAGE_S)
-            with self._serving() as engine:
-                engine.stage(folder)
-            self._gate.hold_on(holder, 0)
-        finally:
-            self._gate.release(holder)
+        with self._gate.kept_shut(holder, _STAGE_S), self._serving() as engine:
+            engine.stage(folder)
 
     def ready(self) -> None:
         """Return once the engine is open, or raise what keeps it from opening."""

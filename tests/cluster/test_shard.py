@@ -193,11 +193,19 @@ def test_one_holder_has_a_gate_at_a_time():
     with pytest.raises(ShardUnavailable, match="another snapshot"):
         gate.hold("other", 10)
     gate.release("other")
-    gate.hold_on("one", 10)
-    gate.release("one")
-    with pytest.raises(ShardUnavailable, match="writes went on"):
-        gate.hold_on("one", 10)
+    with gate.kept_shut("one", 10), pytest.raises(ShardUnavailable, match="another snapshot"):
+        gate.hold("other", 10)
+    with pytest.raises(ShardUnavailable, match="writes went on"), gate.kept_shut("one", 10):
+        pytest.fail("it was opened")
     gate.hold("third", 10)
+
+
+def test_a_gate_that_opened_during_the_block_is_told():
+    now = [0.0]
+    gate = WriteGate(lambda: now[0])
+    gate.hold("one", 10)
+    with pytest.raises(ShardUnavailable, match="writes went on"), gate.kept_shut("one", 10):
+        now[0] = 10.1
 
 
 def test_a_gate_let_go_of_before_it_was_held_stays_open():
