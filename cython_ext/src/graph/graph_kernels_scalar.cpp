@@ -4,10 +4,10 @@
 #include <cstdint>
 
 #include "paradox/float64.hpp"
+#include "paradox/graph/beam_merge.hpp"
 #include "paradox/graph/graph_kernels.hpp"
 #include "paradox/graph/lane_sums.hpp"
 #include "paradox/graph/least_distances.hpp"
-#include "paradox/graph/merge.hpp"
 #include "paradox/half.hpp"
 
 namespace paradox {

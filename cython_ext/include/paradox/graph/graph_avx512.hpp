@@ -12,10 +12,10 @@
 #include <limits>
 
 #include "paradox/graph/avx512_sums.hpp"
+#include "paradox/graph/beam_merge.hpp"
 #include "paradox/graph/graph_kernels.hpp"
 #include "paradox/graph/lane_sums.hpp"
 #include "paradox/graph/least_distances.hpp"
-#include "paradox/graph/merge.hpp"
 
 namespace paradox {
 namespace {
