@@ -77,12 +77,15 @@ void Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphMoment& 
   float keys[kEdgeBlock];
   std::uint64_t fresh[kEdgeBlock];
   std::uint32_t at = beam.pop(farthest);
-  bool is_whole = false;  // asked for to its end
   while (at != Beam::kNone) {
     const bool is_settled = scratch.found.size() >= kSettled;
     const std::uint32_t upcoming = is_settled ? beam.pop(farthest) : beam.peek();
     const Node node = nodes_[at];
     const NodeHeader& header = node.header();
+    const auto ask_for_upcoming = [&](int step) {
+      if (upcoming != Beam::kNone) nodes_.prefetch(upcoming, step);
+    };
+    ask_for_upcoming(0);
     EdgeScan scan{};
     scan.node_key = node_key(node, scratch);
     if (may_be_found(at, moment, filter)) {
@@ -94,15 +97,14 @@ void Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphMoment& 
     scan.offset_scale = peek_word(header.offset_scale);
     scan.slope_scale = peek_word(header.slope_scale);
     const int degree = peek_word(header.n_edges);
-    if (!is_whole) nodes_.prefetch_rest(at);
-    if (upcoming != Beam::kNone) nodes_.prefetch(upcoming);
+    ask_for_upcoming(1);
     for (int block = 0; block < n_blocks && block * kEdgeBlock < degree; ++block) {
       scan.codes = node.codes(block);
       scan.offsets = node.offsets() + block * kEdgeBlock;
       scan.slopes = node.slopes() + block * kEdgeBlock;
       scan.threshold = std::min(beam.threshold(), farthest);
       std::uint32_t below = kernels_.score_edges(scan, scratch.signs, layout_.dim, keys);
-      if (block == 0 && upcoming != Beam::kNone) nodes_.prefetch_rest(upcoming);
+      if (block == 0) ask_for_upcoming(2);
       const int n_edges = degree - block * kEdgeBlock;
       if (n_edges < kEdgeBlock) below &= (std::uint32_t{1} << n_edges) - 1;
       int n_fresh = 0;
@@ -112,12 +114,11 @@ void Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphMoment& 
         fresh[n_fresh] = BeamEntry::of(keys[i], neighbour);
         n_fresh += scratch.met.insert(neighbour) ? 1 : 0;
       }
+      if (block == 0) ask_for_upcoming(3);
       if (n_fresh > 0) beam.merge(kernels_, fresh, n_fresh);
     }
     at = is_settled && upcoming != Beam::kNone ? upcoming : beam.pop(farthest);
-    if (at == Beam::kNone) break;
-    is_whole = at == upcoming;
-    if (!is_whole) nodes_.prefetch(at);
+    if (at != upcoming && at != Beam::kNone) nodes_.prefetch(at);
   }
 }
 
