@@ -92,8 +92,9 @@ inline simde__m512 mask_loadu_ps(simde__m512 source, simde__mmask16 mask, const 
   return simde_mm512_loadu_ps(lanes);
 }
 
-inline void mask_storeu_epi32(std::uint32_t* p, simde__mmask16 mask, simde__m512i a) {
-  std::uint32_t lanes[16];
+template <class Lane>
+void mask_storeu_epi32(Lane* p, simde__mmask16 mask, simde__m512i a) {
+  Lane lanes[16];
   simde_mm512_storeu_si512(lanes, a);
   for (int i = 0; i < 16; ++i) {
     if (mask >> i & 1) p[i] = lanes[i];

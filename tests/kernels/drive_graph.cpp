@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "comparison.hpp"
+#include "paradox/aligned.hpp"
 #include "paradox/graph/graph_kernels.hpp"
 
 namespace paradox {
@@ -97,6 +98,7 @@ class GraphComparison : public Comparison<GraphKernels> {
         kernels.dots_4xn(rows.data(), others.data(), n, dim, out, stride);
       });
     }
+    for (const int n : {1, 15, 16, 17, 32, 33, 47, 48}) tiles(n, byte);
     const float scale = std::max(kind.size, 1e-44f) / 127.0f;
     const paradox::Int8Vector node{a.data(), scale}, other{b.data(), scale * 0.75f};
     for (const auto& second : {other, paradox::Int8Vector{a.data(), scale}}) {
@@ -168,6 +170,30 @@ class GraphComparison : public Comparison<GraphKernels> {
   }
 
  private:
+  /// Eight rows, whole tiles of every level, by n columns.
+  template <class Byte>
+  void tiles(int n, const Byte& byte) {
+    constexpr int kRows = 8;
+    const int dim = dim_, stride = n + 3;
+    const Values<std::int8_t> rows(kRows * dim, byte), columns(std::int64_t{n} * dim, byte);
+    check<std::int32_t>("tiles", kRows * stride, [&](const auto& kernels, std::int32_t* out) {
+      const paradox::Int8Tiles& level = kernels.tiles;
+      const std::int64_t row_bytes = level.row_bytes(dim);
+      paradox::AlignedVector<std::uint8_t> laid(static_cast<std::size_t>(kRows * row_bytes));
+      const auto panel_bytes = static_cast<std::size_t>(level.panel_bytes(dim));
+      paradox::AlignedVector<std::uint8_t> panel(panel_bytes, 7);  // columns from n on are not 0
+      for (int i = 0; i < kRows; ++i) {
+        level.lay_row(rows.data() + i * dim, dim, laid.data() + i * row_bytes);
+      }
+      for (int j = 0; j < n; ++j) {
+        level.lay_column(columns.data() + std::int64_t{j} * dim, dim, j, panel.data());
+      }
+      for (int i = 0; i < kRows; i += level.n_rows) {
+        level.dots(laid.data() + i * row_bytes, panel.data(), n, dim, out + i * stride, stride);
+      }
+    });
+  }
+
   /// The scalar kernel is held to a sort as well.
   void least(const Values<float>& distances, int n, int m) {
     check<std::uint32_t>("least", n + 1, [&](const GraphKernels& kernels, std::uint32_t* out) {

@@ -106,33 +106,32 @@ void BulkBuild::split(Part part, std::vector<Part>* out) {
   }
 }
 
-template <class NodeAt>
-void BulkBuild::gather(std::size_t n, const NodeAt& node_at, WideRows* rows) const {
-  rows->reset(static_cast<std::int64_t>(n), graph_.layout_.dim);
+template <class NodeAt, class Side>
+void BulkBuild::gather(std::size_t n, const NodeAt& node_at, Side* side) const {
+  side->reset(graph_.kernels_.tiles, static_cast<std::int64_t>(n), graph_.layout_.dim);
   for (std::size_t i = 0; i < n; ++i) {
     const std::uint32_t node = node_at(i);
-    rows->set(static_cast<std::int64_t>(i), graph_.vector(node),
+    side->set(static_cast<std::int64_t>(i), graph_.vector(node),
               graph_.nodes_[node].header().squares);
   }
-  rows->pad();
 }
 
 BulkBuild::Nodes BulkBuild::nearest_leaders(const Nodes& nodes, const Nodes& leaders,
                                             int n_nearest) {
-  WideRows others;
+  TileColumns columns;
   const auto leader_at = [&](std::size_t j) { return leaders[j]; };
-  gather(leaders.size(), leader_at, &others);
+  gather(leaders.size(), leader_at, &columns);
   Nodes result(nodes.size() * static_cast<std::size_t>(n_nearest));
   constexpr std::int64_t kStrip = 64;
   const auto n = static_cast<std::int64_t>(nodes.size());
   ThreadPool::instance().run((n + kStrip - 1) / kStrip, threads_, [&](std::int64_t strip) {
-    thread_local WideRows rows;
+    thread_local TileRows rows;
     thread_local Nodes near;
     near.resize(leaders.size());
     const std::int64_t begin = strip * kStrip, end = std::min(begin + kStrip, n);
     const auto node_at = [&](std::size_t i) { return nodes[static_cast<std::size_t>(begin) + i]; };
     gather(static_cast<std::size_t>(end - begin), node_at, &rows);
-    for_each_row_of_distances(graph_.kernels_, rows, others, [&](std::int64_t i, float* distances) {
+    for_each_row_of_distances(rows, columns, [&](std::int64_t i, float* distances) {
       Neighbour best[kParts];
       Smallest smallest(0, best, n_nearest);
       const std::int64_t n_near = graph_.kernels_.least(
@@ -147,12 +146,14 @@ BulkBuild::Nodes BulkBuild::nearest_leaders(const Nodes& nodes, const Nodes& lea
 }
 
 void BulkBuild::join(const Part& part) {
-  thread_local WideRows rows;
+  thread_local TileRows rows;
+  thread_local TileColumns columns;
   thread_local Nodes near;
   near.resize(part.size());
   const auto node_at = [&](std::size_t i) { return part[i].node; };
   gather(part.size(), node_at, &rows);
-  for_each_row_of_distances(graph_.kernels_, rows, rows, [&](std::int64_t i, float* distances) {
+  gather(part.size(), node_at, &columns);
+  for_each_row_of_distances(rows, columns, [&](std::int64_t i, float* distances) {
     const Member& self = part[static_cast<std::size_t>(i)];
     Neighbour* out = candidates_.data() + std::int64_t{self.node} * kCandidates +
                      std::int64_t{self.turn} * kPerPart;

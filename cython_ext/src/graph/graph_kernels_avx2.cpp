@@ -7,6 +7,7 @@
 
 #include "paradox/graph/beam_merge.hpp"
 #include "paradox/graph/graph_kernels.hpp"
+#include "paradox/graph/int16_tiles.hpp"
 #include "paradox/graph/lane_sums.hpp"
 #include "paradox/graph/least_distances.hpp"
 
@@ -315,6 +316,7 @@ const GraphKernels graph_kernels_avx2 = {
     dot_i8i8_avx2,
     dots_one_by_one<dot_i8i8_avx2>,
     dots_4xn_avx2,
+    int16_tiles<dots_4xn_avx2>(),
     least_of,
     residual_avx2,
     score_block_avx2<EdgeScan>,

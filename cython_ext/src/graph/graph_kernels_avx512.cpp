@@ -2,6 +2,7 @@
 #if defined(__x86_64__) || defined(_M_X64)
 
 #include "paradox/graph/graph_avx512.hpp"
+#include "paradox/graph/int16_tiles.hpp"
 
 namespace paradox {
 namespace {
@@ -18,6 +19,8 @@ struct Products : PairProducts {
     return sum_of(_mm512_add_epi32(even, odd));
   }
   static constexpr auto dots_1xn = dots_one_by_one<dot_i8i8>;
+
+  static constexpr Int8Tiles tiles() { return int16_tiles<dots_4xn_avx512<PairProducts>>(); }
 };
 
 }  // namespace

@@ -6,6 +6,97 @@
 namespace paradox {
 namespace {
 
+constexpr int kTileRows = 8, kTileColumns = 48;
+constexpr int kGroupBytes = kTileColumns * 4;  // four dimensions of a panel
+
+/// Sums for 48 columns of a panel, and what is added to them.
+struct ThreeVectors {
+  __m512i a, b, c;
+
+  static ThreeVectors load(const std::uint8_t* p) {
+    return {load_512(p), load_512(p + 64), load_512(p + 128)};
+  }
+  void add(__m512i row, const ThreeVectors& columns) {
+    a = _mm512_dpbusd_epi32(a, row, columns.a);
+    b = _mm512_dpbusd_epi32(b, row, columns.b);
+    c = _mm512_dpbusd_epi32(c, row, columns.c);
+#ifdef __AVX512VNNI__  // without this GCC 12 copies all sums at every step
+    asm("" : "+v"(a), "+v"(b), "+v"(c));
+#endif
+  }
+  void store(std::int32_t* out, std::int64_t n) const {
+    _mm512_mask_storeu_epi32(out, first_lanes(n), a);
+    _mm512_mask_storeu_epi32(out + 16, first_lanes(n - 16), b);
+    _mm512_mask_storeu_epi32(out + 32, first_lanes(n - 32), c);
+  }
+};
+
+/// The same for the first 16.
+struct OneVector {
+  __m512i a;
+
+  static OneVector load(const std::uint8_t* p) { return {load_512(p)}; }
+  void add(__m512i row, const OneVector& columns) { a = _mm512_dpbusd_epi32(a, row, columns.a); }
+  void store(std::int32_t* out, std::int64_t n) const {
+    _mm512_mask_storeu_epi32(out, first_lanes(n), a);
+  }
+};
+
+__m512i four_of(const std::uint8_t* row) {
+  std::int32_t four;
+  std::memcpy(&four, row, sizeof four);
+  return _mm512_set1_epi32(four);
+}
+
+/// A function of its own, as `store_sums` is.
+template <class Vectors>
+__attribute__((noinline)) void store_tile(const Vectors (&rows)[kTileRows], std::int64_t n,
+                                          std::int32_t* out, std::int64_t stride) {
+  for (int r = 0; r < kTileRows; ++r) rows[r].store(out + r * stride, n);
+}
+
+template <class Vectors>
+void dots_of_tile(const std::uint8_t* rows, const std::uint8_t* panel, std::int64_t n,
+                  std::int64_t dim, std::int32_t* out, std::int64_t stride) {
+  Vectors s0 = Vectors::load(panel), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
+  const std::uint8_t* lower = rows + 4 * dim;
+  for (std::int64_t j = 0; j < dim; j += 4) {
+    panel += kGroupBytes;
+    const Vectors columns = Vectors::load(panel);
+    s0.add(four_of(rows + j), columns);
+    s1.add(four_of(rows + dim + j), columns);
+    s2.add(four_of(rows + 2 * dim + j), columns);
+    s3.add(four_of(rows + 3 * dim + j), columns);
+    s4.add(four_of(lower + j), columns);
+    s5.add(four_of(lower + dim + j), columns);
+    s6.add(four_of(lower + 2 * dim + j), columns);
+    s7.add(four_of(lower + 3 * dim + j), columns);
+  }
+  store_tile({s0, s1, s2, s3, s4, s5, s6, s7}, n, out, stride);
+}
+
+void dots_avx512vnni(const std::uint8_t* rows, const std::uint8_t* panel, std::int64_t n, int dim,
+                     std::int32_t* out, std::int64_t stride) {
+  const auto dots = n > 16 ? dots_of_tile<ThreeVectors> : dots_of_tile<OneVector>;
+  dots(rows, panel, n, dim, out, stride);
+}
+
+/// As unsigned bytes, 128 more than they are.
+void lay_row(const std::int8_t* vector, int dim, std::uint8_t* row) {
+  for (int j = 0; j < dim; ++j) row[j] = static_cast<std::uint8_t>(vector[j] + 128);
+}
+
+/// A panel is (dim / 4, 48, 4) values, which a row's are multiplied by as they lie, and before them
+/// (48,) sums of nothing yet: what the 128 in each of a row's values will add, below 0.
+void lay_column(const std::int8_t* vector, int dim, int column, std::uint8_t* panel) {
+  std::int32_t sum = 0;
+  for (int j = 0; j < dim; ++j) sum += vector[j];
+  const std::int32_t first = -128 * sum;
+  std::uint8_t* place = panel + 4 * column;
+  std::memcpy(place, &first, sizeof first);
+  for (int j = 0; j < dim; j += 4) std::memcpy(place += kGroupBytes, vector + j, 4);
+}
+
 struct VnniProducts {
   static __m512i add_pairs(__m512i sum, __m512i a, __m512i b) {
     return _mm512_dpwssd_epi32(sum, a, b);
@@ -42,6 +133,10 @@ struct VnniProducts {
     int i = 0;
     for (; i + 4 <= n; i += 4) dots_1x4(one, others + i, dim, too_much, out + i);
     for (; i < n; ++i) out[i] = dot_i8i8(one, others[i], dim);
+  }
+
+  static constexpr Int8Tiles tiles() {
+    return {kTileRows, kTileColumns, 1, sizeof(std::int32_t), lay_row, lay_column, dots_avx512vnni};
   }
 
  private:

@@ -8,6 +8,7 @@
 
 #include "paradox/graph/beam_merge.hpp"
 #include "paradox/graph/graph_kernels.hpp"
+#include "paradox/graph/int16_tiles.hpp"
 #include "paradox/graph/lane_sums.hpp"
 #include "paradox/graph/least_distances.hpp"
 
@@ -276,6 +277,7 @@ const GraphKernels graph_kernels_neon = {
     dot_i8i8_neon,
     dots_one_by_one<dot_i8i8_neon>,
     dots_4xn_neon,
+    int16_tiles<dots_4xn_neon>(),
     least_of,
     residual_neon,
     score_block_neon<EdgeScan>,

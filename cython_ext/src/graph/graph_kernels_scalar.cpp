@@ -6,6 +6,7 @@
 #include "paradox/float64.hpp"
 #include "paradox/graph/beam_merge.hpp"
 #include "paradox/graph/graph_kernels.hpp"
+#include "paradox/graph/int16_tiles.hpp"
 #include "paradox/graph/lane_sums.hpp"
 #include "paradox/graph/least_distances.hpp"
 #include "paradox/half.hpp"
@@ -152,6 +153,7 @@ const GraphKernels graph_kernels_scalar = {
     dot_i8i8_scalar,
     dots_one_by_one<dot_i8i8_scalar>,
     dots_4xn_scalar,
+    int16_tiles<dots_4xn_scalar>(),
     least_of,
     residual_scalar,
     score_block_scalar<EdgeScan>,

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "paradox/graph/distance_tiles.hpp"
 #include "paradox/graph/graph.hpp"
 #include "paradox/graph/random.hpp"
-#include "paradox/graph/wide_rows.hpp"
 
 namespace paradox {
 
@@ -35,9 +35,9 @@ class BulkBuild {
   template <class Body>
   void for_each_node(const Body& body) const;
   void split(Part part, std::vector<Part>* out);
-  /// Lays the vectors of n nodes side by side.
-  template <class NodeAt>
-  void gather(std::size_t n, const NodeAt& node_at, WideRows* rows) const;
+  /// Lays the vectors of n nodes side by side, as rows or columns.
+  template <class NodeAt, class Side>
+  void gather(std::size_t n, const NodeAt& node_at, Side* side) const;
   /// The nearest `n_nearest` leaders of each node: (nodes.size(), n_nearest) positions.
   Nodes nearest_leaders(const Nodes& nodes, const Nodes& leaders, int n_nearest);
   void join(const Part& part);

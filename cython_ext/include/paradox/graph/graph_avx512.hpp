@@ -370,7 +370,7 @@ double dot_product_avx512(const float* a, const float* b, std::int64_t dim) {
       [=](std::int64_t j) { return double{a[j]} * double{b[j]}; });
 }
 
-/// `Products` sums products of int16 in 32 bits: `add_pairs`, and of int8: `dot_i8i8`.
+/// `Products` sums products of int16 in 32 bits: `add_pairs`, and of int8: `dot_i8i8` and `tiles`.
 template <class Products>
 constexpr GraphKernels avx512_kernels(const char* isa) {
   return {
@@ -383,6 +383,7 @@ constexpr GraphKernels avx512_kernels(const char* isa) {
       Products::dot_i8i8,
       Products::dots_1xn,
       dots_4xn_avx512<Products>,
+      Products::tiles(),
       least_avx512,
       residual_avx512,
       score_block_avx512<EdgeScan>,

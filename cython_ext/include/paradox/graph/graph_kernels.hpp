@@ -57,6 +57,25 @@ struct Residual {
 /// After the entries of a beam.
 constexpr std::uint64_t kNoEntry = ~std::uint64_t{0};
 
+/// Products of many int8 vectors with many, a tile of `n_rows` by up to `n_columns` at a time. How
+/// rows lie in memory, and columns in panels of `n_columns`, is the level's own; the first of each
+/// is where an AlignedVector begins.
+struct Int8Tiles {
+  int n_rows, n_columns;
+  int value_bytes;  // that a value takes up
+  int sum_bytes;    // that a column takes up besides
+
+  void (*lay_row)(const std::int8_t* vector, int dim, std::uint8_t* row);
+  void (*lay_column)(const std::int8_t* vector, int dim, int column, std::uint8_t* panel);
+
+  /// Dot products of `n_rows` rows with the first n columns of a panel: out[i * stride + j].
+  void (*dots)(const std::uint8_t* rows, const std::uint8_t* panel, std::int64_t n, int dim,
+               std::int32_t* out, std::int64_t stride);
+
+  std::int64_t row_bytes(int dim) const { return std::int64_t{value_bytes} * dim; }
+  std::int64_t panel_bytes(int dim) const { return n_columns * (row_bytes(dim) + sum_bytes); }
+};
+
 struct GraphKernels {
   const char* isa;
 
@@ -82,6 +101,7 @@ struct GraphKernels {
   /// Dot products of four rows with n: out[i * stride + j].
   void (*dots_4xn)(const std::int16_t* rows, const std::int16_t* others, std::int64_t n, int dim,
                    std::int32_t* out, std::int64_t stride);
+  Int8Tiles tiles;
 
   /// Writes where the m least of n distances are, m at most 32, and where others are that are not
   /// above a bound of them, in order; there is room for n. Distances below 0 are as 0, and NaN is
