@@ -11,7 +11,7 @@ from tests.kernels.program import HERE, NATIVE, Program
 GRAPH = tuple(
     f"graph/{source}"
     for source in (
-        *("beam", "bulk_build", "bypass", "components", "directions", "edges", "graph"),
+        *("bulk_build", "bypass", "components", "directions", "edges", "frontier", "graph"),
         *("graph_search", "insertion", "product_edges", "saved_graph", "sweep", "walk"),
     )
 )

@@ -4,6 +4,7 @@
 
 #include <immintrin.h>  // first, so that its own names are not taken for the aliases
 
+#include <algorithm>
 #include <cstdint>
 
 #define SIMDE_ENABLE_NATIVE_ALIASES
@@ -116,39 +117,17 @@ inline simde__m512 cvtepi32_ps(simde__m512i values) {
               _mm256_cvtepi32_ps(simde_mm512_extracti64x4_epi64(values, 1)));
 }
 
-/// Eight numbers, each of those at its place in a and b.
-template <class Choose>
-simde__m512i of_each_u64(simde__m512i a, simde__m512i b, Choose choose) {
-  std::uint64_t from[2][8];
-  simde_mm512_storeu_si512(from[0], a);
-  simde_mm512_storeu_si512(from[1], b);
-  for (int i = 0; i < 8; ++i) from[0][i] = choose(from[0][i], from[1][i]);
-  return simde_mm512_loadu_si512(from[0]);
+/// No lane is NaN.
+inline float reduce_min_ps(simde__m512 values) {
+  float lanes[16];
+  simde_mm512_storeu_ps(lanes, values);
+  return *std::min_element(lanes, lanes + 16);
 }
 
-inline simde__m512i min_epu64(simde__m512i a, simde__m512i b) {
-  return of_each_u64(a, b, [](auto x, auto y) { return x < y ? x : y; });
-}
-
-inline simde__m512i max_epu64(simde__m512i a, simde__m512i b) {
-  return of_each_u64(a, b, [](auto x, auto y) { return x < y ? y : x; });
-}
-
-inline unsigned cmplt_epu64_mask(simde__m512i a, simde__m512i b) {
-  unsigned mask = 0, bit = 1;
-  of_each_u64(a, b, [&](auto x, auto y) {
-    mask |= x < y ? bit : 0;
-    bit *= 2;
-    return x;
-  });
-  return mask;
-}
-
-inline simde__m512i alignr_epi64(simde__m512i high, simde__m512i low, int n) {
-  std::uint64_t lanes[16];
-  simde_mm512_storeu_si512(lanes, low);
-  simde_mm512_storeu_si512(lanes + 8, high);
-  return simde_mm512_loadu_si512(lanes + n);
+inline float reduce_max_ps(simde__m512 values) {
+  float lanes[16];
+  simde_mm512_storeu_ps(lanes, values);
+  return *std::max_element(lanes, lanes + 16);
 }
 
 /// Halves are added to halves, as compilers do it.
@@ -179,6 +158,10 @@ inline int reduce_add_epi32(simde__m512i values) {
 #define _mm512_cvtepi32_ps(a) avx512_by_simde::cvtepi32_ps(a)
 #undef _mm512_reduce_add_ps
 #define _mm512_reduce_add_ps(a) avx512_by_simde::reduce_add_ps(a)
+#undef _mm512_reduce_min_ps
+#define _mm512_reduce_min_ps(a) avx512_by_simde::reduce_min_ps(a)
+#undef _mm512_reduce_max_ps
+#define _mm512_reduce_max_ps(a) avx512_by_simde::reduce_max_ps(a)
 #undef _mm512_reduce_add_epi32
 #define _mm512_reduce_add_epi32(a) avx512_by_simde::reduce_add_epi32(a)
 #undef _mm512_madd_epi16  // in 0.7.4 the alias has the arguments of the masked form
@@ -193,14 +176,6 @@ inline int reduce_add_epi32(simde__m512i values) {
 #define _mm512_shuffle_f32x4(a, b, pattern) avx512_by_simde::shuffle_f32x4(a, b, pattern)
 #undef _mm512_shuffle_i64x2
 #define _mm512_shuffle_i64x2(a, b, pattern) avx512_by_simde::shuffle_i64x2(a, b, pattern)
-#undef _mm512_min_epu64
-#define _mm512_min_epu64(a, b) avx512_by_simde::min_epu64(a, b)
-#undef _mm512_max_epu64
-#define _mm512_max_epu64(a, b) avx512_by_simde::max_epu64(a, b)
-#undef _mm512_cmplt_epu64_mask
-#define _mm512_cmplt_epu64_mask(a, b) avx512_by_simde::cmplt_epu64_mask(a, b)
-#undef _mm512_alignr_epi64
-#define _mm512_alignr_epi64(a, b, n) avx512_by_simde::alignr_epi64(a, b, n)
 #undef _mm512_cvtps_pd
 #define _mm512_cvtps_pd(a) avx512_by_simde::cvtps_pd(a)
 #undef _mm512_cvtepi32_pd

@@ -146,26 +146,27 @@ class GraphComparison : public Comparison<GraphKernels> {
     scan("score_edges", &GraphKernels::score_edges, &edges, table, dim);
   }
 
-  /// Up to a block of entries among `size` that are sorted, of which `width` count.
-  void beam(int size, int width, const Kind& kind) {
-    begin(width, kind);
-    const auto entry = [&] { return random_.next() >> 1; };
-    const Values<std::uint64_t> drawn(size, entry);
-    for (const int n : {1, 2, 3, 4, 9, 11, kEdgeBlock}) {
-      const Values<std::uint64_t> entries(n, entry);
-      check<std::uint64_t>("insert", width + 1, [&](const auto& kernels, std::uint64_t* out) {
-        std::vector<std::uint64_t> sorted(width + kEdgeBlock, paradox::kNoEntry);
-        std::copy_n(drawn.data(), size, sorted.begin());
-        std::sort(sorted.begin(), sorted.begin() + size);
-        for (int i = 0, now = size; i < 2; ++i) {  // again, where entries have been dropped
-          std::uint64_t some[kEdgeBlock];
-          std::transform(entries.data(), entries.data() + n, some,
-                         [i](std::uint64_t drawn) { return drawn ^ i; });
-          out[width] = kernels.insert(sorted.data(), now, width, some, n);
-          now = std::min(now + n, width);
-        }
-        std::copy_n(sorted.begin(), width, out);
+  /// n keys, and +inf up to whole lanes.
+  void keys(int n, const Kind& kind) {
+    begin(n, kind);
+    constexpr int kLanes = paradox::kKeyLanes;
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    Values<float> keys((n + kLanes - 1) / kLanes * kLanes);
+    for (const float expanded : {draw(), kInfinity}) {
+      std::generate_n(keys.begin(), n, [&] { return draw(); });
+      std::fill(keys.begin() + n, keys.end(), kInfinity);
+      for (int i = 0; i < n; i += 3) keys.begin()[i] = expanded;
+      check<float>("least_key", 3, [&](const GraphKernels& kernels, float* out) {
+        const paradox::LeastKey least = kernels.least_key(keys.data(), n);
+        out[0] = least.key + 0.0f;  // of two zeros any
+        out[1] = least.bound + 0.0f;
+        out[2] = static_cast<float>(least.at);
       });
+      const paradox::LeastKey least = kernels_.least_key(keys.data(), n);
+      const float* first = std::min_element(keys.data(), keys.data() + n);
+      const auto n_bound = std::count_if(keys.data(), keys.data() + keys.bytes() / 4,
+                                         [&](float key) { return key <= least.bound; });
+      expect("least_key beside a search", least.at == first - keys.data() && n_bound >= kLanes);
     }
   }
 
@@ -269,10 +270,8 @@ int main(int argc, char** argv) {
   for (const int n : {1, 15, 16, 17, 31, 32, 33, 47, 64, 500}) {
     for (const Kind& kind : kKinds) comparison.distances(n, kind);
   }
-  for (const int width : {1, 7, 8, 9, 40, 96, 192, 193, 500}) {
-    for (const int size : {0, 1, width / 2, width - 1, width}) {
-      comparison.beam(std::min(size, width), width, kKinds[0]);
-    }
+  for (const int n : {1, 15, 16, 17, 33, 64, 65, 80, 250, 512}) {
+    for (const Kind& kind : kKinds) comparison.keys(n, kind);
   }
   return comparison.end(argv[1]);
 }

@@ -5,11 +5,11 @@
 
 #include <cstdint>
 
-#include "paradox/graph/beam_merge.hpp"
 #include "paradox/graph/graph_kernels.hpp"
 #include "paradox/graph/int16_tiles.hpp"
 #include "paradox/graph/lane_sums.hpp"
 #include "paradox/graph/least_distances.hpp"
+#include "paradox/graph/least_key.hpp"
 
 namespace paradox {
 namespace {
@@ -321,7 +321,7 @@ const GraphKernels graph_kernels_avx2 = {
     residual_avx2,
     score_block_avx2<EdgeScan>,
     score_block_avx2<RowScan>,
-    insert_by_merge,
+    least_key_of_lanes,
     squared_distance_avx2,
     dot_product_avx2,
 };

@@ -6,11 +6,11 @@
 #include <cstdint>
 #include <cstring>
 
-#include "paradox/graph/beam_merge.hpp"
 #include "paradox/graph/graph_kernels.hpp"
 #include "paradox/graph/int16_tiles.hpp"
 #include "paradox/graph/lane_sums.hpp"
 #include "paradox/graph/least_distances.hpp"
+#include "paradox/graph/least_key.hpp"
 
 namespace paradox {
 namespace {
@@ -282,7 +282,7 @@ const GraphKernels graph_kernels_neon = {
     residual_neon,
     score_block_neon<EdgeScan>,
     score_block_neon<RowScan>,
-    insert_by_merge,
+    least_key_of_lanes,
     squared_distance_neon,
     dot_product_neon,
 };

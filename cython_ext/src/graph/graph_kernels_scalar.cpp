@@ -4,11 +4,11 @@
 #include <cstdint>
 
 #include "paradox/float64.hpp"
-#include "paradox/graph/beam_merge.hpp"
 #include "paradox/graph/graph_kernels.hpp"
 #include "paradox/graph/int16_tiles.hpp"
 #include "paradox/graph/lane_sums.hpp"
 #include "paradox/graph/least_distances.hpp"
+#include "paradox/graph/least_key.hpp"
 #include "paradox/half.hpp"
 
 namespace paradox {
@@ -158,7 +158,7 @@ const GraphKernels graph_kernels_scalar = {
     residual_scalar,
     score_block_scalar<EdgeScan>,
     score_block_scalar<RowScan>,
-    insert_by_merge,
+    least_key_of_lanes,
     squared_distance_scalar,
     dot_product_scalar,
 };

@@ -10,8 +10,8 @@
 namespace paradox {
 namespace {
 
-/// The beam is so many times as wide as the effort: the farthest that any query goes.
-constexpr std::int64_t kWidest = 2;
+/// No query expands more nodes than so many times the effort.
+constexpr std::int64_t kMost = 2;
 
 /// Once so many nodes have been looked at, those that are too far are dropped.
 constexpr std::size_t kManyFound = 1 << 14;
@@ -112,7 +112,7 @@ Reach Graph::reach_of(std::int64_t k, std::int64_t effort, const GraphRows& rows
   };
   if (moment.dimension == 0.0f || width(effort) == size) return {width(effort), 0};
   const double ranks = static_cast<double>(effort) / static_cast<double>(k);
-  return {width(kWidest * effort), static_cast<std::size_t>(k),
+  return {width(kMost * effort), static_cast<std::size_t>(k),
           static_cast<float>(std::pow(ranks, 2.0 / moment.dimension))};
 }
 
@@ -125,7 +125,7 @@ void Graph::look_at_all(SearchScratch& scratch, std::int64_t k, const GraphMomen
   found.clear();
   for (std::uint32_t at = 0; at < n_nodes; ++at) {
     if (!may_be_found(at, moment, filter)) continue;
-    found.push_back(BeamEntry::of(is_whole ? node_key(nodes_[at], scratch) : 0.0f, at));
+    found.push_back(KeyedNode::of(is_whole ? node_key(nodes_[at], scratch) : 0.0f, at));
     if (found.size() < n_many) continue;
     keep_nearest(scratch, k);
     n_many = std::max(kManyFound, 2 * found.size());
@@ -146,7 +146,7 @@ void Graph::measure_dimension(int threads) {
     if (found.size() < kHighestRank) return;
     std::sort(found.begin(), found.end());
     const auto squared_distance = [&](std::size_t rank) {
-      return BeamEntry::key(found[rank - 1]) - scratch.key_of_zero;
+      return KeyedNode::key(found[rank - 1]) - scratch.key_of_zero;
     };
     const float lowest = squared_distance(kLowestRank);
     if (!(lowest > 0.0f)) return;
@@ -174,9 +174,9 @@ void Graph::measure_dimension(int threads) {
 /// these are allowed for.
 float Graph::last_key(const SearchScratch& scratch, std::int64_t k) const {
   const std::uint64_t kth = scratch.found[static_cast<std::size_t>(k - 1)];
-  const float step = nodes_[BeamEntry::node(kth)].header().scale;
+  const float step = nodes_[KeyedNode::node(kth)].header().scale;
   const auto length = static_cast<float>(scratch.length);
-  return BeamEntry::key(kth) + 4.0f * 2.0f * std::sqrt(2.0f / 12.0f) * length * step;
+  return KeyedNode::key(kth) + 4.0f * 2.0f * std::sqrt(2.0f / 12.0f) * length * step;
 }
 
 /// As `refine` has it, whose bits it must have: answers are compared with those of a scan.
@@ -221,7 +221,7 @@ void Graph::keep_nearest(SearchScratch& scratch, std::int64_t k) const {
   std::nth_element(found.begin(), found.begin() + (k - 1), found.end());
   const float last = last_key(scratch, k);
   const auto end = std::remove_if(found.begin() + k, found.end(), [last](std::uint64_t entry) {
-    return BeamEntry::key(entry) > last;
+    return KeyedNode::key(entry) > last;
   });
   found.erase(end, found.end());
 }
@@ -232,7 +232,7 @@ void Graph::measure(const float* query, std::int64_t k, const GraphRows& rows,
   auto& answers = scratch.answers;
   if (rows.vectors == nullptr) {
     for (const std::uint64_t entry : scratch.found) {
-      const std::uint32_t node = BeamEntry::node(entry);
+      const std::uint32_t node = KeyedNode::node(entry);
       const std::int64_t slot = rows.slot_of(node);
       if (slot < 0) continue;
       answers.push_back({kept_distance(query, node, scratch), rows.ids[slot], slot});
@@ -240,7 +240,7 @@ void Graph::measure(const float* query, std::int64_t k, const GraphRows& rows,
     return;
   }
   for (const std::uint64_t entry : scratch.found) {
-    const std::int64_t slot = rows.slot_of(BeamEntry::node(entry));
+    const std::int64_t slot = rows.slot_of(KeyedNode::node(entry));
     if (slot >= 0) answers.push_back({0.0, rows.ids[slot], slot});
   }
   const std::int64_t row_bytes = settings_.dim * (rows.dtype == DType::f32 ? 4 : 2);
@@ -275,9 +275,9 @@ bool Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::in
       } else if (sweep.n_kept > 0) {
         this->sweep(scratch, sweep, moment, filter);
       } else {
-        walk(scratch, reach, moment, filter);
+        const bool is_spent = walk(scratch, reach, moment, filter);
         const auto n_found = static_cast<std::int64_t>(scratch.found.size());
-        const bool is_astray = scratch.beam.is_spent() && n_found < effort;
+        const bool is_astray = is_spent && n_found < effort;
         if (after_walk.n_kept > 0 && (n_found < n_wanted || is_astray)) {
           this->sweep(scratch, after_walk, moment, filter);
         }

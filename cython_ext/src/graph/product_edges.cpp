@@ -59,7 +59,7 @@ ProductEdges::Nodes ProductEdges::greatest_products(std::uint32_t node) const {
   Nodes kept;
   for (const std::uint64_t entry : scratch.found) {
     if (kept.size() == most) break;
-    const std::uint32_t other = BeamEntry::node(entry);
+    const std::uint32_t other = KeyedNode::node(entry);
     if (other == node) continue;
     const float product = directions_.product(node, other);
     const bool is_covered = std::any_of(kept.begin(), kept.end(), [&](std::uint32_t before) {

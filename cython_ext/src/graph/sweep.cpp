@@ -123,7 +123,7 @@ void Graph::measure_waiting(SearchScratch& scratch, std::size_t n_kept,
     if (!may_be_found(at, moment, nullptr)) continue;
     const float key = node_key(nodes_[at], scratch);
     if (scratch.nearest.size() == n_kept && key >= scratch.nearest.front()) continue;
-    scratch.found.push_back(BeamEntry::of(key, at));
+    scratch.found.push_back(KeyedNode::of(key, at));
     keep_least(scratch.nearest, n_kept, key);
   }
   scratch.waiting.clear();

@@ -11,12 +11,17 @@ constexpr int kStarts = 4;
 
 /// Once a search has found so many nodes it takes the next one before it has scored the edges of
 /// the last: its memory is on the way meanwhile. Before, that would lead it astray.
-constexpr std::size_t kSettled = 10;
+constexpr std::size_t kSettled = 6;
+
+/// A search that will expand no more meets nothing behind the next kKeyLanes, as long as it has not
+/// found what it is for.
+constexpr int kNarrow = 64;
 
 }  // namespace
 
 void Graph::enter(SearchScratch& scratch, const Entries& entries) const {
   std::uint64_t starts[kStarts];
+  std::uint32_t nodes[kStarts];
   int n_starts = 0;
   float keys[kEdgeBlock];
   RowScan scan{};
@@ -33,26 +38,22 @@ void Graph::enter(SearchScratch& scratch, const Entries& entries) const {
     for (; below != 0; below &= below - 1) {
       const auto i = static_cast<std::size_t>(__builtin_ctz(below));
       if (begin + i >= entries.nodes.size()) break;
-      const std::uint64_t entry = BeamEntry::of(keys[i], entries.nodes[begin + i]);
+      const std::uint64_t entry = KeyedNode::of(keys[i], entries.nodes[begin + i]);
       if (n_starts == kStarts && entry >= starts[kStarts - 1]) continue;
       int at = n_starts < kStarts ? n_starts++ : kStarts - 1;
       for (; at > 0 && starts[at - 1] > entry; --at) starts[at] = starts[at - 1];
       starts[at] = entry;
-      if (n_starts == kStarts) scan.threshold = BeamEntry::key(starts[kStarts - 1]);
+      if (n_starts == kStarts) scan.threshold = KeyedNode::key(starts[kStarts - 1]);
     }
   }
   for (int i = 0; i < n_starts; ++i) {
-    const std::uint32_t node = BeamEntry::node(starts[i]);
-    if (i == 0 || layout_.is_compact) nodes_.prefetch(node);  // the others may never be expanded
-    scratch.met.insert(node);
+    nodes[i] = KeyedNode::node(starts[i]);
+    if (i == 0 || layout_.is_compact) nodes_.prefetch(nodes[i]);  // others may never be expanded
   }
-  if (layout_.is_compact) {  // a beam of keys from vectors
-    for (int i = 0; i < n_starts; ++i) {
-      const std::uint32_t node = BeamEntry::node(starts[i]);
-      starts[i] = BeamEntry::of(node_key(nodes_[node], scratch), node);
-    }
+  for (int i = 0; i < n_starts; ++i) {  // all keys of compact nodes are from vectors
+    keys[i] = layout_.is_compact ? node_key(nodes_[nodes[i]], scratch) : KeyedNode::key(starts[i]);
   }
-  scratch.beam.merge(kernels_, starts, n_starts);
+  scratch.frontier.meet(nodes, keys, (std::uint32_t{1} << n_starts) - 1);
 }
 
 float Graph::farthest(const SearchScratch& scratch, const Reach& reach) const {
@@ -63,11 +64,10 @@ float Graph::farthest(const SearchScratch& scratch, const Reach& reach) const {
   return zero + reach.factor * std::max(scratch.nearest.front() - zero, 0.0f);
 }
 
-void Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphMoment& moment,
+bool Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphMoment& moment,
                  const GraphRows* filter) const {
-  Beam& beam = scratch.beam;
-  beam.reset(reach.width);
-  scratch.met.clear();
+  Frontier& frontier = scratch.frontier;
+  frontier.clear();
   scratch.found.clear();
   scratch.nearest.clear();
   enter(scratch, *moment.entries);
@@ -75,92 +75,83 @@ void Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphMoment& 
   const int n_blocks = layout_.degree / kEdgeBlock;
   float farthest = std::numeric_limits<float>::infinity();
   float keys[kEdgeBlock];
-  std::uint64_t fresh[kEdgeBlock];
-  std::uint32_t at = beam.pop(farthest);
-  while (at != Beam::kNone) {
+  std::uint32_t at = frontier.pop(kernels_, farthest);
+  for (int n_left = reach.n_expanded; at != Frontier::kNone; --n_left) {
+    if (n_left == 0) return true;
     const bool is_settled = scratch.found.size() >= kSettled;
-    const std::uint32_t upcoming = is_settled ? beam.pop(farthest) : beam.peek();
+    const std::uint32_t upcoming = is_settled ? frontier.pop(kernels_, farthest) : Frontier::kNone;
     const Node node = nodes_[at];
     const NodeHeader& header = node.header();
     const auto ask_for_upcoming = [&](int step) {
-      if (upcoming != Beam::kNone) nodes_.prefetch(upcoming, step);
+      if (upcoming != Frontier::kNone) nodes_.prefetch(upcoming, step);
     };
     ask_for_upcoming(0);
     EdgeScan scan{};
     scan.node_key = node_key(node, scratch);
     if (may_be_found(at, moment, filter)) {
-      scratch.found.push_back(BeamEntry::of(scan.node_key, at));
+      scratch.found.push_back(KeyedNode::of(scan.node_key, at));
       if (keep_least(scratch.nearest, reach.k, scan.node_key)) {
         farthest = this->farthest(scratch, reach);
       }
     }
     scan.offset_scale = peek_word(header.offset_scale);
     scan.slope_scale = peek_word(header.slope_scale);
+    const bool is_underway = farthest == std::numeric_limits<float>::infinity();
+    scan.threshold = is_underway && n_left <= kNarrow ? frontier.least().bound : farthest;
     const int degree = peek_word(header.n_edges);
     ask_for_upcoming(1);
     for (int block = 0; block < n_blocks && block * kEdgeBlock < degree; ++block) {
       scan.codes = node.codes(block);
       scan.offsets = node.offsets() + block * kEdgeBlock;
       scan.slopes = node.slopes() + block * kEdgeBlock;
-      scan.threshold = std::min(beam.threshold(), farthest);
       std::uint32_t below = kernels_.score_edges(scan, scratch.signs, layout_.dim, keys);
       if (block == 0) ask_for_upcoming(2);
       const int n_edges = degree - block * kEdgeBlock;
       if (n_edges < kEdgeBlock) below &= (std::uint32_t{1} << n_edges) - 1;
-      int n_fresh = 0;
-      for (; below != 0; below &= below - 1) {
-        const int i = __builtin_ctz(below);
-        const std::uint32_t neighbour = load_word(node.neighbours()[block * kEdgeBlock + i]);
-        fresh[n_fresh] = BeamEntry::of(keys[i], neighbour);
-        n_fresh += scratch.met.insert(neighbour) ? 1 : 0;
-      }
+      frontier.meet(node.neighbours() + block * kEdgeBlock, keys, below);
       if (block == 0) ask_for_upcoming(3);
-      if (n_fresh > 0) beam.merge(kernels_, fresh, n_fresh);
     }
-    at = is_settled && upcoming != Beam::kNone ? upcoming : beam.pop(farthest);
-    if (at != upcoming && at != Beam::kNone) nodes_.prefetch(at);
+    at = upcoming != Frontier::kNone ? upcoming : frontier.pop(kernels_, farthest);
+    if (at != upcoming && at != Frontier::kNone) nodes_.prefetch(at);
   }
+  return false;
 }
 
-/// The beam's keys are those of vectors: a node is measured before it is expanded, not after.
-void Graph::walk_compact(SearchScratch& scratch, const Reach& reach, const GraphMoment& moment,
+/// A node is measured before it is expanded, not after.
+bool Graph::walk_compact(SearchScratch& scratch, const Reach& reach, const GraphMoment& moment,
                          const GraphRows* filter) const {
-  Beam& beam = scratch.beam;
-  const int n_ahead = static_cast<int>(std::max(kPrefetchedBytes / layout_.codes, std::int64_t{1}));
+  Frontier& frontier = scratch.frontier;
+  const auto n_ahead =
+      static_cast<std::uint32_t>(std::max(kPrefetchedBytes / layout_.codes, std::int64_t{1}));
   float farthest = std::numeric_limits<float>::infinity();
-  std::uint32_t unmet[kMostEdges];
-  std::uint64_t fresh[kEdgeBlock];
-  for (std::uint32_t at; (at = beam.pop(farthest)) != Beam::kNone;) {
-    const float its_key = beam.popped_key();
+  for (int n_left = reach.n_expanded;; --n_left) {
+    const std::uint32_t at = frontier.pop(kernels_, farthest);
+    if (at == Frontier::kNone) return false;
+    if (n_left == 0) return true;
+    const float its_key = frontier.least().key;
     const Node node = nodes_[at];
     const int degree = peek_word(node.header().n_edges);
-    int n_unmet = 0;
-    for (int edge = 0; edge < degree; ++edge) {
-      unmet[n_unmet] = load_word(node.neighbours()[edge]);
-      n_unmet += scratch.met.insert(unmet[n_unmet]) ? 1 : 0;
+    std::uint32_t number = frontier.size();
+    for (int begin = 0; begin < degree; begin += kEdgeBlock) {
+      frontier.meet(node.neighbours() + begin, std::min(degree - begin, kEdgeBlock));
     }
-    for (int i = 0; i < std::min(n_ahead, n_unmet); ++i) nodes_.prefetch_vector(unmet[i]);
+    const std::uint32_t end = frontier.size();
+    for (std::uint32_t i = number; i < std::min(number + n_ahead, end); ++i) {
+      nodes_.prefetch_vector(frontier.node(i));
+    }
     if (may_be_found(at, moment, filter)) {
-      scratch.found.push_back(BeamEntry::of(its_key, at));
+      scratch.found.push_back(KeyedNode::of(its_key, at));
       if (keep_least(scratch.nearest, reach.k, its_key)) {
         farthest = this->farthest(scratch, reach);
       }
     }
-    const std::uint32_t upcoming = beam.peek();
-    if (upcoming != Beam::kNone) nodes_.prefetch_edges(upcoming);
-    float threshold = std::min(beam.threshold(), farthest);
-    int n_fresh = 0;
-    for (int i = 0; i < n_unmet; ++i) {
-      if (i + n_ahead < n_unmet) nodes_.prefetch_vector(unmet[i + n_ahead]);
-      const float found = node_key(nodes_[unmet[i]], scratch);
-      if (!(found < threshold)) continue;
-      fresh[n_fresh++] = BeamEntry::of(found, unmet[i]);
-      if (n_fresh < kEdgeBlock) continue;
-      beam.merge(kernels_, fresh, n_fresh);
-      n_fresh = 0;
-      threshold = std::min(beam.threshold(), farthest);
+    const std::uint32_t upcoming = frontier.peek(kernels_, farthest);
+    if (upcoming != Frontier::kNone) nodes_.prefetch_edges(upcoming);
+    for (; number < end; ++number) {
+      if (number + n_ahead < end) nodes_.prefetch_vector(frontier.node(number + n_ahead));
+      const float key = node_key(nodes_[frontier.node(number)], scratch);
+      if (key < farthest) frontier.set_key(number, key);
     }
-    if (n_fresh > 0) beam.merge(kernels_, fresh, n_fresh);
   }
 }
 
@@ -170,7 +161,7 @@ std::vector<std::uint32_t> Graph::met_on_the_way_to(std::uint32_t node) const {
   walk(scratch, {settings_.build_effort, 0}, newest());
   std::vector<std::uint32_t> met;
   met.reserve(scratch.found.size());
-  for (const std::uint64_t entry : scratch.found) met.push_back(BeamEntry::node(entry));
+  for (const std::uint64_t entry : scratch.found) met.push_back(KeyedNode::node(entry));
   return met;
 }
 

@@ -37,8 +37,9 @@
 
 #include "paradox/aligned.hpp"
 #include "paradox/answers.hpp"
-#include "paradox/graph/beam.hpp"
+#include "paradox/graph/frontier.hpp"
 #include "paradox/graph/graph_kernels.hpp"
+#include "paradox/graph/keyed_node.hpp"
 #include "paradox/graph/node_store.hpp"
 #include "paradox/graph/rotation.hpp"
 #include "paradox/graph/sketch.hpp"
@@ -62,7 +63,7 @@ struct GraphSettings {
   int dim = 0;
   Metric metric = Metric::l2;  // cosine: Euclidean, of the vectors' directions
   int degree = kEdgeBlock;     // a multiple of kEdgeBlock
-  int build_effort = 96;       // beam width of the searches for a node's neighbours
+  int build_effort = 96;       // nodes that a search for a node's neighbours expands
   std::uint64_t seed = 0;
   bool sketch = false;      // keep the sketch that sweeps read
   bool is_compact = false;  // no codes of edges: less memory, and more of it read by a search
@@ -142,11 +143,11 @@ struct GraphMoment {
 
 /// How far a search goes. It ends once the nearest node that it knows of and has not expanded is
 /// farther than the k-th found by more than a factor (Al-Jazzazi, Diwan, Gou, Musco, Musco and
-/// Suel, 2025), or the beam is expanded: a query with many nodes about as near goes farther than
+/// Suel, 2025), or it has expanded so many: a query with many nodes about as near goes farther than
 /// one with few.
 struct Reach {
-  int width;         // of the beam
-  std::size_t k;     // 0: the whole beam is expanded
+  int n_expanded;    // at most
+  std::size_t k;     // 0: it ends there alone
   float factor = 0;  // of squared distances
 };
 
@@ -167,9 +168,8 @@ struct SearchScratch {
   float key_of_zero = 0.0f;  // the key of a node at distance 0
   AlignedVector<std::uint8_t> sign_entries, residual_signs, block_signs;
   SignTable signs{};
-  Beam beam;
-  NodeSet met;
-  std::vector<std::uint64_t> found;    // measured nodes that may be answers, by BeamEntry
+  Frontier frontier;
+  std::vector<std::uint64_t> found;    // measured nodes that may be answers, by KeyedNode
   std::vector<float> nearest;          // the k least keys among them, as a heap
   std::vector<std::uint32_t> waiting;  // nodes that a sweep has still to measure
   std::vector<Answer> answers;
@@ -337,11 +337,11 @@ class Graph {
   void prepare(std::uint32_t node, SearchScratch& scratch) const;
   void prepare_rotated(SearchScratch& scratch) const;
   /// Fills `scratch.found` with the nodes it expands that are there at a moment and that a filter
-  /// allows.
-  void walk(SearchScratch& scratch, const Reach& reach, const GraphMoment& moment,
+  /// allows. Returns whether it has expanded as many as it may.
+  bool walk(SearchScratch& scratch, const Reach& reach, const GraphMoment& moment,
             const GraphRows* filter = nullptr) const;
-  /// The same over compact nodes, from the beam as it is.
-  void walk_compact(SearchScratch& scratch, const Reach& reach, const GraphMoment& moment,
+  /// The same over compact nodes, from the frontier as it is.
+  bool walk_compact(SearchScratch& scratch, const Reach& reach, const GraphMoment& moment,
                     const GraphRows* filter) const;
   /// Fills `scratch.found` from estimates of all nodes: where a walk would expand so many that
   /// reading them costs more, and what it missed would still be missed.
@@ -352,8 +352,8 @@ class Graph {
   Sweep sweep_of(std::int64_t k, std::int64_t effort, const GraphRows& rows,
                  const GraphMoment& moment) const;
   /// The one for queries whose walk found too few of what a filter allows: less than are wanted, or
-  /// less than its effort when its beam was spent, as then those lie elsewhere. None where a scan
-  /// takes less.
+  /// less than its effort after as many nodes as it may expand, as then those lie elsewhere. None
+  /// where a scan takes less.
   Sweep sweep_after_walk(std::int64_t k, const GraphRows& rows, const GraphMoment& moment) const;
   /// Fills `scratch.found` with those of all nodes that may be among the k nearest.
   void look_at_all(SearchScratch& scratch, std::int64_t k, const GraphMoment& moment,

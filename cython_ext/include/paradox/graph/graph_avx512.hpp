@@ -12,7 +12,6 @@
 #include <limits>
 
 #include "paradox/graph/avx512_sums.hpp"
-#include "paradox/graph/beam_merge.hpp"
 #include "paradox/graph/graph_kernels.hpp"
 #include "paradox/graph/lane_sums.hpp"
 #include "paradox/graph/least_distances.hpp"
@@ -307,35 +306,27 @@ std::uint32_t score_block_avx512(const Scan& scan, const SignTable& table, int d
   return below;
 }
 
-/// More entries are put faster among more by merging (a Xeon of 2.5 GHz: 8 among 40 in 60 ns, by
-/// merging in 165; among 512 in 650 and 600).
-constexpr int kWideBeam = 384, kFewEntries = 7;
-
-/// One entry after the other, each into all places from the last on: a place takes the lesser of
-/// what it holds and the entry, or what is before it if that is greater than both. No branch asks
-/// where an entry belongs, and entries need not be sorted.
-int insert_avx512(std::uint64_t* sorted, int size, int width, std::uint64_t* entries, int n) {
-  if (size > kWideBeam && n > kFewEntries) return insert_by_merge(sorted, size, width, entries, n);
-  const __m512i none = _mm512_setzero_si512();
-  std::uint64_t least = kNoEntry;
-  for (int i = 0; i < n; ++i) {
-    least = std::min(least, entries[i]);
-    const __m512i entry = _mm512_set1_epi64(static_cast<long long>(entries[i]));
-    const int last = std::min(size + i, width - 1) / 8 * 8;
-    __m512i held = load_512(sorted + last);
-    for (int j = last; j >= 0; j -= 8) {
-      const __m512i lower = j > 0 ? load_512(sorted + j - 8) : none;
-      const __m512i before = _mm512_alignr_epi64(held, lower, 7);
-      _mm512_storeu_si512(sorted + j, _mm512_max_epu64(before, _mm512_min_epu64(held, entry)));
-      held = lower;
+LeastKey least_key_avx512(const float* keys, std::uint32_t n) {
+  constexpr std::uint32_t kTogether = 64;
+  __m512 least = _mm512_loadu_ps(keys), others = least;
+  std::uint32_t j = 16;
+  for (; j + 16 < n; j += 32) {
+    least = _mm512_min_ps(_mm512_loadu_ps(keys + j), least);
+    others = _mm512_min_ps(_mm512_loadu_ps(keys + j + 16), others);
+  }
+  if (j < n) least = _mm512_min_ps(_mm512_loadu_ps(keys + j), least);
+  least = _mm512_min_ps(others, least);
+  LeastKey result{_mm512_reduce_min_ps(least), _mm512_reduce_max_ps(least), 0};
+  const __m512 its = _mm512_set1_ps(result.key);
+  std::uint64_t found = 0;
+  for (j = 0; found == 0 && j < n; j += kTogether) {
+    for (std::uint32_t i = 0; i < kTogether && j + i < n; i += 16) {
+      const __m512 some = _mm512_loadu_ps(keys + j + i);
+      found |= std::uint64_t{_mm512_cmp_ps_mask(some, its, _CMP_EQ_OQ)} << i;
     }
+    if (found != 0) result.at = j + static_cast<std::uint32_t>(__builtin_ctzll(found));
   }
-  const __m512i bound = _mm512_set1_epi64(static_cast<long long>(least));
-  int n_before = 0;
-  for (int j = 0; j < size; j += 8) {
-    n_before += __builtin_popcount(_mm512_cmplt_epu64_mask(load_512(sorted + j), bound));
-  }
-  return std::min(n_before, size);  // and not what was dropped before
+  return result;
 }
 
 /// What `sum_of` of `float64.hpp` is, all parts at once.
@@ -388,7 +379,7 @@ constexpr GraphKernels avx512_kernels(const char* isa) {
       residual_avx512,
       score_block_avx512<EdgeScan>,
       score_block_avx512<RowScan>,
-      insert_avx512,
+      least_key_avx512,
       squared_distance_avx512,
       dot_product_avx512,
   };

@@ -54,9 +54,6 @@ struct Residual {
   float node_by_sign;   // of the node's values, each by the residual's sign
 };
 
-/// After the entries of a beam.
-constexpr std::uint64_t kNoEntry = ~std::uint64_t{0};
-
 /// Products of many int8 vectors with many, a tile of `n_rows` by up to `n_columns` at a time. How
 /// rows lie in memory, and columns in panels of `n_columns`, is the level's own; the first of each
 /// is where an AlignedVector begins.
@@ -75,6 +72,14 @@ struct Int8Tiles {
   std::int64_t row_bytes(int dim) const { return std::int64_t{value_bytes} * dim; }
   std::int64_t panel_bytes(int dim) const { return n_columns * (row_bytes(dim) + sum_bytes); }
 };
+
+/// The least of some keys.
+struct LeastKey {
+  float key;
+  float bound;       // of kKeyLanes keys, which are at most that; +inf where they are fewer
+  std::uint32_t at;  // the first of equal keys
+};
+constexpr std::uint32_t kKeyLanes = 16;
 
 struct GraphKernels {
   const char* isa;
@@ -115,10 +120,8 @@ struct GraphKernels {
   std::uint32_t (*score_edges)(const EdgeScan& scan, const SignTable& table, int dim, float* keys);
   std::uint32_t (*score_rows)(const RowScan& scan, const SignTable& table, int dim, float* keys);
 
-  /// Puts up to 32 entries, which may be changed, among `size` sorted ones, and returns how many of
-  /// those are before all of them. The least `width` of the result count: there are places for 32
-  /// more, and those from `size` up to `width` hold kNoEntry.
-  int (*insert)(std::uint64_t* sorted, int size, int width, std::uint64_t* entries, int n);
+  /// Of n keys, and those up to a multiple of kKeyLanes.
+  LeastKey (*least_key)(const float* keys, std::uint32_t n);
 
   /// In float64, as `refine` sums: the same bits.
   double (*squared_distance)(const float* a, const float* b, std::int64_t dim);
