@@ -10,8 +10,10 @@
 namespace paradox {
 namespace {
 
-/// No query expands more nodes than so many times the effort.
+/// No query expands more nodes than so many times the effort, besides those on the way from the
+/// entries: of efforts up to 4 they are most.
 constexpr std::int64_t kMost = 2;
+constexpr int kOnTheWay = 16;
 
 /// Once so many nodes have been looked at, those that are too far are dropped.
 constexpr std::size_t kManyFound = 1 << 14;
@@ -103,7 +105,6 @@ double Graph::share_allowed(const GraphRows& rows, const GraphMoment& moment) co
 /// moment are passed too.
 Reach Graph::reach_of(std::int64_t k, std::int64_t effort, const GraphRows& rows,
                       const GraphMoment& moment) const {
-  effort = std::max(effort, k);
   const std::int64_t size = this->size();
   const double share = share_allowed(rows, moment);
   const auto width = [&](std::int64_t wanted) {
@@ -112,7 +113,7 @@ Reach Graph::reach_of(std::int64_t k, std::int64_t effort, const GraphRows& rows
   };
   if (moment.dimension == 0.0f || width(effort) == size) return {width(effort), 0};
   const double ranks = static_cast<double>(effort) / static_cast<double>(k);
-  return {width(kMost * effort), static_cast<std::size_t>(k),
+  return {width(kMost * effort) + kOnTheWay, static_cast<std::size_t>(k),
           static_cast<float>(std::pow(ranks, 2.0 / moment.dimension))};
 }
 
@@ -256,11 +257,12 @@ void Graph::measure(const float* query, std::int64_t k, const GraphRows& rows,
 bool Graph::search(const float* queries, std::int64_t n, std::int64_t k, std::int64_t effort,
                    const GraphRows& rows, const GraphMoment& moment, int threads, std::int64_t* ids,
                    float* distances) const {
+  const bool is_scan = effort == kEveryNode;
+  effort = std::max(effort, k + 1);  // a walk of k would be greedy, and miss what lies apart
   const Reach reach = reach_of(k, effort, rows, moment);
   const Sweep sweep = sweep_of(k, effort, rows, moment);
   const Sweep after_walk = sweep_after_walk(k, rows, moment);
   const GraphRows* filter = rows.allowed == nullptr ? nullptr : &rows;
-  const bool is_scan = effort == kEveryNode;
   const std::int64_t n_wanted = std::min(k, rows.n_allowed);
   std::atomic<bool> has_gaps{false};
   ThreadPool::instance().run(n, threads, [&](std::int64_t i) {
