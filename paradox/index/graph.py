@@ -44,7 +44,7 @@ class GraphIndex(KeepingIndex):
         compact: keep no codes of edges, a quarter of the memory; a search reads the neighbours'
             vectors.
         degree: edges of a node, a multiple of 32.
-        build_effort: width of the searches that look for a node's neighbours.
+        build_effort: nodes expanded by a search for a node's neighbours.
         seed: of all that is chosen at random; the graph does not depend on the threads.
         codes: keep codes of the rows too: of 8 bits, so that scans, of few rows and of those that
             a filter allows, read a quarter of the bytes; and of 1 bit, with which a search of much

@@ -32,7 +32,7 @@ def empty_graph(
         dim: dimension of the vectors.
         metric: what nearest means; no vector may be zero under cosine.
         degree: edges of a node, a multiple of `BLOCK_EDGES`.
-        build_effort: width of the searches that look for a node's neighbours.
+        build_effort: nodes expanded by a search for a node's neighbours.
         seed: of the rotation and of all choices at random.
         sketch: keep 1-bit codes of all nodes side by side, so that a search of much effort can
             look at all of them.

@@ -383,6 +383,18 @@ def test_single_vectors_far_from_all_others_are_mostly_found(metric: Metric, lea
     assert np.mean(found == 90_000 + ids) > least
 
 
+@pytest.mark.parametrize("effort", [1, 2, 4])
+def test_searches_of_small_efforts_are_not_cut_short_on_their_way(effort: int) -> None:
+    rng = np.random.default_rng(0)
+    base = rng.standard_normal((6_000, 32), dtype=np.float32)
+    alone = 60.0 * base[:40] / np.linalg.norm(base[:40], axis=1, keepdims=True)
+    base[:40] = alone
+    graph = index.create("graph", dim=32, metric="l2", codes=False)
+    graph.add(np.arange(6_000), base)
+    found = graph.search(alone, 1, effort=effort).ids[:, 0]
+    assert np.mean(found == np.arange(40)) > 0.85
+
+
 def hubs_and_others(n: int, dim: int, seed: int) -> F32Matrix:
     """Return directions around one common direction, some of them close to it: near to all."""
     rng = np.random.default_rng(seed)

@@ -1,7 +1,9 @@
-// A frontier beside a plain list of nodes: what is met, in any order, and what is expanded.
+// A frontier beside a plain list of nodes: what is met, in any order, and what is expanded; also
+// once memory has run out as it grew.
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
+#include <new>
 #include <vector>
 
 #include "paradox/graph/frontier.hpp"
@@ -11,6 +13,8 @@
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+int n_allocations_left = -1;  // of those on cache lines; below 0: any number
 
 struct Known {
   std::uint32_t node;
@@ -116,7 +120,33 @@ class Beside {
   float keys_[32];
 };
 
+/// Memory runs out at one allocation after the other, each time in the midst of a search.
+void run_out_of_memory(Beside* beside) {
+  bool has_run_out = true;
+  for (int n = 0; has_run_out; ++n) {
+    paradox::Frontier frontier;
+    has_run_out = false;
+    n_allocations_left = n;
+    try {
+      beside->search(&frontier, 200);
+    } catch (const std::bad_alloc&) {
+      has_run_out = true;
+    }
+    n_allocations_left = -1;
+    beside->search(&frontier, 200);
+  }
+}
+
 }  // namespace
+
+void* operator new(std::size_t n, std::align_val_t alignment) {
+  if (n_allocations_left >= 0 && n_allocations_left-- == 0) throw std::bad_alloc();
+  const auto line = static_cast<std::size_t>(alignment);
+  void* memory = std::aligned_alloc(line, (n + line - 1) / line * line);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 
 int main() {
   paradox::Frontier frontier;
@@ -125,6 +155,8 @@ int main() {
     Beside beside(static_cast<std::uint64_t>(seed), is_long ? 40'000 : 500);
     beside.search(&frontier, is_long ? 1'000 : 60);
   }
+  Beside beside(200, 4'000);
+  run_out_of_memory(&beside);
   std::printf("the same\n");
   return 0;
 }

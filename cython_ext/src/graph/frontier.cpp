@@ -24,12 +24,13 @@ void Frontier::clear() {
 
 void Frontier::make_room() {
   if (n_ + kEdgeBlock + kKeyLanes <= room_) return;
-  room_ = std::max(2 * room_, kLeastRoom);
-  nodes_.resize(room_);
-  keys_.resize(room_);
-  blocks_.resize(room_ / kBlock);
-  cells_.assign(kCellsPerNode * room_, 0);
-  mask_ = kCellsPerNode * room_ - 1;
+  const std::uint32_t room = std::max(2 * room_, kLeastRoom), n_cells = kCellsPerNode * room;
+  nodes_.resize(room);
+  keys_.resize(room);
+  blocks_.resize(room / kBlock);
+  cells_.assign(n_cells, 0);
+  room_ = room;  // last, as memory may run out before
+  mask_ = n_cells - 1;
   shift_ = __builtin_clz(mask_);
   base_ = 1;
   for (std::uint32_t number = 0; number < n_; ++number) {

@@ -107,13 +107,13 @@ Reach Graph::reach_of(std::int64_t k, std::int64_t effort, const GraphRows& rows
                       const GraphMoment& moment) const {
   const std::int64_t size = this->size();
   const double share = share_allowed(rows, moment);
-  const auto width = [&](std::int64_t wanted) {
+  const auto n_expanded = [&](std::int64_t wanted) {
     return static_cast<int>(
         std::min(static_cast<double>(wanted) / share, static_cast<double>(size)));
   };
-  if (moment.dimension == 0.0f || width(effort) == size) return {width(effort), 0};
+  if (moment.dimension == 0.0f || n_expanded(effort) == size) return {n_expanded(effort), 0};
   const double ranks = static_cast<double>(effort) / static_cast<double>(k);
-  return {width(kMost * effort) + kOnTheWay, static_cast<std::size_t>(k),
+  return {n_expanded(kMost * effort) + kOnTheWay, static_cast<std::size_t>(k),
           static_cast<float>(std::pow(ranks, 2.0 / moment.dimension))};
 }
 

@@ -10,9 +10,9 @@ namespace {
 /// all nodes found no more (clusters and texts, norms lognormal by 0.5), a tenth 0.02 less.
 constexpr std::uint32_t kLongShare = 4, kEdgeShare = 2;
 
-/// Searches are so many times as wide as those for near nodes: among clusters 0.86 of the ten
-/// nearest were found at effort 20 after searches of the same width, 0.97 after those of twice.
-constexpr int kWidth = 2;
+/// Searches expand so many times as many nodes as those for near ones: among clusters 0.86 of the
+/// ten nearest were found at effort 20 after searches of as many, 0.97 after those of twice.
+constexpr int kTimesAsFar = 2;
 
 }  // namespace
 
@@ -53,7 +53,7 @@ void ProductEdges::run(int n_passes) {
 ProductEdges::Nodes ProductEdges::greatest_products(std::uint32_t node) const {
   SearchScratch& scratch = SearchScratch::of_this_thread();
   directions_.prepare(node, scratch);
-  graph_.walk(scratch, {kWidth * graph_.settings_.build_effort, 0}, graph_.newest());
+  graph_.walk(scratch, {kTimesAsFar * graph_.settings_.build_effort, 0}, graph_.newest());
   std::sort(scratch.found.begin(), scratch.found.end());
   const std::size_t most = static_cast<std::size_t>(graph_.layout_.degree) / kEdgeShare;
   Nodes kept;

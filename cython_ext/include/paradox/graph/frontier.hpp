@@ -71,7 +71,7 @@ class Frontier {
 
   template <class Key>
   void meet_each(const std::uint32_t* nodes, std::uint32_t which, const Key& key);
-  /// For 32 nodes, and the lanes behind.
+  /// For 32 nodes, and the lanes behind. Throws std::bad_alloc, and then nothing has changed.
   void make_room();
 
   std::uint32_t n_ = 0, base_ = 1;

@@ -33,10 +33,9 @@ class NodeStore {
   /// Ask for a node ahead of its use: at once, or a step at a time while another is scored.
   void prefetch(std::uint32_t i) const { paradox::prefetch(memory_[i], layout_.stride); }
   void prefetch(std::uint32_t i, int step) const {
+    const std::int64_t begin = std::min(kPrefetchSteps[step], layout_.stride);
     const std::int64_t end = std::min(kPrefetchSteps[step + 1], layout_.stride);
-    for (std::int64_t at = kPrefetchSteps[step]; at < end; at += 64) {
-      paradox::prefetch(memory_[i] + at, 64);
-    }
+    paradox::prefetch(memory_[i] + begin, end - begin);
   }
   /// Ask for what an expansion reads of a compact node.
   void prefetch_edges(std::uint32_t i) const {
