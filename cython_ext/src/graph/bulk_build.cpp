@@ -24,10 +24,10 @@ void BulkBuild::run() {
   order_ = in_order_of(all);
   for_each_node([&](std::uint32_t node) { settle(node); });
   for (std::uint32_t node = 0; node < n_; ++node) choose_first(node);
-  link();
+  link(Chosen::as_they_are);
   graph_.choose_entries(n_, threads_);
   for_each_node([&](std::uint32_t node) { look_along(node); });
-  link();
+  link(Chosen::pruned);
   share_edges();
   if (graph_.is_product()) ProductEdges(graph_, threads_).run(2);
   for (std::uint32_t node = 0; node < n_; ++node) graph_.adopt_if_orphan(node);
@@ -249,12 +249,12 @@ void BulkBuild::choose_first(std::uint32_t node) {
 
 void BulkBuild::choose(std::uint32_t node, const std::vector<Neighbour>& near) {
   Nodes kept;
-  n_forward_[node] = static_cast<std::uint8_t>(graph_.prune(node, near, &kept));
+  n_forward_[node] = static_cast<std::uint8_t>(graph_.prune(node, near, {}, &kept));
   std::copy_n(kept.begin(), n_forward_[node],
               forward_.begin() + std::int64_t{node} * graph_.layout_.degree);
 }
 
-void BulkBuild::link() {
+void BulkBuild::link(Chosen chosen) {
   const auto degree = static_cast<std::size_t>(graph_.layout_.degree);
   std::vector<std::size_t> begins(std::size_t{n_} + 1);
   const auto forward = [&](std::uint32_t node, int j) { return forward_[node * degree + j]; };
@@ -268,18 +268,23 @@ void BulkBuild::link() {
     for (int j = 0; j < n_forward_[node]; ++j) parents[next[forward(node, j)]++] = node;
   }
   for_each_node([&](std::uint32_t node) {
-    link_both_ways(node, Nodes(parents.data() + begins[node], parents.data() + begins[node + 1]));
+    const Nodes its(parents.data() + begins[node], parents.data() + begins[node + 1]);
+    link_both_ways(node, its, chosen);
   });
 }
 
-void BulkBuild::link_both_ways(std::uint32_t node, const Nodes& parents) {
+void BulkBuild::link_both_ways(std::uint32_t node, const Nodes& parents, Chosen chosen) {
   const auto degree = static_cast<std::size_t>(graph_.layout_.degree);
   const auto begin = forward_.begin() + static_cast<std::ptrdiff_t>(node * degree);
-  Nodes others(begin, begin + n_forward_[node]);
+  Nodes others(begin, begin + n_forward_[node]), apart;
+  if (chosen == Chosen::pruned) {
+    apart = others;
+    std::sort(apart.begin(), apart.end());
+  }
   others.insert(others.end(), parents.begin(), parents.end());
   const std::vector<Neighbour> near = graph_.by_distance(node, others);
   Nodes kept;
-  const std::size_t n_chosen = graph_.prune(node, near, &kept);
+  const std::size_t n_chosen = graph_.prune(node, near, apart, &kept);
   for (const Neighbour& candidate : nearest(node)) {  // scanning 32 edges costs what fewer do
     if (kept.size() == degree) break;
     if (!std::binary_search(others.begin(), others.end(), candidate.node)) {

@@ -20,7 +20,7 @@ void Bypass::run() {
     const std::vector<Neighbour> near = around(node);
     if (near.empty()) return;
     std::vector<std::uint32_t> kept;
-    const std::size_t n_chosen = graph_.prune(node, near, &kept);
+    const std::size_t n_chosen = graph_.prune(node, near, {}, &kept);
     graph_.connect(node, kept, n_chosen);
   });
   if (graph_.is_product()) ProductEdges(graph_, threads_).run(1);

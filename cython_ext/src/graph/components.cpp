@@ -18,7 +18,7 @@ void Graph::join_components() {
 
 bool Graph::join_components_once() {
   const auto n = static_cast<std::uint32_t>(size());
-  forget_guardians(0);
+  forget_guardians();
   std::vector<std::uint8_t> is_reached(n);
   std::vector<std::uint32_t> to_visit;
   const auto reach = [&](std::uint32_t from) {

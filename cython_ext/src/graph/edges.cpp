@@ -189,10 +189,11 @@ std::vector<Neighbour> Graph::with_distances(std::uint32_t node,
 }
 
 std::size_t Graph::prune(std::uint32_t node, const std::vector<Neighbour>& nearest,
+                         const std::vector<std::uint32_t>& apart,
                          std::vector<std::uint32_t>* kept) const {
   const auto degree = static_cast<std::size_t>(layout_.degree);
   kept->clear();
-  std::vector<std::uint32_t> left_out;
+  std::vector<std::uint32_t> left_out, kept_of_others;
   auto n_wards = static_cast<std::size_t>(
       std::count_if(nearest.begin(), nearest.end(),
                     [&](const Neighbour& candidate) { return is_ward(candidate.node, node); }));
@@ -202,11 +203,15 @@ std::size_t Graph::prune(std::uint32_t node, const std::vector<Neighbour>& neare
     if (i + kAhead < nearest.size()) nodes_.prefetch_vector(nearest[i + kAhead].node);
     if (n_wards > 0 && is_ward(candidate.node, node)) {
       kept->push_back(candidate.node);
+      kept_of_others.push_back(candidate.node);
       --n_wards;
       continue;
     }
-    const bool covered = kept->size() + n_wards == degree || is_covered(candidate, *kept);
+    const bool is_apart = std::binary_search(apart.begin(), apart.end(), candidate.node);
+    const bool covered = kept->size() + n_wards == degree ||
+                         is_covered(candidate, is_apart ? kept_of_others : *kept);
     (covered ? &left_out : kept)->push_back(candidate.node);
+    if (!covered && !is_apart) kept_of_others.push_back(candidate.node);
   }
   const std::size_t n_chosen = kept->size();
   const std::size_t n_more = std::min(left_out.size(), degree - n_chosen);
@@ -244,8 +249,8 @@ bool Graph::guard(std::uint32_t guardian, std::uint32_t ward) {
   return true;
 }
 
-void Graph::forget_guardians(std::uint32_t begin) {
-  for (std::uint32_t node = begin; node < size(); ++node) {
+void Graph::forget_guardians() {
+  for (std::uint32_t node = 0; node < size(); ++node) {
     nodes_[node].header().guardian = node;
     nodes_[node].header().n_wards = 0;
   }

@@ -93,7 +93,6 @@ void Graph::add(const float* vectors, std::int64_t n, int threads) {
   const bool is_bulk = this->is_bulk(n);
   nodes_.grow(n);
   state_.n_at_origin = std::min(state_.n_at_origin, size());  // another graph's may have been more
-  forget_guardians(static_cast<std::uint32_t>(before));
   for_each(n, 256, threads, [&](std::int64_t i) {
     store(static_cast<std::uint32_t>(before + i), vectors + i * settings_.dim,
           SearchScratch::of_this_thread());
@@ -105,7 +104,7 @@ void Graph::add(const float* vectors, std::int64_t n, int threads) {
     }
   }
   if (is_bulk) {
-    forget_guardians(0);
+    forget_guardians();
     BulkBuild(*this, threads).run();
     state_.n_bypassed = 0;  // all were linked again, removed ones too
   } else {
@@ -191,6 +190,7 @@ void Graph::store(std::uint32_t node, const float* vector, SearchScratch& scratc
   const float greatest = kernels_.extremes(rotated, layout_.dim).value;
   const Node target = nodes_[node];
   NodeHeader& header = target.header();
+  header.guardian = node;
   header.scale = greatest / 127.0f;
   const float inverse =
       greatest > 0.0f ? std::min(127.0f / greatest, std::numeric_limits<float>::max()) : 0.0f;

@@ -92,7 +92,7 @@ Insertion::Place Insertion::connect(std::uint32_t node, std::uint32_t begin, std
   place.is_apart = begin > 0 && std::none_of(near.begin(), near.end(), [begin](const Neighbour& a) {
                      return a.node < begin;
                    });
-  const std::size_t n_parents = graph_.prune(node, near, &place.parents);
+  const std::size_t n_parents = graph_.prune(node, near, {}, &place.parents);
   graph_.connect(node, place.parents, n_parents);
   place.parents.resize(n_parents);
   return place;

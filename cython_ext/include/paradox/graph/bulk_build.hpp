@@ -28,6 +28,9 @@ class BulkBuild {
   };
   using Part = std::vector<Member>;
 
+  /// How nodes have chosen their neighbours.
+  enum class Chosen { as_they_are, pruned };
+
   std::vector<Part> parts();
   /// All nodes, those of a part one after the other: what is read for one is at hand for the next.
   Nodes in_order_of(const std::vector<Part>& parts) const;
@@ -51,8 +54,8 @@ class BulkBuild {
   void keep_candidates(std::uint32_t node, const std::vector<Neighbour>& near);
   void choose(std::uint32_t node, const std::vector<Neighbour>& near);
   /// Joins each node to those it has chosen and those that have chosen it.
-  void link();
-  void link_both_ways(std::uint32_t node, const Nodes& parents);
+  void link(Chosen chosen);
+  void link_both_ways(std::uint32_t node, const Nodes& parents, Chosen chosen);
   /// Gives nodes that few others have for a neighbour edges that led to nodes of many. Where a few
   /// are near to all, they draw the edges and cover the rest, which searches then miss.
   void share_edges();

@@ -297,8 +297,10 @@ class Graph {
   std::vector<Neighbour> by_distance(std::uint32_t node, std::vector<std::uint32_t>& others) const;
   /// Keeps up to `degree` of a node's neighbours, which come nearest first: its wards, those that
   /// none kept before is much nearer to, and then the nearest of the others. Returns how many there
-  /// are of the first two.
+  /// are of the first two. Nodes that are `apart`, in order of their numbers, are known not to be
+  /// much nearer to each other.
   std::size_t prune(std::uint32_t node, const std::vector<Neighbour>& nearest,
+                    const std::vector<std::uint32_t>& apart,
                     std::vector<std::uint32_t>* kept) const;
   /// Whether a neighbour kept before is much nearer to a candidate than the node is.
   bool is_covered(const Neighbour& candidate, const std::vector<std::uint32_t>& kept) const;
@@ -314,7 +316,7 @@ class Graph {
   bool is_ward(std::uint32_t node, std::uint32_t guardian) const {
     return node != guardian && nodes_[node].header().guardian == guardian;
   }
-  void forget_guardians(std::uint32_t begin);
+  void forget_guardians();
   /// Gives every node that is not removed a guardian, and so a way from the first entry; and one
   /// there to those that had no way.
   void join_components();
