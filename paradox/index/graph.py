@@ -68,7 +68,7 @@ class GraphIndex(KeepingIndex):
         keep: str = "float32",
         compact: bool = False,
         degree: int = 32,
-        build_effort: int = 96,
+        build_effort: int = 80,
         seed: int = 0,
         build_threads: int | None = None,
         codes: bool | None = None,

@@ -63,7 +63,7 @@ struct GraphSettings {
   int dim = 0;
   Metric metric = Metric::l2;  // cosine: Euclidean, of the vectors' directions
   int degree = kEdgeBlock;     // a multiple of kEdgeBlock
-  int build_effort = 96;       // nodes that a search for a node's neighbours expands
+  int build_effort = 80;       // nodes that a search for a node's neighbours expands
   std::uint64_t seed = 0;
   bool sketch = false;      // keep the sketch that sweeps read
   bool is_compact = false;  // no codes of edges: less memory, and more of it read by a search
