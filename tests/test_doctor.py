@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from paradox import kernels
-from paradox.cli.doctor import Kernels, Storage, advise, levels_in_use, versions
+from paradox.cli.doctor import Levels, Storage, advise, levels_in_use, versions
 from paradox.cli.hardware import hardware
 
 X86 = """\
@@ -56,7 +56,7 @@ def well(root: Path):
         )
         found = {
             "machine": machine,
-            "levels": Kernels("avx2", "avx2", ("avx2", "scalar"), None),
+            "levels": Levels("avx2", "avx2", ("avx2", "scalar"), None),
             "packages": dict.fromkeys(versions(), "1"),
             "storage": Storage("somewhere", 50 * GIB),
         }

@@ -27,7 +27,7 @@ _RAY_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Kernels:
+class Levels:
     """The levels of instruction sets.
 
     Attributes:
@@ -101,7 +101,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def advise(
-    machine: Hardware, levels: Kernels, packages: dict[str, str | None], storage: Storage
+    machine: Hardware, levels: Levels, packages: dict[str, str | None], storage: Storage
 ) -> Iterator[Advice]:
     """Yield what would make searches faster, or is needed for something."""
     best = levels.available[0]
@@ -136,14 +136,14 @@ def advise(
             yield Advice(f"{extra.purpose} lacks a package", f"pip install '{extra.brings}'")
 
 
-def levels_in_use() -> Kernels:
+def levels_in_use() -> Levels:
     """Return the levels in use and those there are."""
     from paradox.kernels.graph import empty_graph
     from paradox.kernels.level import available, isa
 
     # Raises where the graph has no kernels for the level of the scans.
     empty_graph(32, "l2", degree=32, build_effort=1, seed=0, sketch=False)
-    return Kernels(isa(), isa(), available(), config.isa())
+    return Levels(isa(), isa(), available(), config.isa())
 
 
 def extras() -> dict[str, Extra]:
@@ -194,7 +194,7 @@ def _version(package: str) -> str | None:
 
 def _print(
     machine: Hardware,
-    levels: Kernels,
+    levels: Levels,
     packages: dict[str, str | None],
     storage: Storage,
     ray: str | None,

@@ -29,9 +29,9 @@ from paradox.index.allow import Allow, AllowedRows, allowed_rows
 from paradox.index.backend import IndexStats
 from paradox.index.ivf_build import FileBuild, bar
 from paradox.index.ivf_file import dump, restore
-from paradox.index.ivf_rows import IvfRows
 from paradox.index.ivf_source import Source, chosen, open_stream
 from paradox.index.keeping import KeepingIndex, refuse_long
+from paradox.index.mappable_rows import MappableRows
 from paradox.index.native_search import nearest_rows
 from paradox.index.options import (
     MAX_EFFORT,
@@ -97,7 +97,7 @@ class IvfIndex(KeepingIndex, StructuredRows):
         build_threads: int | None = None,
     ) -> None:
         super().__init__(dim, metric, keep)
-        self._rows = IvfRows(self._kept_dim, self._dtype)
+        self._rows = MappableRows(self._kept_dim, self._dtype)
         self._n_lists = None if lists is None else check_int("lists", lists, 1, 10_000_000)
         self._seed = check_int("seed", seed, 0, 2**31 - 1)
         self._build_threads = check_threads("build_threads", build_threads)
@@ -249,7 +249,7 @@ class IvfIndex(KeepingIndex, StructuredRows):
         """Return the index that `contents` came from."""
         index = cls._empty(fields)
         index._effort = check_tuned(fields["effort"])
-        index._rows = IvfRows.from_sections(sections, index._kept_dim, index._dtype)
+        index._rows = MappableRows.from_sections(sections, index._kept_dim, index._dtype)
         if fields["lists"]:
             index._restore(fields["lists"], sections)
         index._use_rows()

@@ -25,8 +25,8 @@ from paradox.core.errors import InvalidArgument
 from paradox.core.types import F32Matrix, I64Vector
 from paradox.index.container import write_container
 from paradox.index.ivf_file import dump
-from paradox.index.ivf_rows import in_order
 from paradox.index.ivf_source import Block
+from paradox.index.mappable_rows import in_order
 from paradox.kernels.ivf import Ivf
 
 _N_FILES = 64

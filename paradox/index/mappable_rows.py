@@ -16,7 +16,7 @@ from paradox.index.rows import Rows, check_saved
 _BLOCK = 1 << 20
 
 
-class IvfRows(Rows):
+class MappableRows(Rows):
     """What `Rows` are, but that mapped ones are found by a mapped, sorted copy of their ids.
 
     The first `remove` takes ids and norms into memory, 16 bytes a row; the first `put` all of it.
