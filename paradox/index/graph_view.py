@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, Neighbors
 from paradox.index import scan
@@ -53,6 +55,23 @@ class GraphView(StructuredRows):
         is_whole = self._is_ready and self._n_labelled == len(rows)
         self._n_reachable = len(rows) if is_whole else 0
 
+    def nearest(
+        self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None, threads: int
+    ) -> Neighbors:
+        """Return the k nearest vectors of each query; see `IndexBackend.search`."""
+        # Most searches are decided by one number, which is kept, and take the short way: it is
+        # 1 µs shorter, and a search of the graph itself takes 20.
+        n = self._n_reachable
+        if allowed is not None or n <= self._rows_worth(k, effort):
+            return super().nearest(queries, k, effort, allowed, threads)
+        ids, distances, has_gaps = self._graph.search(
+            np.ascontiguousarray(queries), k, effort, None, n, threads
+        )
+        found = Neighbors(ids, distances, False, effort)
+        if has_gaps:
+            self._fill_gaps(found, queries, k, None, threads)
+        return found
+
     @property
     def _ready(self) -> bool:
         return self._is_ready
@@ -80,15 +99,6 @@ class GraphView(StructuredRows):
         self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None, threads: int
     ) -> tuple[Neighbors, bool]:
         return nearest_rows(self._graph, self.rows, queries, k, effort, allowed, threads)
-
-    def _must_scan(
-        self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None = None
-    ) -> bool:
-        # Most searches are decided by one number, which is kept: the whole question takes 1 µs, and
-        # the norms of queries 3. The graph finds nothing for those that are too long.
-        if allowed is None and self._n_reachable > self._rows_worth(k, effort):
-            return False
-        return super()._must_scan(queries, k, effort, allowed)
 
     def _rows_worth(self, k: int, effort: int) -> float:
         return _CALL_ROWS + _ROWS_AN_EXPANSION * max(k, effort)

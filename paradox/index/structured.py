@@ -68,10 +68,7 @@ class StructuredRows(ABC):
             return self._scan(queries, k, allowed, threads, effort)
         found, has_gaps = self._lead(queries, k, effort, allowed, threads)
         if has_gaps:
-            n = len(self._rows) if allowed is None else len(allowed)
-            lacking = np.flatnonzero(found.ids[:, min(k, n) - 1] == NO_ID)
-            scanned = self._scan(queries[lacking], k, allowed, threads)
-            found.ids[lacking], found.distances[lacking] = scanned.ids, scanned.distances
+            self._fill_gaps(found, queries, k, allowed, threads)
         return found
 
     def within(self, query: F32Vector, radius: float, limit: int) -> Neighbors:
@@ -101,6 +98,20 @@ class StructuredRows(ABC):
             recall,
             greatest=self._scanning_effort(k),
         )
+
+    def _fill_gaps(
+        self,
+        found: Neighbors,
+        queries: F32Matrix,
+        k: int,
+        allowed: AllowedRows | None,
+        threads: int,
+    ) -> None:
+        """Answer the queries by a scan for which too few were found."""
+        n = len(self._rows) if allowed is None else len(allowed)
+        lacking = np.flatnonzero(found.ids[:, min(k, n) - 1] == NO_ID)
+        scanned = self._scan(queries[lacking], k, allowed, threads)
+        found.ids[lacking], found.distances[lacking] = scanned.ids, scanned.distances
 
     def _scan(
         self,

@@ -245,11 +245,19 @@ void Graph::measure(const float* query, std::int64_t k, const GraphRows& rows,
     if (slot >= 0) answers.push_back({0.0, rows.ids[slot], slot});
   }
   const std::int64_t row_bytes = settings_.dim * (rows.dtype == DType::f32 ? 4 : 2);
+  const std::int64_t half = std::min(row_bytes / 2, kPrefetchedBytes);
   const auto* bytes = static_cast<const std::uint8_t*>(rows.vectors);
+  const auto ask_for = [&](std::size_t i, std::int64_t begin, std::int64_t end) {
+    if (i < answers.size()) prefetch(bytes + answers[i].slot * row_bytes + begin, end - begin);
+  };
   for (std::size_t i = 0; i < answers.size(); ++i) {
-    if (i + 1 < answers.size()) {
-      prefetch(bytes + answers[i + 1].slot * row_bytes, std::min(row_bytes, kPrefetchedBytes));
-    }
+    ask_for(i, 0, 1);  // and so for its page
+    if (rows.norms != nullptr) prefetch(rows.norms + answers[i].slot, 1);
+  }
+  ask_for(1, 0, half);
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    ask_for(i + 1, half, std::min(row_bytes, 2 * half + 1));
+    ask_for(i + 2, 0, half);
     answers[i].distance = true_distance(query, rows, answers[i].slot, scratch);
   }
 }

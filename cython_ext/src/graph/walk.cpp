@@ -20,40 +20,35 @@ constexpr int kNarrow = 64;
 }  // namespace
 
 void Graph::enter(SearchScratch& scratch, const Entries& entries) const {
-  std::uint64_t starts[kStarts];
-  std::uint32_t nodes[kStarts];
-  int n_starts = 0;
-  float keys[kEdgeBlock];
+  const auto n = static_cast<std::uint32_t>(entries.nodes.size());
+  float* keys = at_least(scratch.entry_keys, static_cast<std::int64_t>(entries.offsets.size()));
   RowScan scan{};
   scan.offset_scale = entries.offset_scale;
   scan.slope_scale = entries.slope_scale;
-  scan.threshold = std::numeric_limits<float>::infinity();
   SignTable signs = scratch.signs;
   signs.base *= static_cast<float>(entry_dim()) / static_cast<float>(layout_.dim);
-  for (std::size_t begin = 0; begin < entries.nodes.size(); begin += kEdgeBlock) {
+  for (std::size_t begin = 0; begin < n; begin += kEdgeBlock) {
     scan.codes = entries.codes.data() + begin / 8 * entry_dim();
     scan.offsets = entries.offsets.data() + begin;
     scan.slopes = entries.slopes.data() + begin;
-    std::uint32_t below = kernels_.score_rows(scan, signs, entry_dim(), keys);
-    for (; below != 0; below &= below - 1) {
-      const auto i = static_cast<std::size_t>(__builtin_ctz(below));
-      if (begin + i >= entries.nodes.size()) break;
-      const std::uint64_t entry = KeyedNode::of(keys[i], entries.nodes[begin + i]);
-      if (n_starts == kStarts && entry >= starts[kStarts - 1]) continue;
-      int at = n_starts < kStarts ? n_starts++ : kStarts - 1;
-      for (; at > 0 && starts[at - 1] > entry; --at) starts[at] = starts[at - 1];
-      starts[at] = entry;
-      if (n_starts == kStarts) scan.threshold = KeyedNode::key(starts[kStarts - 1]);
-    }
+    kernels_.score_rows(scan, signs, entry_dim(), keys + begin);
   }
-  for (int i = 0; i < n_starts; ++i) {
-    nodes[i] = KeyedNode::node(starts[i]);
-    if (i == 0 || layout_.is_compact) nodes_.prefetch(nodes[i]);  // others may never be expanded
+  std::fill(keys + n, keys + entries.offsets.size(), std::numeric_limits<float>::infinity());
+  std::uint32_t nodes[kStarts];
+  float start_keys[kStarts];
+  int n_starts = 0;
+  for (const int most = std::min<int>(kStarts, n); n_starts < most; ++n_starts) {
+    const LeastKey least = kernels_.least_key(keys, n);
+    if (!(least.key < std::numeric_limits<float>::infinity())) break;
+    nodes[n_starts] = entries.nodes[least.at];
+    start_keys[n_starts] = least.key;
+    keys[least.at] = std::numeric_limits<float>::infinity();
+    if (n_starts == 0 || layout_.is_compact) nodes_.prefetch(nodes[n_starts]);  // others may wait
   }
-  for (int i = 0; i < n_starts; ++i) {  // all keys of compact nodes are from vectors
-    keys[i] = layout_.is_compact ? node_key(nodes_[nodes[i]], scratch) : KeyedNode::key(starts[i]);
+  if (layout_.is_compact) {  // all keys of compact nodes are from vectors
+    for (int i = 0; i < n_starts; ++i) start_keys[i] = node_key(nodes_[nodes[i]], scratch);
   }
-  scratch.frontier.meet(nodes, keys, (std::uint32_t{1} << n_starts) - 1);
+  scratch.frontier.meet(nodes, start_keys, (std::uint32_t{1} << n_starts) - 1);
 }
 
 float Graph::farthest(const SearchScratch& scratch, const Reach& reach) const {

@@ -159,7 +159,7 @@ struct Sweep {
 
 /// What a search needs, and keeps, of a query.
 struct SearchScratch {
-  AlignedVector<float> input, rotated, row;
+  AlignedVector<float> input, rotated, row, entry_keys;
   AlignedVector<std::int16_t> values;  // the query in int16 steps
   float step = 0.0f;
   double norm = 0.0;         // of the query as given
