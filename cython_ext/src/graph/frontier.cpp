@@ -10,6 +10,7 @@ constexpr std::uint32_t kCellsPerNode = 4;  // with 2 a search takes 2 % longer,
 
 }  // namespace
 
+/// A search begins with few cells whatever those before have met: few are in the cache.
 void Frontier::clear() {
   base_ += n_;
   n_ = 0;
@@ -17,6 +18,7 @@ void Frontier::clear() {
     std::fill(cells_.begin(), cells_.end(), 0);
     base_ = 1;
   }
+  if (room_ > kLeastRoom) use_room(kLeastRoom);
   make_room();
   std::fill_n(keys_.data(), kKeyLanes, kInfinity);
   touched_ = 1;
@@ -24,20 +26,26 @@ void Frontier::clear() {
 
 void Frontier::make_room() {
   if (n_ + kEdgeBlock + kKeyLanes <= room_) return;
-  const std::uint32_t room = std::max(2 * room_, kLeastRoom), n_cells = kCellsPerNode * room;
-  nodes_.resize(room);
-  keys_.resize(room);
-  blocks_.resize(room / kBlock);
-  cells_.assign(n_cells, 0);
-  room_ = room;  // last, as memory may run out before
-  mask_ = n_cells - 1;
-  shift_ = __builtin_clz(mask_);
-  base_ = 1;
+  const std::uint32_t room = std::max(2 * room_, kLeastRoom);
+  if (nodes_.size() < room) nodes_.resize(room);
+  if (keys_.size() < room) keys_.resize(room);
+  if (blocks_.size() < room / kBlock) blocks_.resize(room / kBlock);
+  if (cells_.size() < kCellsPerNode * room) cells_.resize(kCellsPerNode * room);
+  use_room(room);  // last, as memory may run out before
+  base_ += n_;     // so all cells are empty
   for (std::uint32_t number = 0; number < n_; ++number) {
     std::uint32_t cell = nodes_[number] * kHash >> shift_;
-    while (cells_[cell] != 0) cell = (cell + 1) & mask_;
+    while (static_cast<std::uint32_t>(cells_[cell] >> 32) - base_ < number) {
+      cell = (cell + 1) & mask_;
+    }
     cells_[cell] = std::uint64_t{base_ + number} << 32 | nodes_[number];
   }
+}
+
+void Frontier::use_room(std::uint32_t room) {
+  room_ = room;
+  mask_ = kCellsPerNode * room - 1;
+  shift_ = __builtin_clz(mask_);
 }
 
 std::uint32_t Frontier::peek(const GraphKernels& kernels, float farthest) {

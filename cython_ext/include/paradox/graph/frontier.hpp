@@ -73,9 +73,10 @@ class Frontier {
   void meet_each(const std::uint32_t* nodes, std::uint32_t which, const Key& key);
   /// For 32 nodes, and the lanes behind. Throws std::bad_alloc, and then nothing has changed.
   void make_room();
+  void use_room(std::uint32_t room);
 
   std::uint32_t n_ = 0, base_ = 1;
-  std::uint32_t room_ = 0, mask_ = 0;  // of cells
+  std::uint32_t room_ = 0, mask_ = 0;  // for so many nodes; of the cells for these
   int shift_ = 0;                      // of hashes
   std::uint32_t touched_ = 0;          // blocks whose least key may have changed, by `block_bit`
   LeastKey least_{};
