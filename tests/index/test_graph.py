@@ -168,10 +168,11 @@ def test_a_graph_does_not_depend_on_the_threads(metric: Metric) -> None:
     np.testing.assert_array_equal(nodes_of(together), nodes_of(alone))
 
 
-def test_an_insertion_chooses_edges_as_pruning_does() -> None:
+@pytest.mark.parametrize("sizes", [(1_000, 800), (BULK,)], ids=["insertion", "bulk"])
+def test_chosen_edges_hardly_cover_each_other(sizes: tuple[int, ...]) -> None:
     """Of the edges that are chosen hardly any covers a farther one: wards, and what joins parts."""
     dim = 16
-    graph = made("scalar", dim, "l2", points(1_000, dim), points(800, dim, 1))
+    graph = made("scalar", dim, "l2", *(points(n, dim, seed) for seed, n in enumerate(sizes)))
     node = fields_of(nodes_of(graph), kept_dim(dim, "l2"))
     vectors = vectors_of(node)
     n_chosen = n_covered = 0
@@ -381,6 +382,21 @@ def test_single_vectors_far_from_all_others_are_mostly_found(metric: Metric, lea
         graph.add(90_000 + ids[i : i + 1], alone[i : i + 1])
     found = graph.search(alone, 1, effort=100).ids[:, 0]
     assert np.mean(found == 90_000 + ids) > least
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+def test_queries_too_long_for_the_graph_are_answered_by_a_scan(metric: Metric) -> None:
+    base = points(BULK, 16)
+    queries = np.concatenate([base[:3], np.float32(1e17) * base[3:6], base[6:7]])
+    graph = index.create("graph", dim=16, metric=metric)
+    scan = index.create("exact", dim=16, metric=metric)
+    for each in (graph, scan):
+        each.add(np.arange(BULK), base)
+    found, expected = graph.search(queries, 10, effort=40), scan.search(queries, 10)
+    assert not found.certified
+    np.testing.assert_array_equal(found.ids[3:6], expected.ids[3:6])
+    np.testing.assert_array_equal(found.distances[3:6], expected.distances[3:6])
+    assert (found.ids >= 0).all()
 
 
 @pytest.mark.parametrize("effort", [1, 2, 4])
