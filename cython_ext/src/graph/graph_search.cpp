@@ -256,7 +256,7 @@ void Graph::measure(const float* query, std::int64_t k, const GraphRows& rows,
   }
   ask_for(1, 0, half);
   for (std::size_t i = 0; i < answers.size(); ++i) {
-    ask_for(i + 1, half, std::min(row_bytes, 2 * half + 1));
+    ask_for(i + 1, half, 2 * half);
     ask_for(i + 2, 0, half);
     answers[i].distance = true_distance(query, rows, answers[i].slot, scratch);
   }
