@@ -12,7 +12,7 @@ namespace {
 
 /// No query expands more nodes than so many times the effort, besides those on the way from the
 /// entries: of efforts up to 4 they are most.
-constexpr std::int64_t kMost = 2;
+constexpr std::int64_t kMost = 3;
 constexpr int kOnTheWay = 16;
 
 /// Once so many nodes have been looked at, those that are too far are dropped.

@@ -14,8 +14,8 @@ constexpr int kStarts = 4;
 constexpr std::size_t kSettled = 6;
 
 /// A search that will expand no more meets nothing behind the next kKeyLanes, as long as it has not
-/// found what it is for.
-constexpr int kNarrow = 64;
+/// found what it is for; or, where it is for all on its way.
+constexpr int kNarrow = 88, kNarrowForAll = 64;
 
 }  // namespace
 
@@ -68,6 +68,7 @@ bool Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphMoment& 
   enter(scratch, *moment.entries);
   if (layout_.is_compact) return walk_compact(scratch, reach, moment, filter);
   const int n_blocks = layout_.degree / kEdgeBlock;
+  const int narrow = reach.k == 0 ? kNarrowForAll : kNarrow;
   float farthest = std::numeric_limits<float>::infinity();
   float keys[kEdgeBlock];
   std::uint32_t at = frontier.pop(kernels_, farthest);
@@ -92,7 +93,7 @@ bool Graph::walk(SearchScratch& scratch, const Reach& reach, const GraphMoment& 
     scan.offset_scale = peek_word(header.offset_scale);
     scan.slope_scale = peek_word(header.slope_scale);
     const bool is_underway = farthest == std::numeric_limits<float>::infinity();
-    scan.threshold = is_underway && n_left <= kNarrow ? frontier.least().bound : farthest;
+    scan.threshold = is_underway && n_left <= narrow ? frontier.least().bound : farthest;
     const int degree = peek_word(header.n_edges);
     ask_for_upcoming(1);
     for (int block = 0; block < n_blocks && block * kEdgeBlock < degree; ++block) {

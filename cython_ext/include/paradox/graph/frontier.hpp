@@ -39,7 +39,8 @@ class Frontier {
   }
   void set_key(std::uint32_t number, float key) {
     keys_[number] = key;
-    touched_ |= block_bit(number);
+    floors_[number / kBlock] = std::min(floors_[number / kBlock], key);
+    is_looked_at_ = false;
   }
 
   /// The node of the least key that is not expanded, the first of equal ones; kNone where there is
@@ -51,18 +52,16 @@ class Frontier {
     if (node != kNone) set_key(least_.at, kInfinity);
     return node;
   }
-  /// The least key, and a bound of the next ones, when `peek` or `pop` looked last.
+  /// The least key when `peek` or `pop` looked last, and where nodes are few a bound of the next
+  /// ones.
   const LeastKey& least() const { return least_; }
 
  private:
   static constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  static constexpr std::uint32_t kBlock = 512;  // of nodes whose least key is looked for together
+  static constexpr std::uint32_t kBlock = 64;  // of nodes with a floor
   static constexpr std::uint32_t kHash = 0x9e3779b1;
 
   static std::uint32_t first_bits(int n) { return ~std::uint32_t{0} >> (32 - n); }
-  static std::uint32_t block_bit(std::uint32_t number) {
-    return std::uint32_t{1} << (number / kBlock % 32);
-  }
   /// One of two by a mask of all bits or none.
   static std::uint32_t either(std::uint32_t mask, std::uint32_t if_set, std::uint32_t if_not) {
     return if_not ^ ((if_set ^ if_not) & mask);
@@ -74,18 +73,19 @@ class Frontier {
   /// For 32 nodes, and the lanes behind. Throws std::bad_alloc, and then nothing has changed.
   void make_room();
   void use_room(std::uint32_t room);
+  LeastKey least_by_blocks(const GraphKernels& kernels);
 
   std::uint32_t n_ = 0, base_ = 1;
   std::uint32_t room_ = 0, mask_ = 0;  // for so many nodes; of the cells for these
   int shift_ = 0;                      // of hashes
-  std::uint32_t touched_ = 0;          // blocks whose least key may have changed, by `block_bit`
+  bool is_looked_at_ = false;          // for the least key, since keys have changed
   LeastKey least_{};
-  // Open addressing: a node in the lower half, base and its number in the upper; empty where that
-  // is not the number of a node, as is all of a search before.
-  AlignedVector<std::uint64_t> cells_;
+  // Open addressing: base and the number of a node; empty where that is no node's, as is all of a
+  // search before.
+  AlignedVector<std::uint32_t> cells_;
   AlignedVector<std::uint32_t> nodes_;
-  AlignedVector<float> keys_;  // +inf where a node is expanded, and behind the last
-  AlignedVector<LeastKey> blocks_;
+  AlignedVector<float> keys_;    // +inf where a node is expanded, and behind the last
+  AlignedVector<float> floors_;  // below which no key of a block is
 };
 
 inline float Frontier::either(std::uint32_t mask, float if_set, float if_not) {
@@ -102,30 +102,33 @@ inline float Frontier::either(std::uint32_t mask, float if_set, float if_not) {
 template <class Key>
 void Frontier::meet_each(const std::uint32_t* nodes, std::uint32_t which, const Key& key) {
   make_room();
-  std::uint64_t* cells = cells_.data();
+  std::uint32_t* cells = cells_.data();
   std::uint32_t* its_nodes = nodes_.data();
   float* its_keys = keys_.data();
+  float* floors = floors_.data();
   const std::uint32_t mask = mask_, base = base_;
   const int shift = shift_;
-  std::uint32_t n = n_, touched = touched_;
+  std::uint32_t n = n_;
   for (; which != 0; which &= which - 1) {
     const int i = __builtin_ctz(which);
     const std::uint32_t node = load_word(nodes[i]);
     std::uint32_t cell = node * kHash >> shift, number, is_known;
     for (;; cell = (cell + 1) & mask) {
-      number = static_cast<std::uint32_t>(cells[cell] >> 32) - base;
+      number = cells[cell] - base;
       is_known = static_cast<std::uint32_t>((std::uint64_t{number} - n) >> 32);  // number < n
-      if ((is_known & (static_cast<std::uint32_t>(cells[cell]) ^ node)) == 0) break;
+      if ((is_known & (its_nodes[number & is_known] ^ node)) == 0) break;
     }
     number = either(is_known, number, n);
-    its_keys[number] = key(i, is_known, its_keys[number]);
+    const float its_key = key(i, is_known, its_keys[number]);
+    float& floor = floors[number / kBlock];
+    floor = its_key < floor ? its_key : floor;
+    its_keys[number] = its_key;
     its_nodes[number] = node;
-    cells[cell] = std::uint64_t{base + number} << 32 | node;
+    cells[cell] = base + number;
     n += is_known + 1;
-    touched |= block_bit(number);
   }
   n_ = n;
-  touched_ = touched;
+  is_looked_at_ = false;
   std::fill_n(its_keys + n, kKeyLanes, kInfinity);
 }
 
