@@ -94,11 +94,11 @@ def fields_of(raw: Any, dim: int, degree: int = 32) -> dict[str, Any]:
 
 
 def signs_of(codes: Any, dim: int) -> Any:
-    """Return (n, 32, dim) of True where a residual is positive."""
-    groups = codes.reshape(len(codes), dim // 4, 16)
-    nibbles = np.concatenate([groups & 15, groups >> 4], axis=2)
+    """Return (n, degree, dim) of True where a residual is positive."""
+    groups = codes.reshape(len(codes), -1, dim // 4, 16)  # of each 32 edges
+    nibbles = np.concatenate([groups & 15, groups >> 4], axis=3)
     bits = (nibbles[..., np.newaxis] >> np.arange(4)) & 1
-    return bits.transpose(0, 2, 1, 3).reshape(len(codes), 32, dim).astype(bool)
+    return bits.transpose(0, 1, 3, 2, 4).reshape(len(codes), -1, dim).astype(bool)
 
 
 def vectors_of(node: dict[str, Any]) -> Any:
@@ -124,7 +124,7 @@ def estimate_errors(node: dict[str, Any]) -> Any:
     away = np.linalg.norm(queries[:, np.newaxis] - vectors, axis=2)
     length = np.linalg.norm(residuals, axis=2)
     expected = 2 * away[..., np.newaxis] * length * np.sqrt((np.pi / 2 - 1) / (kept - 1))
-    edge = np.arange(32) < node["n_edges"][:, np.newaxis]
+    edge = np.arange(node["neighbours"].shape[1]) < node["n_edges"][:, np.newaxis]
     return ((estimated - true) / np.maximum(expected, 1e-9))[:, edge]
 
 
@@ -146,10 +146,23 @@ def test_every_level_makes_the_same_graph(isa: str, metric: Metric, dim: int) ->
     np.testing.assert_array_equal(nodes_of(got), nodes_of(expected))
     queries = points(20, dim, 2)
     base = np.concatenate(parts)
-    np.testing.assert_array_equal(
-        found_in(got, base, queries, 10, 50), found_in(expected, base, queries, 10, 50)
-    )
+    for effort in (12, 50):
+        np.testing.assert_array_equal(
+            found_in(got, base, queries, 10, effort), found_in(expected, base, queries, 10, effort)
+        )
     assert got.state() == expected.state()
+
+
+@pytest.mark.parametrize("isa", LEVELS)
+def test_every_level_makes_the_same_graph_of_two_blocks_of_edges(isa: str) -> None:
+    parts = points(BULK, 48), points(120, 48, 1)
+    expected = made("scalar", 48, "l2", *parts, degree=64)
+    got = made(isa, 48, "l2", *parts, degree=64)
+    np.testing.assert_array_equal(nodes_of(got), nodes_of(expected))
+    base, queries = np.concatenate(parts), points(20, 48, 2)
+    np.testing.assert_array_equal(
+        found_in(got, base, queries, 10, 30), found_in(expected, base, queries, 10, 30)
+    )
 
 
 @pytest.mark.parametrize("isa", LEVELS)
@@ -188,16 +201,17 @@ def test_chosen_edges_hardly_cover_each_other(sizes: tuple[int, ...]) -> None:
     assert n_covered < 0.03 * n_chosen
 
 
+@pytest.mark.parametrize("degree", [32, 64])
 @pytest.mark.parametrize("metric", METRICS)
-def test_a_node_says_what_its_edges_are(metric: Metric) -> None:
+def test_a_node_says_what_its_edges_are(metric: Metric, degree: int) -> None:
     dim = 64
-    graph = made("scalar", dim, metric, points(400, dim))
+    graph = made("scalar", dim, metric, points(400, dim), degree=degree)
     kept = kept_dim(dim, metric)
-    node = fields_of(nodes_of(graph), kept)
+    node = fields_of(nodes_of(graph), kept, degree)
     vectors = vectors_of(node)
     np.testing.assert_allclose(node["squares"], (vectors**2).sum(axis=1), rtol=1e-5)
     np.testing.assert_allclose(node["term"], 0 if metric == "ip" else node["squares"])
-    edge = np.arange(32) < node["n_edges"][:, np.newaxis]
+    edge = np.arange(degree) < node["n_edges"][:, np.newaxis]
     residuals = vectors[node["neighbours"]] - vectors[:, np.newaxis]
     told = np.abs(residuals) > 1e-6  # the sign of a zero is the kernel's to choose
     signs = signs_of(node["codes"], kept)
@@ -332,7 +346,7 @@ def test_a_state_that_no_nodes_can_have_is_refused(wrong: dict[str, Any]) -> Non
     ("at", "value"),
     [
         *((at, np.float32(np.nan)) for at in (0, 4, 8, 12, 16)),  # scales, squares, term
-        *((at, np.float32(1e30)) for at in (0, 4, 8)),
+        *((at, np.float32(value)) for at in (0, 4, 8, 12, 16) for value in (1e31, np.inf)),
         *((24, np.int32(removed)) for removed in (-(2**31), 2)),
         (28, np.uint32(50)),  # guardian
         *((32, np.int32(n)) for n in (-1, 9, 2**31 - 1)),  # wards
@@ -409,6 +423,28 @@ def test_searches_of_small_efforts_are_not_cut_short_on_their_way(effort: int) -
     graph.add(np.arange(6_000), base)
     found = graph.search(alone, 1, effort=effort).ids[:, 0]
     assert np.mean(found == np.arange(40)) > 0.85
+
+
+@pytest.mark.parametrize("effort", [1, 4])
+def test_searches_of_few_nodes_are_not_cut_short_either(effort: int) -> None:
+    """Of few no dimension can be told, by whose distances searches end."""
+    parts = points(150, 32), points(100, 32, 1)
+    graph, base = made(available()[0], 32, "l2", *parts), np.concatenate(parts)
+    assert graph.state()["dimension"] == 0.0
+    found = found_in(graph, base, base, 1, effort)[:, 0]
+    assert np.mean(found == np.arange(250)) > 0.9
+
+
+def test_the_dimension_is_measured_among_removed_nodes_too() -> None:
+    """Those are on the way, and in no answer: a walk of as many nodes as are wanted finds fewer."""
+    first, more = np.split(points(1_150, 16), [150])
+    whole, worn = made(available()[0], 16, "l2", first), made(available()[0], 16, "l2", first)
+    worn.remove(np.arange(100), 1)
+    for graph in (whole, worn):
+        graph.add(more, 1)
+    dimensions = [graph.state()["dimension"] for graph in (whole, worn)]
+    assert dimensions[0] > 0.0
+    assert abs(dimensions[1] / dimensions[0] - 1.0) < 0.2
 
 
 def hubs_and_others(n: int, dim: int, seed: int) -> F32Matrix:

@@ -27,10 +27,13 @@ class Beside {
     kernels_.least_key = paradox::least_key_of_lanes;
   }
 
-  /// A search of some steps; the frontier is the one of the searches before.
-  void search(paradox::Frontier* frontier, int n_steps) {
+  /// Begins a search; the frontier is the one of the searches before.
+  void begin(paradox::Frontier* frontier) {
     known_.clear();
     frontier->clear();
+  }
+
+  void go_on(paradox::Frontier* frontier, int n_steps) {
     for (int step = 0; step < n_steps; ++step) {
       draw_nodes();
       switch (random_.next() % 4) {
@@ -120,20 +123,25 @@ class Beside {
   float keys_[32];
 };
 
-/// Memory runs out at one allocation after the other, each time in the midst of a search.
+/// Memory runs out at one allocation after the other, each time in the midst of a search, which
+/// then goes on.
 void run_out_of_memory(Beside* beside) {
-  bool has_run_out = true;
-  for (int n = 0; has_run_out; ++n) {
+  for (int n = 0;; ++n) {
+    n_allocations_left = -1;
     paradox::Frontier frontier;
-    has_run_out = false;
+    beside->begin(&frontier);
     n_allocations_left = n;
+    bool has_run_out = false;
     try {
-      beside->search(&frontier, 200);
+      beside->go_on(&frontier, 200);
     } catch (const std::bad_alloc&) {
       has_run_out = true;
     }
     n_allocations_left = -1;
-    beside->search(&frontier, 200);
+    beside->go_on(&frontier, 200);
+    beside->begin(&frontier);
+    beside->go_on(&frontier, 200);
+    if (!has_run_out) return;
   }
 }
 
@@ -153,7 +161,8 @@ int main() {
   for (int seed = 0; seed < 200; ++seed) {
     const bool is_long = seed % 50 == 0;
     Beside beside(static_cast<std::uint64_t>(seed), is_long ? 40'000 : 500);
-    beside.search(&frontier, is_long ? 1'000 : 60);
+    beside.begin(&frontier);
+    beside.go_on(&frontier, is_long ? 1'000 : 60);
   }
   Beside beside(200, 4'000);
   run_out_of_memory(&beside);

@@ -5,7 +5,8 @@
 
 namespace paradox {
 
-/// A core waits for some twenty cache lines at a time; asked for more than that it does nothing.
+/// A core waits for some twenty cache lines at a time; asked for more, it waits until there is
+/// room.
 constexpr std::int64_t kPrefetchedBytes = 18 * 64;
 
 inline void prefetch(const void* begin, std::int64_t n_bytes) {

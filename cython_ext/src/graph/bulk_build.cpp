@@ -132,7 +132,7 @@ BulkBuild::Nodes BulkBuild::nearest_leaders(const Nodes& nodes, const Nodes& lea
     const auto node_at = [&](std::size_t i) { return nodes[static_cast<std::size_t>(begin) + i]; };
     gather(static_cast<std::size_t>(end - begin), node_at, &rows);
     for_each_row_of_distances(rows, columns, [&](std::int64_t i, float* distances) {
-      Neighbour best[kParts];
+      Neighbour best[kParts] = {};
       Smallest smallest(0, best, n_nearest);
       const std::int64_t n_near = graph_.kernels_.least(
           distances, static_cast<std::int64_t>(leaders.size()), n_nearest, near.data());
@@ -162,7 +162,7 @@ void BulkBuild::join(const Part& part) {
     const std::int64_t n_near = graph_.kernels_.least(
         distances, static_cast<std::int64_t>(part.size()), kPerPart, near.data());
     for (std::int64_t j = 0; j < n_near; ++j) {
-      smallest.offer(std::max(distances[near[j]], 0.0f), part[near[j]].node);
+      smallest.offer(distances[near[j]], part[near[j]].node);
     }
   });
 }

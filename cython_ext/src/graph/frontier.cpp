@@ -24,7 +24,7 @@ void Frontier::clear() {
   room_ = 0;
   make_room();
   std::fill_n(keys_.data(), kKeyLanes, kInfinity);
-  is_looked_at_ = false;
+  is_least_known_ = false;
 }
 
 void Frontier::make_room() {
@@ -33,7 +33,8 @@ void Frontier::make_room() {
   if (nodes_.size() < room) nodes_.resize(room);
   if (keys_.size() < room) keys_.resize(room);
   if (floors_.size() < room / kBlock + kKeyLanes) floors_.resize(room / kBlock + kKeyLanes);
-  if (cells_.size() < kCellsPerNode * room) cells_.resize(kCellsPerNode * room);
+  const std::size_t n_cells = std::size_t{kCellsPerNode} * room;
+  if (cells_.size() < n_cells) cells_.resize(n_cells);
   use_room(room);  // last, as memory may run out before
   base_ += n_;     // so all cells are empty
   for (std::uint32_t number = 0; number < n_; ++number) {
@@ -52,24 +53,23 @@ void Frontier::use_room(std::uint32_t room) {
 }
 
 std::uint32_t Frontier::peek(const GraphKernels& kernels, float farthest) {
-  if (!is_looked_at_) {
+  if (!is_least_known_) {
     least_ = n_ > kFew ? least_by_blocks(kernels)
                        : kernels.least_key(keys_.data(), std::max(n_, kKeyLanes));
-    is_looked_at_ = true;
+    is_least_known_ = true;
   }
   return least_.key < kInfinity && least_.key <= farthest ? nodes_[least_.at] : kNone;
 }
 
-/// Floors only fall as nodes are met, and are raised here, where they are the least. NaN, of
-/// damaged nodes, ends the search.
+/// Floors only fall as nodes are met, and are raised here, where they are the least.
 LeastKey Frontier::least_by_blocks(const GraphKernels& kernels) {
   const std::uint32_t n_blocks = (n_ + kBlock - 1) / kBlock;
   for (;;) {
     const LeastKey floor = kernels.least_key(floors_.data(), std::max(n_blocks, kKeyLanes));
-    const std::uint32_t block = std::min(floor.at, n_blocks - 1), begin = block * kBlock;
+    const std::uint32_t begin = floor.at * kBlock;
     const std::uint32_t n = std::min(kBlock, n_ - begin);
     const LeastKey least = kernels.least_key(keys_.data() + begin, std::max(n, kKeyLanes));
-    floors_[block] = least.key;
+    floors_[floor.at] = least.key;
     if (!(least.key > floor.key)) return {least.key, kInfinity, begin + least.at};
   }
 }

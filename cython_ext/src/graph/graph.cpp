@@ -89,7 +89,7 @@ void Graph::add(const float* vectors, std::int64_t n, int threads) {
   if (state_.origin.empty()) choose_origin(vectors, n);
   const std::int64_t before = size();
   const std::int64_t chosen_before = state_.n_at_choice;
-  if (before + n > kMaxNodes) throw std::overflow_error("a graph has at most 2^31 nodes");
+  if (before + n > kMaxNodes) throw std::overflow_error("a graph has at most 2^30 nodes");
   const bool is_bulk = this->is_bulk(n);
   nodes_.grow(n);
   state_.n_at_origin = std::min(state_.n_at_origin, size());  // another graph's may have been more

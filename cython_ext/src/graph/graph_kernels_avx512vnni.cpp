@@ -113,10 +113,7 @@ struct VnniProducts {
     };
     int j = 0;
     for (; j + 64 <= dim; j += 64) add(load_512(a + j), load_512(b + j));
-    if (j < dim) {
-      const __mmask64 half = 0xffffffff;
-      add(_mm512_maskz_loadu_epi8(half, a + j), _mm512_maskz_loadu_epi8(half, b + j));
-    }
+    if (j < dim) add(_mm512_maskz_loadu_epi8(kHalf, a + j), _mm512_maskz_loadu_epi8(kHalf, b + j));
     return sum_of(_mm512_sub_epi32(sum, excess));
   }
 

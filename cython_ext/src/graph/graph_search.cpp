@@ -10,10 +10,8 @@
 namespace paradox {
 namespace {
 
-/// No query expands more nodes than so many times the effort, besides those on the way from the
-/// entries: of efforts up to 4 they are most.
+/// No query expands more nodes than so many times the effort, besides those on the way.
 constexpr std::int64_t kMost = 3;
-constexpr int kOnTheWay = 16;
 
 /// Once so many nodes have been looked at, those that are too far are dropped.
 constexpr std::size_t kManyFound = 1 << 14;
@@ -108,12 +106,12 @@ Reach Graph::reach_of(std::int64_t k, std::int64_t effort, const GraphRows& rows
   const std::int64_t size = this->size();
   const double share = share_allowed(rows, moment);
   const auto n_expanded = [&](std::int64_t wanted) {
-    return static_cast<int>(
-        std::min(static_cast<double>(wanted) / share, static_cast<double>(size)));
+    const double n = std::min(static_cast<double>(wanted) / share, static_cast<double>(size));
+    return static_cast<int>(std::min(static_cast<std::int64_t>(n) + kOnTheWay, size));
   };
   if (moment.dimension == 0.0f || n_expanded(effort) == size) return {n_expanded(effort), 0};
   const double ranks = static_cast<double>(effort) / static_cast<double>(k);
-  return {n_expanded(kMost * effort) + kOnTheWay, static_cast<std::size_t>(k),
+  return {n_expanded(kMost * effort), static_cast<std::size_t>(k),
           static_cast<float>(std::pow(ranks, 2.0 / moment.dimension))};
 }
 
@@ -137,12 +135,16 @@ void Graph::measure_dimension(int threads) {
   const auto n = static_cast<std::uint32_t>(size());
   if (n < 2 * kHighestRank) return;
   Random random(settings_.seed + 3);
+  const GraphMoment moment = newest();
+  const double share = static_cast<double>(moment.n_live) / n;  // removed nodes are not found
+  const auto n_expanded =
+      static_cast<int>(std::min<double>(kHighestRank / share + 2 * kOnTheWay, n));
   const std::vector<std::uint32_t> probes = sample(n, std::min(n, kProbes), random);
   std::vector<std::vector<float>> growths_at(probes.size());
   for_each(static_cast<std::int64_t>(probes.size()), 1, threads, [&](std::int64_t i) {
     SearchScratch& scratch = SearchScratch::of_this_thread();
     prepare(probes[static_cast<std::size_t>(i)], scratch);
-    walk(scratch, {static_cast<int>(kHighestRank), 0}, newest());
+    walk(scratch, {n_expanded, 0}, moment);
     auto& found = scratch.found;
     if (found.size() < kHighestRank) return;
     std::sort(found.begin(), found.end());
@@ -252,7 +254,7 @@ void Graph::measure(const float* query, std::int64_t k, const GraphRows& rows,
   };
   for (std::size_t i = 0; i < answers.size(); ++i) {
     ask_for(i, 0, 1);  // and so for its page
-    if (rows.norms != nullptr) prefetch(rows.norms + answers[i].slot, 1);
+    if (settings_.metric == Metric::cosine) prefetch(rows.norms + answers[i].slot, 1);
   }
   ask_for(1, 0, half);
   for (std::size_t i = 0; i < answers.size(); ++i) {

@@ -5,6 +5,12 @@
 #include "paradox/graph/graph.hpp"
 
 namespace paradox {
+namespace {
+
+/// A hundred times what the longest vectors lead to; and no key is infinite.
+constexpr float kMostOffsetScale = 1e30f, kMostSlopeScale = 1e15f;
+
+}  // namespace
 
 /// Of a removal a file keeps that there was one: it is then before all that is searched.
 void Graph::save_nodes(std::uint8_t* out) const {
@@ -45,8 +51,9 @@ bool Graph::may_be(const Node& node, std::int64_t n) const {
     return false;
   }
   constexpr int kNoStep = 0x80;  // -128: products of it would not fit their sums
-  if (!is_kept_length(header.scale) || !(header.offset_scale >= 0.0f) ||
-      !(header.slope_scale >= 0.0f) ||
+  if (!is_kept_length(header.scale) ||
+      !(header.offset_scale >= 0.0f && header.offset_scale <= kMostOffsetScale) ||
+      !(header.slope_scale >= 0.0f && header.slope_scale <= kMostSlopeScale) ||
       std::memchr(node.vector(), kNoStep, static_cast<std::size_t>(layout_.dim)) != nullptr) {
     return false;
   }

@@ -66,7 +66,7 @@ Sweep Graph::sweep_of(std::int64_t k, std::int64_t effort, const GraphRows& rows
   const double least =
       static_cast<double>(size()) * (kNodeTime + kDimensionTime * layout_.dim) / kEffortTime;
   const double share = share_allowed(rows, moment);
-  const double times = static_cast<double>(std::max(effort, k)) / share / least;
+  const double times = static_cast<double>(effort) / share / least;
   if (times < 1.0) return {};
   const auto certainty = static_cast<float>(kLeastCertainty * std::sqrt(times));
   return {n_kept(k), std::min(certainty, kMostCertainty)};

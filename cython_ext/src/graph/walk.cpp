@@ -13,9 +13,10 @@ constexpr int kStarts = 4;
 /// the last: its memory is on the way meanwhile. Before, that would lead it astray.
 constexpr std::size_t kSettled = 6;
 
-/// A search that will expand no more meets nothing behind the next kKeyLanes, as long as it has not
-/// found what it is for; or, where it is for all on its way.
-constexpr int kNarrow = 88, kNarrowForAll = 64;
+/// On its way, a search with so many nodes left to expand meets only what may be among the nearest
+/// kKeyLanes it knows of, as long as it knows of few: such as an effort of 24 begins with. A
+/// build's is for all that it expands, and does so for most of the default alone.
+constexpr int kNarrow = 3 * 24 + kOnTheWay, kNarrowForAll = 64;
 
 }  // namespace
 

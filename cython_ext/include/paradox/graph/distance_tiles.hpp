@@ -104,13 +104,13 @@ void for_each_row_of_distances(const TileRows& rows, const TileColumns& columns,
   }
 }
 
-/// Keeps the m nearest to a node of a stream, in order.
+/// Keeps the m nearest to a node of a stream, in order. Distances below 0 are 0 but for rounding.
 class Smallest {
  public:
   Smallest(std::uint32_t node, Neighbour* out, int m) : nearer_{node}, out_(out), m_(m) {}
 
   void offer(float distance, std::uint32_t node) {
-    const Neighbour candidate{distance, node};
+    const Neighbour candidate{std::max(distance, 0.0f), node};
     if (size_ == m_ && !nearer_(candidate, out_[m_ - 1])) return;
     int at = size_ < m_ ? size_++ : m_ - 1;
     for (; at > 0 && nearer_(candidate, out_[at - 1]); --at) out_[at] = out_[at - 1];

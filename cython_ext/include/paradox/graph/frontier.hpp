@@ -40,7 +40,7 @@ class Frontier {
   void set_key(std::uint32_t number, float key) {
     keys_[number] = key;
     floors_[number / kBlock] = std::min(floors_[number / kBlock], key);
-    is_looked_at_ = false;
+    is_least_known_ = false;
   }
 
   /// The node of the least key that is not expanded, the first of equal ones; kNone where there is
@@ -78,7 +78,7 @@ class Frontier {
   std::uint32_t n_ = 0, base_ = 1;
   std::uint32_t room_ = 0, mask_ = 0;  // for so many nodes; of the cells for these
   int shift_ = 0;                      // of hashes
-  bool is_looked_at_ = false;          // for the least key, since keys have changed
+  bool is_least_known_ = false;        // whether no key has changed since `least_` was looked for
   LeastKey least_{};
   // Open addressing: base and the number of a node; empty where that is no node's, as is all of a
   // search before.
@@ -128,7 +128,7 @@ void Frontier::meet_each(const std::uint32_t* nodes, std::uint32_t which, const 
     n += is_known + 1;
   }
   n_ = n;
-  is_looked_at_ = false;
+  is_least_known_ = false;
   std::fill_n(its_keys + n, kKeyLanes, kInfinity);
 }
 

@@ -177,12 +177,15 @@ struct SearchScratch {
   static SearchScratch& of_this_thread();
 };
 
+/// Nodes that a search expands on its way from the entries: of efforts up to 4 they are most.
+constexpr int kOnTheWay = 16;
+
 /// Takes a key into a heap of the k least; whether these are k and have changed.
 bool keep_least(std::vector<float>& heap, std::size_t k, float key);
 
 class Graph {
  public:
-  static constexpr std::int64_t kMaxNodes = std::int64_t{1} << 31;
+  static constexpr std::int64_t kMaxNodes = std::int64_t{1} << 30;
   /// The effort that looks at every node.
   static constexpr std::int64_t kEveryNode = 0;
 

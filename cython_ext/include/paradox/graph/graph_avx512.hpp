@@ -361,7 +361,8 @@ double dot_product_avx512(const float* a, const float* b, std::int64_t dim) {
       [=](std::int64_t j) { return double{a[j]} * double{b[j]}; });
 }
 
-/// `Products` sums products of int16 in 32 bits: `add_pairs`, and of int8: `dot_i8i8` and `tiles`.
+/// `Products` sums products of int16 in 32 bits: `add_pairs`, and of int8: `dot_i8i8`,
+/// `dots_1xn` and `tiles`.
 template <class Products>
 constexpr GraphKernels avx512_kernels(const char* isa) {
   return {
