@@ -30,7 +30,9 @@ _MUCH_LONGER = 4
 class GraphIndex(KeepingIndex):
     """A proximity graph that scores all edges of a node in one sequential read.
 
-    Searches run beside one writer: each looks at the view that the last whole write left.
+    Searches run beside one writer: each looks at the view that the last whole write left. The
+    effort of a search is the rank of the farthest node that it expands, by the dimension of the
+    vectors; three times as many are expanded at most.
 
     Args:
         dim: dimension of the vectors.
@@ -38,18 +40,18 @@ class GraphIndex(KeepingIndex):
         keep: how vectors are kept beside the graph: "float32"; "float16", rounded; or "none": then
             distances are those of the nodes' 8-bit vectors, some 0.1 % off (under inner product, of
             the greatest that the longest vector has), no answer is certified, and the greatest
-            effort looks at every node. Whenever such a graph is built anew it is
-            from these: from the same ones where most were removed, rounded once more where the
-            first vectors say too little of those that came after (up to five times while it grows).
-        compact: keep no codes of edges, a quarter of the memory; a search reads the neighbours'
-            vectors.
+            effort looks at every node. Such a graph is rebuilt from its 8-bit vectors: unchanged
+            where most were removed, rounded once more where the data have drifted from the first
+            ones (up to five times while it grows).
+        compact: keep no codes of edges, so a node takes a quarter of the memory; a search reads the
+            neighbours' vectors.
         degree: edges of a node, a multiple of 32.
         build_effort: nodes expanded by a search for a node's neighbours.
         seed: of all that is chosen at random; the graph does not depend on the threads.
-        codes: keep codes of the rows too: of 8 bits, so that scans, of few rows and of those that
-            a filter allows, read a quarter of the bytes; and of 1 bit, with which a search of much
+        codes: keep codes of the rows too: of 8 bits, so that scans (of few rows, and of those that
+            a filter allows) read a quarter of the bytes; and of 1 bit, with which a search of much
             effort looks at all rows where edges would take longer. None keeps them where rows are.
-        build_threads: threads of a build; None takes the process's.
+        build_threads: threads of a build; None takes the engine's, or `PARADOX_THREADS`, or 1.
 
     Raises:
         InvalidArgument: an option out of range.
@@ -195,22 +197,21 @@ class GraphIndex(KeepingIndex):
         self._graph.remove(np.ascontiguousarray(nodes), self._rows.seq)
 
     def _add_to_nodes(self, ids: I64Vector, vectors: F32Matrix) -> None:
-        """Add vectors that nodes alone keep: an id without a node of its own is none."""
+        """Add vectors that nodes alone keep; what fails leaves the rows as they were."""
         if not self._ready:
             self._build_anew()
             self._publish()  # or else ids would be looked up among rows that are not shown
-        known = self._known_slots(ids)
+        known, labels = self._known_slots(ids), self._labels
+        labels.expect_stale()
         slots = self._rows.put(ids, np.empty((len(ids), 0), np.int8))
         try:
-            self._let_go(self._labels.take(known))
-            self._take_in(self._labels.give(slots), vectors)
+            self._take_in(labels.give(slots), vectors)
         except BaseException:
-            live = self._rows.live_slots()
-            nodes = self._labels.of(live)
-            lost = live[(nodes < 0) | (nodes >= self._graph.n_connected)]
-            self._labels.take(lost)
-            self._rows.withdraw(lost)
+            self._let_go(labels.take(slots))
+            self._rows.take_back()
             raise
+        if labels is self._labels:  # or else the graph was built anew, without them
+            self._let_go(labels.take(known))
         if self._must_rebuild():
             self._build_anew()
 

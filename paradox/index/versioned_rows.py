@@ -136,17 +136,20 @@ class VersionedRows(Rows):
             self._clear(self._matrix.shape[1], self._matrix.dtype)
         return slots
 
-    def withdraw(self, slots: I64Vector) -> None:
-        """Let vectors go that the last `put`, which no view has seen yet, stored in these slots.
-
-        Their ids are then unknown, also those that were known before.
-        """
-        unsettled, dying = self._unsettled, self._dying_with(slots)
-        if unsettled is not None:
-            before, after = unsettled
-            unsettled = before, np.where(np.isin(after, slots), -1, after)
-        self._let_die(slots, dying)
-        self._unsettled = unsettled
+    def take_back(self) -> None:
+        """Undo the last `put`, which no view has seen yet: what it replaced is there again."""
+        if self._unsettled is None:
+            return
+        known, slots = self._unsettled
+        replaced = known[known >= 0]
+        self._free.extend(slots.tolist())
+        self._died[slots] = self.seq
+        self._live[slots] = False
+        self._died[replaced] = _ALIVE
+        self._live[replaced] = True
+        self._dying = self._dying[: len(self._dying) - len(replaced)]
+        self._n_waiting -= len(replaced)
+        self._unsettled = None
         self.state = object()
 
     def make_room(self) -> None:

@@ -261,7 +261,7 @@ class Full:
         raise MemoryError
 
 
-def test_a_change_without_memory_loses_what_came_and_nothing_else() -> None:
+def test_a_change_without_memory_leaves_what_there_was() -> None:
     graph = made(keep="none")
     rows = points(100, seed=3)
     held, kept = graph._view, np.arange(N) * 3
@@ -282,11 +282,48 @@ def test_a_change_without_memory_loses_what_came_and_nothing_else() -> None:
     with pytest.raises(MemoryError):
         graph.add(kept[:50], points(50, seed=4))
     graph._graph = whole
-    assert len(graph) == N + 50
-    assert not np.isin(graph.search(points(50), N + 100).ids, kept[:50]).any()
-    assert graph.remove(kept[:60]) == 10
+    assert len(graph) == N + 100
+    assert graph.search(points(N)[:60], 1).ids[:, 0].tolist() == kept[:60].tolist()
+    assert graph.remove(kept[:60]) == 60
+    assert not np.isin(graph.search(points(N)[:60], N + 40).ids, kept[:60]).any()
     graph.add(kept[:60], points(60))
     assert graph.search(points(60), 1).ids[:, 0].tolist() == kept[:60].tolist()
+
+
+def test_nodes_that_were_linked_before_memory_ran_out_are_in_no_answer() -> None:
+    """Also where their slots, and with them their labels' rows, are those of others by then."""
+
+    class Outgrown:
+        """A graph that is to be built anew once it has grown, for which there is no memory."""
+
+        def __init__(self, whole: Any) -> None:
+            self._whole = whole
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._whole, name)
+
+        def __len__(self) -> int:
+            return len(self._whole)
+
+        @property
+        def is_outgrown(self) -> bool:
+            raise MemoryError
+
+    graph, rows = made(keep="none"), points(100, seed=3)
+    kept = np.arange(N) * 3
+    whole, graph._graph = graph._graph, Outgrown(graph._graph)
+    with pytest.raises(MemoryError):
+        graph.add(kept[:100], rows)
+    graph._graph = whole
+    assert len(graph) == N
+    assert graph.search(points(N)[:100], 1).ids[:, 0].tolist() == kept[:100].tolist()
+    graph.add(np.arange(100) + 10**6, points(100, seed=4))
+    assert len(graph) == N + 100
+    found = graph.search(rows, N + 100)
+    assert (np.sort(found.ids)[:, :N] == kept).all()
+    assert graph.search(points(100, seed=4), 1).ids[:, 0].tolist() == list(
+        range(10**6, 10**6 + 100)
+    )
 
 
 @pytest.mark.parametrize("keep", ["float32", "none"])

@@ -53,17 +53,24 @@ def fresh(view: Any) -> Any:
 
 
 ids = st.lists(st.integers(0, 40), min_size=1, max_size=12, unique=True)
+step = st.tuples(st.sampled_from(["add", "add", "fail", "remove", "drop"]), ids)
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["add", "add", "remove", "drop"]), ids), max_size=30))
+@given(
+    st.lists(st.tuples(st.sampled_from(["add", "add", "fail", "remove", "drop"]), ids), max_size=30)
+)
 def test_every_view_shows_what_there_was_as_long_as_it_is_held(steps: Any) -> None:
     written = Written()
     for number, (what, some) in enumerate(steps, 1):
         if what == "drop":
             del written.held[some[0] % 3 :: 2]
             continue
-        written.add(some, number) if what == "add" else written.remove(some)
+        if what == "fail":
+            written.rows.put(np.array(some), np.zeros((len(some), DIM), np.float32))
+            written.rows.take_back()
+        else:
+            written.add(some, number) if what == "add" else written.remove(some)
         view = written.show()
         written.held.append((view, dict(written.now)))
         found = view.find(np.arange(41))
@@ -77,17 +84,19 @@ def test_every_view_shows_what_there_was_as_long_as_it_is_held(steps: Any) -> No
             assert sorted(nearest.ids[nearest.ids >= 0].tolist()) == sorted(expected)
 
 
-def test_what_is_withdrawn_before_it_is_shown_was_never_there() -> None:
+def test_what_is_taken_back_before_it_is_shown_was_never_there() -> None:
     written = Written()
     written.add([1, 2, 3], 1)
     held = written.show()
-    slots = written.rows.put(np.array([2, 3, 4, 5]), np.full((4, DIM), 2, np.float32))
-    written.rows.withdraw(slots[[0, 2]])
+    written.rows.put(np.array([2, 3, 4, 5]), np.full((4, DIM), 2, np.float32))
+    written.rows.take_back()
     view = written.show()
-    assert shown(view) == {1: 1, 3: 2, 5: 2}
-    assert (view.find(np.arange(1, 6)) >= 0).tolist() == [True, False, True, False, True]
-    assert shown(held) == {1: 1, 2: 1, 3: 1}
-    assert len(written.rows) == 3
+    assert shown(view) == shown(held) == {1: 1, 2: 1, 3: 1}
+    assert (view.find(np.arange(1, 6)) >= 0).tolist() == [True, True, True, False, False]
+    assert (len(written.rows), written.rows.n_free) == (3, 4)
+    written.rows.put(np.array([3, 4]), np.full((2, DIM), 3, np.float32))
+    assert shown(written.show()) == {1: 1, 2: 1, 3: 3, 4: 3}
+    assert shown(view) == shown(held) == {1: 1, 2: 1, 3: 1}
 
 
 def test_rows_without_vectors_are_shown_as_others_are() -> None:
