@@ -104,6 +104,7 @@ class ApproximateIndex(RowIndex):
 
     def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
         """Insert vectors, replacing those whose id is known."""
+        self.check_file()
         known = self._known_slots(ids)
         slots = self._rows.put(ids, vectors)
         self._let_go(self._labels.take(known))
@@ -117,6 +118,7 @@ class ApproximateIndex(RowIndex):
 
         Once most of what is held is no answer any more, the index is built anew from the rest.
         """
+        self.check_file()
         self._labels.expect_stale()
         slots = self._rows.remove(ids)
         self._let_go(self._labels.take(slots))
@@ -134,6 +136,7 @@ class ApproximateIndex(RowIndex):
         threads: int = 1,
     ) -> Neighbors:
         """Return the k nearest vectors of each query; see `IndexBackend.search`."""
+        self.check_file()
         effort = self._effort_or_default() if effort is None else check_effort(effort)
         searched, allowed = (self._searched, None) if allow is None else self._allowed(allow)
         return searched.nearest(queries, k, effort, allowed, threads)
@@ -149,6 +152,7 @@ class ApproximateIndex(RowIndex):
 
     def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:
         """Set and return the smallest effort that reaches `recall`@k; see `IndexBackend.tune`."""
+        self.check_file()
         least = self._searched.least_effort(queries, k, recall)
         if least is not None:
             self._effort = least

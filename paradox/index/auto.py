@@ -37,6 +37,10 @@ class _Inner(IndexBackend, Protocol):
     @classmethod
     def from_contents(cls, fields: dict[str, Any], sections: dict[str, memoryview]) -> Self: ...
 
+    def is_read_from(self, path: Path, sections: dict[str, memoryview]) -> None: ...
+
+    def check_file(self) -> None: ...
+
 
 _BY_SIZE: tuple[Any, ...] = (ExactIndex, GraphIndex, IvfIndex)
 _IN_USE: dict[str, Any] = {index.name: index for index in _BY_SIZE}
@@ -45,9 +49,9 @@ _IN_USE: dict[str, Any] = {index.name: index for index in _BY_SIZE}
 class AutoIndex:
     """`exact` below a number of vectors, `graph` from there on, `ivf` from a greater one on.
 
-    It goes back below half of a number. What a recall takes is for the index in use to find: where
-    edges would take longer than estimates of all rows, or these than a scan, `graph` changes to
-    them, by the dimension of the vectors. Figures name the index in use.
+    It goes back below half of a number. What a recall takes is for the index in use to find: at
+    much effort `graph` goes from edges to a scan of 1-bit codes, and from that to an exact scan, by
+    an estimate of which is faster. Figures name the index in use.
 
     Args:
         dim: dimension of the vectors.
@@ -144,6 +148,7 @@ class AutoIndex:
     def save(self, path: str | Path) -> None:
         """Write the index to one file, replacing it atomically."""
         path = Path(path)
+        self._inner.check_file()
         fields, sections = self._inner.contents()
         own = {
             "exact_below": self._exact_below,
@@ -174,6 +179,7 @@ class AutoIndex:
                 lists_from=fields.get("lists_from"),
             )
             index._inner = _IN_USE[fields["in_use"]].from_contents(inner, sections)
+        index._inner.is_read_from(path, sections)
         return index
 
     def stats(self) -> IndexStats:

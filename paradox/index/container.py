@@ -20,6 +20,7 @@ import hashlib
 import mmap as memory_map
 import os
 import struct
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import accumulate, pairwise
@@ -91,7 +92,7 @@ def read_container(
         path: the file.
         kind: what it must hold, or None for anything.
         mmap: map the sections, read-only, instead of reading them. The file must then not be
-            written to in place while they are in use; replacing it is safe.
+            written to in place while they are in use (see `MappedFile`); replacing it is safe.
 
     Returns:
         fields as they were written; section name to its bytes, writable unless mapped.
@@ -116,6 +117,47 @@ def read_container(
                 raise _damage(f"section {section.name!r} is not what was written", path, offset)
             sections[section.name] = block[: section.size]
         return header.fields, sections
+
+
+class MappedFile:
+    """The file of mapped sections, watched as long as any of them is in use.
+
+    Reading beyond the end of a file that was cut off ends the process: whoever reads asks before.
+    What happens while it reads is not noticed.
+
+    Args:
+        path: the file.
+        mapped: what maps it.
+    """
+
+    def __init__(self, path: Path, mapped: memory_map.mmap) -> None:
+        self._path = path
+        self._map = weakref.ref(mapped)
+
+    @classmethod
+    def of(cls, path: Path, sections: Mapping[str, memoryview]) -> MappedFile | None:
+        """Return the file that sections are mapped from, or None where they were read."""
+        for section in sections.values():
+            if isinstance(section.obj, memory_map.mmap):
+                return cls(path, section.obj)
+        return None
+
+    def check(self) -> None:
+        """Refuse to read what is no more.
+
+        Raises:
+            IndexFileCorrupt: the file is shorter than when it was mapped.
+        """
+        mapped = self._map()
+        if mapped is None:
+            return
+        size = mapped.size()
+        if size < len(mapped):
+            raise _damage(
+                f"the file shrank while it was mapped: expected {len(mapped)} bytes; got {size}",
+                self._path,
+                size,
+            )
 
 
 @contextmanager

@@ -72,6 +72,7 @@ class ExactIndex(RowIndex):
 
     def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
         """Insert vectors, replacing those whose id is known; raises as `check` does."""
+        self.check_file()
         self._rows.put(ids, self._narrowed(vectors))
 
     def remove(self, ids: I64Vector) -> int:
@@ -79,6 +80,7 @@ class ExactIndex(RowIndex):
 
         Once most slots are free, the rest move together and memory is given back.
         """
+        self.check_file()
         n_removed = len(self._rows.remove(ids))
         if self._rows.n_free > len(self._rows):
             self._rows = self._rows.compacted()
@@ -94,6 +96,7 @@ class ExactIndex(RowIndex):
         threads: int = 1,
     ) -> Neighbors:
         """Return the k nearest vectors of each query, certified; see `IndexBackend.search`."""
+        self.check_file()
         if effort is not None:
             check_effort(effort)
         allowed = None if allow is None else allowed_rows(allow, self._rows)

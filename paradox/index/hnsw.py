@@ -41,7 +41,7 @@ class HnswIndex(ProposingIndex):
         ef_construction: length of the list of candidates when a node is inserted.
         seed: of the levels that nodes are drawn for.
         build_threads: threads that insert; with more than one the graph depends on their timing.
-            None takes `PARADOX_THREADS`, or 1.
+            None takes the engine's, or `PARADOX_THREADS`, or 1.
 
     Raises:
         InvalidArgument: an option out of its range.

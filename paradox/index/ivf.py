@@ -76,7 +76,8 @@ class IvfIndex(KeepingIndex, StructuredRows):
             greatest effort looks into all lists.
         lists: lists to learn; None takes 6 √n, of at least 40 rows each.
         seed: of all that is chosen at random; the lists do not depend on the threads.
-        build_threads: threads that train and add; None takes the process's.
+        build_threads: threads that train and add; None takes the engine's, or `PARADOX_THREADS`,
+            or 1.
 
     Raises:
         InvalidArgument: an option out of range.
@@ -154,6 +155,7 @@ class IvfIndex(KeepingIndex, StructuredRows):
         Raises:
             InvalidArgument: ids or vectors that cannot be, or as `check` does.
         """
+        self.check_file()
         vectors = self._checked(vectors, "vectors")
         ids = as_ids(ids, len(vectors))
         last = last_of_each(ids)
@@ -175,6 +177,7 @@ class IvfIndex(KeepingIndex, StructuredRows):
         Raises:
             InvalidArgument: ids that cannot be.
         """
+        self.check_file()
         ids = as_ids(ids)
         with self._changing():
             known = self._rows.find(ids)
@@ -202,6 +205,7 @@ class IvfIndex(KeepingIndex, StructuredRows):
         """
         queries, k = self._checked(queries, "queries"), check_int("k", k, 1, _MOST_ASKED)
         threads = check_int("threads", threads, 1, MAX_THREADS)
+        self.check_file()
         if self._keeps_vectors:
             return super().search(queries, k, effort=effort, allow=allow, threads=threads)
         effort = self._effort_or_default() if effort is None else check_effort(effort)
@@ -229,6 +233,7 @@ class IvfIndex(KeepingIndex, StructuredRows):
         """
         queries, k = self._checked(queries, "queries"), check_int("k", k, 1, _MOST_ASKED)
         recall = check_recall(recall)
+        self.check_file()
         if self._keeps_vectors or not self._ready:
             return super().tune(queries, k, recall)
         self._effort = smallest_effort(

@@ -50,7 +50,8 @@ class IvfpqIndex(ProposingIndex):
             inverted lists in a number that grows with the rows, of product-quantised codes of two
             bits a dimension (one byte a dimension where it is odd or below eight).
         train_rows: rows to train on at most.
-        build_threads: threads that train and insert. None takes `PARADOX_THREADS`, or 1.
+        build_threads: threads that train and insert. None takes the engine's, or `PARADOX_THREADS`,
+            or 1.
 
     Raises:
         InvalidArgument: faiss cannot make such an index of this dimension.

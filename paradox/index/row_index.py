@@ -13,7 +13,7 @@ from paradox.core.metric import Metric, check_metric
 from paradox.core.types import F32Matrix, F32Vector, I64Vector, Neighbors
 from paradox.core.vectors import check_dim
 from paradox.index import scan
-from paradox.index.container import made_from, read_container, write_container
+from paradox.index.container import MappedFile, made_from, read_container, write_container
 from paradox.index.rows import Rows
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class RowIndex(ABC):
         self._dim = dim
         self._metric = metric
         self._rows = rows
+        self._file: MappedFile | None = None
 
     @abstractmethod
     def contents(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
@@ -45,6 +46,7 @@ class RowIndex(ABC):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return what an equal index is made from, for `pickle` and `copy`."""
+        self.check_file()
         fields, sections = self.contents()
         data = {name: section.tobytes() for name, section in sections.items()}
         return _from_bytes, (type(self), fields, data)
@@ -83,20 +85,24 @@ class RowIndex(ABC):
 
     def range_search(self, query: F32Vector, radius: float, *, limit: int) -> Neighbors:
         """Return the nearest `limit` vectors within `radius`; fewer than that are all of them."""
+        self.check_file()
         return scan.first(scan.within(self._rows, query, radius, self._metric), limit)
 
     def get(self, ids: I64Vector) -> tuple[I64Vector, F32Matrix]:
         """Return the known ones of `ids`, and their vectors as kept, in float32."""
+        self.check_file()
         slots = self._rows.find(ids)
         slots = slots[slots >= 0]
         return self._rows.ids[slots], self._rows.matrix[slots].astype(np.float32, copy=False)
 
     def ids(self) -> I64Vector:
         """Return the ids of all vectors, in the order they are kept in."""
+        self.check_file()
         return self._rows.ids[self._rows.live]
 
     def save(self, path: str | Path) -> None:
         """Write the index to one file, replacing it atomically."""
+        self.check_file()
         write_container(Path(path), self.name, *self.contents())
 
     @classmethod
@@ -105,7 +111,18 @@ class RowIndex(ABC):
         path = Path(path)
         fields, sections = read_container(path, cls.name, mmap=mmap)
         with made_from(path):
-            return cls.from_contents(fields, sections)
+            index = cls.from_contents(fields, sections)
+        index.is_read_from(path, sections)
+        return index
+
+    def is_read_from(self, path: Path, sections: dict[str, memoryview]) -> None:
+        """Watch the file, where `sections` are mapped from one."""
+        self._file = MappedFile.of(path, sections)
+
+    def check_file(self) -> None:
+        """Raise IndexFileCorrupt where the mapped file was cut off; before anything is read."""
+        if self._file is not None:
+            self._file.check()
 
 
 def _from_bytes(kind: type[RowIndex], fields: dict[str, Any], data: dict[str, bytes]) -> RowIndex:

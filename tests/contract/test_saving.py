@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import random
 from importlib import import_module
@@ -140,6 +141,37 @@ def test_a_truncated_or_lengthened_file_is_found(name, tmp_path, no_parser_sees_
     path.write_bytes(whole + b"\0")
     with pytest.raises(IndexFileCorrupt, match=r"index\.pdx"):
         index.load(path)
+
+
+@pytest.mark.parametrize("name", ["exact", "graph", "hnsw", "ivf", "ivfpq", "auto"])
+def test_a_mapped_file_that_shrinks_is_an_error_not_the_end_of_the_process(name, tmp_path):
+    path, made = tmp_path / "index.pdx", MAKES[name]()
+    made.add(ids_of(), vectors())
+    made.save(path)
+    mapped = index.load(path, mmap=True)
+    whole = path.read_bytes()
+    os.truncate(path, len(whole) // 2)
+    for reads in (
+        lambda: mapped.search(QUERIES, 3),
+        lambda: mapped.range_search(QUERIES[0], 10.0, limit=5),
+        lambda: mapped.add(ids_of()[:5], vectors()[:5]),
+        lambda: mapped.remove(ids_of()[:5]),
+        lambda: mapped.save(tmp_path / "copy.pdx"),
+    ):
+        with pytest.raises(IndexFileCorrupt, match=rf"shrank .* expected {len(whole)} bytes"):
+            reads()
+    path.write_bytes(whole)
+    np.testing.assert_array_equal(mapped.search(QUERIES, 3).ids, made.search(QUERIES, 3).ids)
+
+
+def test_what_an_index_has_read_is_its_own(tmp_path):
+    path, made = tmp_path / "index.pdx", MAKES["exact"]()
+    made.add(ids_of(), vectors())
+    made.save(path)
+    mapped = index.load(path, mmap=True)
+    mapped.add(ids_of()[:1], vectors()[:1])  # moves the rows to memory
+    os.truncate(path, 0)
+    np.testing.assert_array_equal(mapped.search(QUERIES, 3).ids, made.search(QUERIES, 3).ids)
 
 
 def test_a_file_of_another_backend_is_refused_by_its_class(tmp_path):
