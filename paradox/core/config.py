@@ -12,9 +12,14 @@ the CPUs they take instead.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from paradox.core.errors import InvalidArgument
+
+_named_threads: ContextVar[int | None] = ContextVar("named_threads", default=None)
 
 
 def home() -> Path:
@@ -38,10 +43,23 @@ def threads() -> int:
     Raises:
         InvalidArgument: `PARADOX_THREADS` is not a positive integer.
     """
+    named = _named_threads.get()
+    if named is not None:
+        return named
     value = os.environ.get("PARADOX_THREADS") or "1"
     if not value.isdecimal() or int(value) < 1:
         raise InvalidArgument(f"PARADOX_THREADS: expected a positive integer; got {value!r}")
     return int(value)
+
+
+@contextmanager
+def using_threads(n: int) -> Iterator[None]:
+    """Have `threads()` return `n` within, in this thread of Python."""
+    token = _named_threads.set(n)
+    try:
+        yield
+    finally:
+        _named_threads.reset(token)
 
 
 def ray_address() -> str | None:

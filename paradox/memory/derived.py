@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from paradox import index as indexes
+from paradox.core import config
 from paradox.core.errors import StorageUnavailable
 from paradox.core.shared_lock import SharedLock
 from paradox.core.types import F32Matrix
@@ -36,10 +37,14 @@ class DerivedData:
         made: the engine's settings.
         store: whose records they are made from.
         folder: the engine's folder, or None where nothing is kept.
+        threads: of a change.
     """
 
-    def __init__(self, made: EngineSettings, store: RecordStore, folder: Path | None) -> None:
+    def __init__(
+        self, made: EngineSettings, store: RecordStore, folder: Path | None, threads: int
+    ) -> None:
         self._store = store
+        self._threads = threads
         self._checkpoints = None if folder is None else folder / _FOLDER
         self._lock = SharedLock()
         # Held by whoever writes or keeps what is derived. A writer takes it before the other lock:
@@ -49,7 +54,8 @@ class DerivedData:
         self.checkpoint_seq = 0
         self._failed_seq = 0
         if folder is not None:
-            self._recover(folder)
+            with config.using_threads(threads):
+                self._recover(folder)
 
     @property
     def seq(self) -> int:
@@ -68,7 +74,7 @@ class DerivedData:
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Hold what is derived alone."""
-        with self._changing, self._lock.writing():
+        with self._changing, self._lock.writing(), config.using_threads(self._threads):
             yield
 
     def check(self, vectors: F32Matrix) -> None:
@@ -129,7 +135,8 @@ class DerivedData:
 
     def _keep(self, folder: Path) -> None:
         try:
-            checkpoint.save(folder, self._now)
+            with config.using_threads(self._threads):
+                checkpoint.save(folder, self._now)
         except OSError as error:
             raise StorageUnavailable(f"checkpoint below {folder}: {error}") from error
         self.checkpoint_seq = self._now.seq

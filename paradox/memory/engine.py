@@ -52,7 +52,8 @@ class LatentMemoryEngine:
         schema: payload column to type (`str`, `int`, `float`, `bool`, `timestamp`, `list[str]`);
             other columns are then refused. None declares columns by their first value.
         index_options: options of the index backend.
-        threads: threads one call may use; None takes `PARADOX_THREADS`, or 1.
+        threads: threads one call may use, to search and to build; None takes `PARADOX_THREADS`,
+            or 1.
 
     Raises:
         InvalidArgument: a setting out of its range.
@@ -125,7 +126,7 @@ class LatentMemoryEngine:
         self._store = store
         self._folder = folder
         self._threads = threads
-        self._derived = DerivedData(kept, store, folder)
+        self._derived = DerivedData(kept, store, folder, threads)
         self._efforts = EffortBook()
         self._lifetime = Lifetime()
         self._closed = False  # for readers, whom the last checkpoint does not keep waiting

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from datetime import UTC, datetime
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from paradox.core import config
 from paradox.core.errors import (
     DimensionMismatch,
     FilterError,
@@ -19,6 +21,7 @@ from paradox.core.errors import (
     UnknownBackend,
     ZeroVector,
 )
+from paradox.index.graph import GraphIndex
 from paradox.memory import LatentMemoryEngine
 from tests.memory.conftest import DIM
 
@@ -212,6 +215,25 @@ def test_wrong_settings_are_refused(make_engine):
             make_engine(threads=threads)
     with pytest.raises(UnknownBackend, match="annoy"):
         make_engine(index="annoy")
+
+
+def test_an_engine_builds_with_its_threads(tmp_path, rng, monkeypatch):
+    """As it adds, and as it makes its index again from the records."""
+    seen, add = [], GraphIndex.add
+
+    def watched(index, ids, vectors):
+        seen.append(config.threads())
+        add(index, ids, vectors)
+
+    monkeypatch.setattr(GraphIndex, "add", watched)
+    with LatentMemoryEngine.open(
+        tmp_path / "engine", dim=DIM, metric="l2", index="graph", threads=3
+    ) as engine:
+        engine.add(vectors_of(rng, 10))
+    shutil.rmtree(tmp_path / "engine" / "checkpoints")
+    LatentMemoryEngine.open(tmp_path / "engine", threads=2).close()
+    assert seen == [3, 2]
+    assert config.threads() == 1
 
 
 def test_what_is_missing_of_k_is_padded_and_certified_all_the_same(make_engine, rng):
