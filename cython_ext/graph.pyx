@@ -112,6 +112,7 @@ cdef class Graph:
     cdef unique_ptr[NativeGraph] graph
     cdef int dim
     cdef tuple made_of
+    cdef readonly str isa
 
     def __cinit__(self, str isa, int dim, int metric, int degree, int build_effort, uint64_t seed,
                   cbool sketch, cbool compact):
@@ -127,6 +128,7 @@ cdef class Graph:
         settings.sketch = sketch
         settings.is_compact = compact
         self.made_of = (isa, dim, metric, degree, build_effort, seed, sketch, compact)
+        self.isa = kernels.isa.decode()
         self.graph.reset(new NativeGraph(settings, kernels[0]))
 
     def __len__(self):

@@ -47,6 +47,7 @@ cdef extern from "paradox/ivf/ivf_kernels.hpp" namespace "paradox" nogil:
         int64_t n
 
     cdef cppclass IvfKernels:
+        const char* isa
         void dots_1xn(const int16_t* row, const int16_t* others, int64_t n, int dim,
                       int32_t* out) noexcept
         int64_t distances(const PointNorm& row, const PointNorms& others, const int32_t* dots,
@@ -147,6 +148,7 @@ cdef class Ivf:
     cdef IvfRows rows
     cdef object kept_rows
     cdef object kept_lists
+    cdef readonly str isa
 
     def __cinit__(self, str isa, int dim, int metric, uint64_t seed):
         cdef IvfSettings settings
@@ -157,6 +159,7 @@ cdef class Ivf:
         settings.dim = self.dim = dim
         settings.metric = <Metric> metric
         settings.seed = seed
+        self.isa = own.isa.decode()
         self.ivf.reset(make_ivf(settings, shared, own))
 
     def __len__(self):

@@ -137,7 +137,7 @@ def test_doctor_tells_the_machine_and_what_is_missing(run, home):
     assert found["storage"]["home"] == str(home / "data")
     code, said, complaint = run(PARADOX, "doctor", PARADOX_ISA="scalar", COLUMNS="500")
     assert code == 0, complaint
-    assert "scans scalar, graph scalar, by PARADOX_ISA=scalar" in said
+    assert "scans scalar, graph scalar, lists scalar, by PARADOX_ISA=scalar" in said
     for advice in found["advice"]:
         assert f"- {advice['missing']}: {advice['do']}" in said
     code, _, complaint = run(PARADOX, "doctor", PARADOX_ISA="sse9")

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 class Graph:
+    isa: str
     def __init__(
         self,
         isa: str,

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 class Ivf:
+    isa: str
     def __init__(self, isa: str, dim: int, metric: int, seed: int) -> None: ...
     def __len__(self) -> int: ...
     @property

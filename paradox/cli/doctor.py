@@ -32,13 +32,15 @@ class Levels:
 
     Attributes:
         scan: level of the scans in use.
-        graph: level of the graph's kernels in use.
+        graph: level of the graph's kernels in use; not all levels have their own.
+        lists: level of the inverted lists' kernels in use.
         available: levels of this machine, the best first.
         forced: what PARADOX_ISA names, or None.
     """
 
     scan: str
     graph: str
+    lists: str
     available: tuple[str, ...]
     forced: str | None
 
@@ -139,11 +141,12 @@ def advise(
 def levels_in_use() -> Levels:
     """Return the levels in use and those there are."""
     from paradox.kernels.graph import empty_graph
+    from paradox.kernels.ivf import empty_lists
     from paradox.kernels.level import available, isa
 
-    # Raises where the graph has no kernels for the level of the scans.
-    empty_graph(32, "l2", degree=32, build_effort=1, seed=0, sketch=False)
-    return Levels(isa(), isa(), available(), config.isa())
+    graph = empty_graph(32, "l2", degree=32, build_effort=1, seed=0)
+    lists = empty_lists(32, "l2", seed=0)
+    return Levels(isa(), graph.isa, lists.isa, available(), config.isa())
 
 
 def extras() -> dict[str, Extra]:
@@ -209,7 +212,7 @@ def _print(
         "memory": f"{_size(machine.memory_bytes)}; /dev/shm {_size(machine.shared_bytes)}; "
         f"huge pages: {machine.huge_pages or 'not told'}",
         "GPU": "; ".join([*machine.gpus, "no index uses one yet"]) if machine.gpus else "none",
-        "kernels": f"scans {levels.scan}, graph {levels.graph}{forced}; "
+        "kernels": f"scans {levels.scan}, graph {levels.graph}, lists {levels.lists}{forced}; "
         f"there are {', '.join(levels.available)}",
         "packages": ", ".join(f"{name} {version}" for name, version in packages.items() if version),
         "Ray": f"runs at {ray}" if ray else "not started by `paradox up`",
