@@ -4,13 +4,16 @@
 
 `exact-float32` is Paradox without the 8-bit codes. `≠ float64` counts the queries whose k nearest
 differ from float64's in more than ties. Speeds are measured three times over, minutes apart, and
-kept as those of a curve's point are; where all queries take more than ten seconds, once.
+kept as those of a curve's point are; where all queries take more than ten seconds, once. The rows
+of every set are made of uneven length, so that the three metrics differ.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import get_args
@@ -20,12 +23,14 @@ import numpy as np
 from benchmarks import datasets, peers, tables
 from benchmarks.curve import P50, P99, QPS, Point, fastest, figures_of
 from benchmarks.datasets import N_QUERIES, Dataset
+from benchmarks.goals import best_of
 from benchmarks.in_turn import in_turn
 from benchmarks.ours import Backend
 from benchmarks.own_process import in_own_process
 from benchmarks.report import Benchmark, Row, progress, row
 from benchmarks.timing import answers, timed
 from benchmarks.truth import Truth
+from paradox import kernels
 from paradox.core.metric import Metric
 
 OURS = {"exact": True, "exact-float32": False}
@@ -35,7 +40,13 @@ BATCHES = (1, 100, 1_000)
 SINGLE_QUERIES = 100
 """How many are asked one at a time: a thousand took half of the run."""
 QUICK_N, QUICK_QUERIES = 5_000, 100
+SINGLE, OF_BATCHES = 3.0, {"amx": 10.0, "avx512vnni": 4.0}
+"""Times the best peer that a single query is to be, and batches by level."""
+OF_BANDWIDTH = 0.7
+_CODED_ROW_BYTES = 16
+"""What a scan of codes reads of a row besides a byte a dimension."""
 _LONG_S = 10.0
+_SIZE = re.compile(r"([\d,]+) × (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +154,53 @@ def measure(given: argparse.Namespace) -> Iterator[Row]:
         )
         for rows in found.values():
             yield from rows
+        if not given.quick:
+            yield from goals(f"{dataset.label} {metric}", found, in_own_process(read_bandwidth))
         yield from tables.skipped(f"{dataset.label} {metric}", skipped)
+
+
+def goals(
+    title: str, found: Mapping[str, list[Row]], bytes_per_s: float, level: str | None = None
+) -> Iterator[Row]:
+    """Yield each goal whose both sides were measured, on one thread.
+
+    Args:
+        title: the set, its size and the metric.
+        found: contestant to its rows.
+        bytes_per_s: what one core reads.
+        level: of the kernels; None takes the one in use.
+    """
+    for batch in BATCHES:
+        ending = f": batch {batch}, 1 thread"
+        speeds = {
+            by: one.value
+            for by, rows in found.items()
+            for one in rows
+            if one.figure == QPS and one.case.endswith(ending)
+        }
+        mine = max((by for by in OURS if by in speeds), key=speeds.__getitem__, default=None)
+        others = [by for by in peers.SCANS if by in speeds]
+        if mine is not None and others:
+            best = max(others, key=speeds.__getitem__)
+            target = SINGLE if batch == 1 else OF_BATCHES.get(level or kernels.isa())
+            case = f"{title} goals: batch {batch}, {mine} ÷ {best_of(best, len(others))}"
+            yield row(case, "times", speeds[mine] / speeds[best], target=target)
+        if batch == 1 and "exact" in speeds:
+            n, dim = (int(number.replace(",", "")) for number in _SIZE.findall(title)[0])
+            read = speeds["exact"] * n * (dim + _CODED_ROW_BYTES)
+            case = f"{title} goals: bytes read by a single query ÷ what this core reads"
+            yield row(case, "share", read / bytes_per_s, target=OF_BANDWIDTH)
+
+
+def read_bandwidth() -> float:
+    """Return how many bytes one core reads in sequence in a second, the best of several passes."""
+    words = np.ones(1 << 26, np.uint64)
+    times = []
+    for _ in range(7):
+        begin = time.perf_counter()
+        np.bitwise_or.reduce(words)
+        times.append(time.perf_counter() - begin)
+    return words.nbytes / min(times)
 
 
 def _measured(case: Case, truth: Truth, by: str) -> list[Row]:

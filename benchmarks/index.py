@@ -20,7 +20,7 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks import datasets, ours, peers, plots, tables
+from benchmarks import datasets, ours, peers, tables
 from benchmarks.curve import (
     P50,
     Kept,
@@ -36,7 +36,7 @@ from benchmarks.datasets import Dataset
 from benchmarks.in_turn import in_turn
 from benchmarks.journal import Journal
 from benchmarks.own_process import in_own_process
-from benchmarks.report import RESULTS, Benchmark, Row, progress, row
+from benchmarks.report import Benchmark, Row, progress, row
 from benchmarks.timing import anonymous_bytes, answers, timed
 from benchmarks.truth import Truth
 from paradox.core.errors import CallerError
@@ -63,7 +63,7 @@ _ENOUGH = 0.9995
 _GAIN = 0.0005
 _STEPS_WITHOUT_GAIN = 4
 _SLOWEST_US = 10_000
-"""Several times what a scan of these sets takes."""
+"""What a scan of the texts takes: who is slower has no use for the effort."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +288,4 @@ def _options(parser: argparse.ArgumentParser) -> None:
 BENCHMARK = Benchmark("index", "speed against recall, beside peers", measure, _options)
 
 if __name__ == "__main__":
-    report = BENCHMARK.main()
-    if not report.quick:
-        for path in plots.draw(report.rows, RESULTS.parent / "plots"):
-            progress(f"{path}")
+    BENCHMARK.main()

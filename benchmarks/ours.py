@@ -169,6 +169,8 @@ class Engine:
 
 BACKENDS: dict[str, Callable[[Metric], Backend]] = {
     **{name: partial(Backend, name=name) for name in index.backends() if name != "auto"},
+    "graph-float16": partial(Backend, name="graph", keep="float16"),
+    "graph-compact": partial(Backend, name="graph", compact=True),
     "graph-none-compact": partial(Backend, name="graph", compact=True, keep="none"),
     "graph-none": partial(Backend, name="graph", keep="none"),
     "ivf-mapped": MappedLists,

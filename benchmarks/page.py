@@ -22,14 +22,17 @@ _OPENING = """# Benchmarks
 Each table is from one run on one machine, told below it; the recall is beside every speed.
 Libraries run in processes of their own, in turn. `paradox` are our own indexes, which of them the
 case tells: `graph-none` keeps no vectors but 8-bit ones, `graph-none-compact` no codes of edges
-either. ✓ and ✗ tell whether a goal is met, and the goal follows. Graphs have 32 edges a node and
-look at 200 candidates while they are built; all other settings of the peers, with why, are in
+either. ✓ and ✗ tell whether a goal is met, and the goal follows. The peers' graphs have 32 edges a
+node and look at 200 candidates while they are built (hnswlib: M=16, ef_construction=200), ours has
+32 edges and a build_effort of 80; all other settings of the peers, with why, are in
 `benchmarks/peers/`. A curve is climbed until four more efforts brought nothing or a query took 10
 ms; each point is measured several times, minutes apart, and has the best of its speeds and median
 times and the median of its p99. What came of asking for a recall is measured once, and its speeds
-vary as the machine does. `QPS` are the queries of a pass over the sum of the median times of its
-calls. `the best of n peers` says how many were measured. `bytes/vector` are of the process,
-`mapped` those of files that searches read too.
+vary as the machine does. `QPS` are the queries of a pass by the sum of the median time of each of
+its calls, so that a rare slow call does not count. Speeds and times at a recall are each read off a
+front of the points, the least effort's where that passes the recall. `the best of n peers` says how
+many were measured. The engine builds on one thread, all others on as many as are told.
+`bytes/vector` are of the process, `mapped` those of files that searches read too.
 
 Made by `python -m benchmarks.page` from the reports in `docs/results/`. How to measure: the README.
 """
