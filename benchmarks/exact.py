@@ -11,7 +11,6 @@ of every set are made of uneven length, so that the three metrics differ.
 from __future__ import annotations
 
 import argparse
-import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -46,7 +45,6 @@ OF_BANDWIDTH = 0.7
 _CODED_ROW_BYTES = 16
 """What a scan of codes reads of a row besides a byte a dimension."""
 _LONG_S = 10.0
-_SIZE = re.compile(r"([\d,]+) × (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +130,7 @@ def measure(given: argparse.Namespace) -> Iterator[Row]:
     n = given.n or (QUICK_N if given.quick else datasets.N_TEXTS)
     plain = datasets.load(data, n, seed=given.seed)
     dataset = uneven(plain, seed=given.seed)
+    bytes_per_s = 0.0 if given.quick else in_own_process(read_bandwidth)
     for metric in given.metric or (["l2"] if given.quick else get_args(Metric)):
         progress(f"{dataset.label}, {metric}: exact answers in float64")
         queries = dataset.queries[: QUICK_QUERIES if given.quick else None]
@@ -155,18 +154,23 @@ def measure(given: argparse.Namespace) -> Iterator[Row]:
         for rows in found.values():
             yield from rows
         if not given.quick:
-            yield from goals(f"{dataset.label} {metric}", found, in_own_process(read_bandwidth))
+            yield from goals(f"{dataset.label} {metric}", found, plain.base.shape, bytes_per_s)
         yield from tables.skipped(f"{dataset.label} {metric}", skipped)
 
 
 def goals(
-    title: str, found: Mapping[str, list[Row]], bytes_per_s: float, level: str | None = None
+    title: str,
+    found: Mapping[str, list[Row]],
+    shape: tuple[int, ...],
+    bytes_per_s: float,
+    level: str | None = None,
 ) -> Iterator[Row]:
     """Yield each goal whose both sides were measured, on one thread.
 
     Args:
         title: the set, its size and the metric.
         found: contestant to its rows.
+        shape: of the base.
         bytes_per_s: what one core reads.
         level: of the kernels; None takes the one in use.
     """
@@ -186,7 +190,7 @@ def goals(
             case = f"{title} goals: batch {batch}, {mine} ÷ {best_of(best, len(others))}"
             yield row(case, "times", speeds[mine] / speeds[best], target=target)
         if batch == 1 and "exact" in speeds:
-            n, dim = (int(number.replace(",", "")) for number in _SIZE.findall(title)[0])
+            n, dim = shape
             read = speeds["exact"] * n * (dim + _CODED_ROW_BYTES)
             case = f"{title} goals: bytes read by a single query ÷ what this core reads"
             yield row(case, "share", read / bytes_per_s, target=OF_BANDWIDTH)

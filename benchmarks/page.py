@@ -31,7 +31,7 @@ times and the median of its p99. What came of asking for a recall is measured on
 vary as the machine does. `QPS` are the queries of a pass by the sum of the median time of each of
 its calls, so that a rare slow call does not count. Speeds and times at a recall are each read off a
 front of the points, the least effort's where that passes the recall. `the best of n peers` says how
-many were measured. The engine builds on one thread, all others on as many as are told.
+many were measured. `engine:auto` builds on one thread, all others on as many as are told.
 `bytes/vector` are of the process, `mapped` those of files that searches read too.
 
 Made by `python -m benchmarks.page` from the reports in `docs/results/`. How to measure: the README.

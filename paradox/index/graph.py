@@ -207,10 +207,11 @@ class GraphIndex(KeepingIndex):
         try:
             self._take_in(labels.give(slots), vectors)
         except BaseException:
-            self._let_go(labels.take(slots))
-            self._rows.take_back()
+            if labels is self._labels:  # or else all was built anew, and the change is whole
+                self._let_go(labels.take(slots))
+                self._rows.take_back()
             raise
-        if labels is self._labels:  # or else the graph was built anew, without them
+        if labels is self._labels:  # or else built anew without those
             self._let_go(labels.take(known))
         if self._must_rebuild():
             self._build_anew()

@@ -205,9 +205,9 @@ class IvfIndex(KeepingIndex, StructuredRows):
         """
         queries, k = self._checked(queries, "queries"), check_int("k", k, 1, _MOST_ASKED)
         threads = check_int("threads", threads, 1, MAX_THREADS)
-        self.check_file()
         if self._keeps_vectors:
             return super().search(queries, k, effort=effort, allow=allow, threads=threads)
+        self.check_file()
         effort = self._effort_or_default() if effort is None else check_effort(effort)
         allowed = None if allow is None else allowed_rows(allow, self._rows)
         if not self._ready:
@@ -233,7 +233,6 @@ class IvfIndex(KeepingIndex, StructuredRows):
         """
         queries, k = self._checked(queries, "queries"), check_int("k", k, 1, _MOST_ASKED)
         recall = check_recall(recall)
-        self.check_file()
         if self._keeps_vectors or not self._ready:
             return super().tune(queries, k, recall)
         self._effort = smallest_effort(

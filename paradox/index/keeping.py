@@ -71,8 +71,8 @@ class KeepingIndex(ApproximateIndex):
 
     def range_search(self, query: F32Vector, radius: float, *, limit: int) -> Neighbors:
         """Return the nearest `limit` vectors within `radius`; see `IndexBackend.range_search`."""
-        self.check_file()
         if self._keeps_vectors:
+            self.check_file()
             return self._searched.within(query, radius, limit)
         k = max(min(limit, len(self)), 1)
         found = self.search(query[np.newaxis, :], k, effort=MAX_EFFORT).first_row()

@@ -174,12 +174,16 @@ def test_the_goals_of_exact_search_are_held_against_the_best_peer() -> None:
         by: [Row(f"{title}: batch {batch}, 1 thread", "QPS", speed * batch) for batch in (1, 100)]
         for by, speed in speeds.items()
     }
-    single, read, batch = exact.goals(title, found, 144_000 * 100.0, "avx512vnni")
+    single, read, batch = exact.goals(title, found, (1_000, 128), 144_000 * 100.0, "avx512vnni")
     assert "batch 1, exact ÷ numpy, the best of 2 peers" in single.case
     assert (single.value, single.target, single.holds) == (3.0, 3.0, True)
     assert (read.value, read.target) == (0.9, 0.7)
     assert (batch.value, batch.target, batch.holds) == (3.0, 4.0, False)
-    assert [one.target for one in exact.goals(title, found, 1.0, "avx2")] == [3.0, 0.7, None]
+    assert [one.target for one in exact.goals(title, found, (1_000, 128), 1.0, "avx2")] == [
+        3.0,
+        0.7,
+        None,
+    ]
 
 
 def test_exact_counts_the_answers_that_differ_from_float64() -> None:

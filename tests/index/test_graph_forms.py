@@ -15,6 +15,7 @@ from paradox.core.errors import IndexFileCorrupt, InvalidArgument
 from paradox.core.metric import METRICS, Metric
 from paradox.core.types import F32Matrix
 from paradox.index.container import read_container, write_container
+from paradox.index.graph import GraphIndex
 from paradox.index.labels import Labels
 from paradox.kernels import oracle
 
@@ -245,8 +246,8 @@ def test_options_that_cannot_be_are_refused(options: dict[str, Any], message: st
         index.create("graph", dim=8, metric="l2", **options)
 
 
-class Full:
-    """A graph that has no memory left for another node."""
+class Instead:
+    """A native graph, of which a subclass has something fail."""
 
     def __init__(self, whole: Any) -> None:
         self._whole = whole
@@ -257,7 +258,19 @@ class Full:
     def __len__(self) -> int:
         return len(self._whole)
 
+
+class Full(Instead):
+    """A graph that has no memory left for another node."""
+
     def add(self, vectors: F32Matrix, threads: int) -> None:
+        raise MemoryError
+
+
+class OutOfMemoryOnceGrown(Instead):
+    """A graph that finds no memory for what is done once it has grown."""
+
+    @property
+    def is_outgrown(self) -> bool:
         raise MemoryError
 
 
@@ -292,26 +305,9 @@ def test_a_change_without_memory_leaves_what_there_was() -> None:
 
 def test_nodes_that_were_linked_before_memory_ran_out_are_in_no_answer() -> None:
     """Also where their slots, and with them their labels' rows, are those of others by then."""
-
-    class Outgrown:
-        """A graph that is to be built anew once it has grown, for which there is no memory."""
-
-        def __init__(self, whole: Any) -> None:
-            self._whole = whole
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._whole, name)
-
-        def __len__(self) -> int:
-            return len(self._whole)
-
-        @property
-        def is_outgrown(self) -> bool:
-            raise MemoryError
-
     graph, rows = made(keep="none"), points(100, seed=3)
     kept = np.arange(N) * 3
-    whole, graph._graph = graph._graph, Outgrown(graph._graph)
+    whole, graph._graph = graph._graph, OutOfMemoryOnceGrown(graph._graph)
     with pytest.raises(MemoryError):
         graph.add(kept[:100], rows)
     graph._graph = whole
@@ -324,6 +320,32 @@ def test_nodes_that_were_linked_before_memory_ran_out_are_in_no_answer() -> None
     assert graph.search(points(100, seed=4), 1).ids[:, 0].tolist() == list(
         range(10**6, 10**6 + 100)
     )
+
+
+def test_a_change_interrupted_once_the_graph_was_built_anew_is_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Outgrown(Instead):
+        is_outgrown = True
+
+    rebuild = GraphIndex._build_anew
+
+    def interrupted(graph: GraphIndex) -> None:
+        rebuild(graph)
+        raise KeyboardInterrupt
+
+    graph, kept, rows = made(keep="none"), np.arange(N) * 3, points(60, seed=4)
+    graph._graph = Outgrown(graph._graph)
+    with monkeypatch.context() as patched:
+        patched.setattr(GraphIndex, "_build_anew", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            graph.add(kept[:60], rows)
+    assert len(graph) == N
+    assert graph.search(rows, 1).ids[:, 0].tolist() == kept[:60].tolist()
+    graph.add(kept[:60], points(60, seed=5))  # finds the rows that it replaces
+    assert graph.search(points(60, seed=5), 1).ids[:, 0].tolist() == kept[:60].tolist()
+    graph.remove(kept[:60])
+    assert not np.isin(graph.search(rows, 10).ids, kept[:60]).any()
 
 
 @pytest.mark.parametrize("keep", ["float32", "none"])

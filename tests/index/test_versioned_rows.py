@@ -57,9 +57,7 @@ step = st.tuples(st.sampled_from(["add", "add", "fail", "remove", "drop"]), ids)
 
 
 @settings(max_examples=150, deadline=None)
-@given(
-    st.lists(st.tuples(st.sampled_from(["add", "add", "fail", "remove", "drop"]), ids), max_size=30)
-)
+@given(st.lists(step, max_size=30))
 def test_every_view_shows_what_there_was_as_long_as_it_is_held(steps: Any) -> None:
     written = Written()
     for number, (what, some) in enumerate(steps, 1):

@@ -10,9 +10,6 @@
 namespace paradox {
 namespace {
 
-/// No query expands more nodes than so many times the effort, besides those on the way.
-constexpr std::int64_t kMost = 3;
-
 /// Once so many nodes have been looked at, those that are too far are dropped.
 constexpr std::size_t kManyFound = 1 << 14;
 
@@ -111,7 +108,7 @@ Reach Graph::reach_of(std::int64_t k, std::int64_t effort, const GraphRows& rows
   };
   if (moment.dimension == 0.0f || n_expanded(effort) == size) return {n_expanded(effort), 0};
   const double ranks = static_cast<double>(effort) / static_cast<double>(k);
-  return {n_expanded(kMost * effort), static_cast<std::size_t>(k),
+  return {n_expanded(kTimesEffort * effort), static_cast<std::size_t>(k),
           static_cast<float>(std::pow(ranks, 2.0 / moment.dimension))};
 }
 
@@ -136,7 +133,8 @@ void Graph::measure_dimension(int threads) {
   if (n < 2 * kHighestRank) return;
   Random random(settings_.seed + 3);
   const GraphMoment moment = newest();
-  const double share = static_cast<double>(moment.n_live) / n;  // removed nodes are not found
+  // Removed nodes are not found, and some places have more of them than others.
+  const double share = static_cast<double>(moment.n_live) / n;
   const auto n_expanded =
       static_cast<int>(std::min<double>(kHighestRank / share + 2 * kOnTheWay, n));
   const std::vector<std::uint32_t> probes = sample(n, std::min(n, kProbes), random);

@@ -7,7 +7,7 @@
 namespace paradox {
 namespace {
 
-/// A hundred times what the longest vectors lead to; and no key is infinite.
+/// Far above what the longest vectors lead to, and so low that no key is infinite.
 constexpr float kMostOffsetScale = 1e30f, kMostSlopeScale = 1e15f;
 
 }  // namespace

@@ -16,7 +16,7 @@ constexpr std::size_t kSettled = 6;
 /// On its way, a search with so many nodes left to expand meets only what may be among the nearest
 /// kKeyLanes it knows of, as long as it knows of few: such as an effort of 24 begins with. A
 /// build's is for all that it expands, and does so for most of the default alone.
-constexpr int kNarrow = 3 * 24 + kOnTheWay, kNarrowForAll = 64;
+constexpr int kNarrow = kTimesEffort * 24 + kOnTheWay, kNarrowForAll = 64;
 
 }  // namespace
 

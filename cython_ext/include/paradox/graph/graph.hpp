@@ -177,8 +177,9 @@ struct SearchScratch {
   static SearchScratch& of_this_thread();
 };
 
-/// Nodes that a search expands on its way from the entries: of efforts up to 4 they are most.
-constexpr int kOnTheWay = 16;
+/// A search expands so many times its effort at most, and some nodes on its way from the entries:
+/// of efforts up to 4 these are most.
+constexpr int kTimesEffort = 3, kOnTheWay = 16;
 
 /// Takes a key into a heap of the k least; whether these are k and have changed.
 bool keep_least(std::vector<float>& heap, std::size_t k, float key);
