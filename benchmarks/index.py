@@ -64,6 +64,8 @@ _GAIN = 0.0005
 _STEPS_WITHOUT_GAIN = 4
 _SLOWEST_US = 10_000
 """What a scan of the texts takes: who is slower has no use for the effort."""
+_SLOW_US, _QUERIES_OF_SLOW = 1_000, 200
+"""From so many a query on, no more queries are timed: minutes would bring a figure no nearer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def _again(
     contestant: ours.Backend | peers.Approximate, queries: F32Matrix, point: Point, case: Case
 ) -> Point:
     contestant.effort = point.effort
-    return replace(point, figures=_speeds(contestant, queries, case))
+    return replace(point, figures=_speeds(contestant, queries, case, point.figures[P50]))
 
 
 def _measure(
@@ -165,11 +167,19 @@ def _measure(
 ) -> tuple[float, dict[str, float]]:
     """Return the recall and the speeds of a contestant as it is set."""
     one = partial(contestant.search, k=case.k, threads=1)
-    recall = truth.recall(answers(one, queries, BATCH), queries, base)
-    return recall, _speeds(contestant, queries, case)
+    start = time.perf_counter()
+    found = answers(one, queries, BATCH)
+    query_us = (time.perf_counter() - start) * 1e6 / len(queries)
+    recall = truth.recall(found, queries, base)
+    return recall, _speeds(contestant, queries, case, query_us)
 
 
-def _speeds(contestant: peers.Contestant, queries: F32Matrix, case: Case) -> dict[str, float]:
+def _speeds(
+    contestant: peers.Contestant, queries: F32Matrix, case: Case, query_us: float
+) -> dict[str, float]:
+    """Return the speeds of a contestant as it is set, of which a query takes about `query_us`."""
+    if query_us > _SLOW_US:
+        queries = queries[:_QUERIES_OF_SLOW]
     one = partial(contestant.search, k=case.k, threads=1)
     single = timed(one, queries, batch=1, budget_s=case.budget_s)
     found = figures_of(single)
