@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import ray
 
@@ -13,7 +13,7 @@ from paradox.cluster.actors import logical_cpus
 from paradox.cluster.arguments import LONGEST_TIMEOUT_S, absolute, check_timeout
 from paradox.cluster.collection import Collection
 from paradox.cluster.joining import join
-from paradox.cluster.launch import SupervisorLink
+from paradox.cluster.launch import SupervisorLink, Transport
 from paradox.cluster.names import check_collection_name
 from paradox.cluster.settings import make_settings
 from paradox.core.errors import InvalidArgument
@@ -30,6 +30,7 @@ def connect(
     namespace: str = NAMESPACE,
     num_cpus: int | None = None,
     shard_cpus: float = 0.0,
+    transport: Transport = "ray",
     timeout_s: float = CONNECT_TIMEOUT_S,
 ) -> Client:
     """Join a Ray cluster and return the client of its collections.
@@ -46,20 +47,32 @@ def connect(
         namespace: Ray namespace; collections of different namespaces do not know each other.
         num_cpus: logical CPUs of a cluster started here; None offers the machine's.
         shard_cpus: logical CPUs that each shard takes; 0 takes none.
+        transport: how searches and writes reach the shards: `ray`, by Ray's calls; or `sockets` of
+            their own, encrypted, on ports that the system chooses, which take a fraction of the
+            time, and are not proved yet where processes die.
         timeout_s: how long a cluster that is there has to answer, and then the supervisor of its
             collections to start.
 
     Raises:
-        InvalidArgument: this cluster keeps its collections below another `storage_root`, or
-            `address` is none, or another than that of the cluster this process is in.
+        InvalidArgument: this cluster keeps its collections below another `storage_root`,
+            `address` is none, or another than that of the cluster this process is in, or there is
+            no such transport.
         RetryableError: the cluster named, or the one this process is in, does not answer.
     """
     timeout_s = check_timeout(timeout_s)
+    if transport not in get_args(Transport):
+        raise InvalidArgument(
+            f"transport: expected one of {', '.join(get_args(Transport))}; got {transport!r}"
+        )
     started = join(address, num_cpus, timeout_s=timeout_s)
     root = None if storage_root is None else Path(absolute(str(storage_root)))
     try:
         supervisor = SupervisorLink(
-            root, namespace=namespace, shard_cpus=shard_cpus, timeout_s=timeout_s
+            root,
+            namespace=namespace,
+            shard_cpus=shard_cpus,
+            transport=transport,
+            timeout_s=timeout_s,
         )
         return Client(supervisor, owns_ray=started)
     except BaseException:

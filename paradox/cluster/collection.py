@@ -22,7 +22,7 @@ from paradox.cluster.arguments import (
     with_texts,
 )
 from paradox.cluster.failures import ActorGone
-from paradox.cluster.launch import SupervisorLink
+from paradox.cluster.launch import SupervisorLink, Transport
 from paradox.cluster.link import CollectionLink
 from paradox.cluster.placement import NOWHERE, rows_by_shard
 from paradox.cluster.settings import CollectionSettings
@@ -81,7 +81,7 @@ class Collection:
 
     def __reduce__(self) -> tuple[Any, ...]:
         encoded = msgspec.msgpack.encode(self._link.description)
-        return _reopened, (encoded, self.supervisor.namespace)
+        return _reopened, (encoded, self.supervisor.namespace, self.supervisor.transport)
 
     @property
     def name(self) -> str:
@@ -367,12 +367,15 @@ class Collection:
         return action(link)
 
 
-def _reopened(description: bytes, namespace: str) -> Collection:
-    return _in_this_process(description, namespace, ray.get_runtime_context().get_job_id())
+def _reopened(description: bytes, namespace: str, transport: Transport) -> Collection:
+    job_id = ray.get_runtime_context().get_job_id()
+    return _in_this_process(description, namespace, transport, job_id)
 
 
 @lru_cache(maxsize=32)
-def _in_this_process(description: bytes, namespace: str, job_id: str) -> Collection:
+def _in_this_process(
+    description: bytes, namespace: str, transport: Transport, job_id: str
+) -> Collection:
     """Return a collection that was passed here; one for all tasks that run in this process."""
     decoded = msgspec.msgpack.decode(description, type=Description)
-    return Collection(decoded, SupervisorLink(None, namespace=namespace))
+    return Collection(decoded, SupervisorLink(None, namespace=namespace, transport=transport))

@@ -8,7 +8,7 @@ import secrets
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ray
 from ray.exceptions import RayError
@@ -36,6 +36,8 @@ from paradox.core import config
 from paradox.core.errors import DeadlineExceeded, InvalidArgument, ParadoxError, ShardUnavailable
 
 _LOG = logging.getLogger(__name__)
+
+Transport = Literal["sockets", "ray"]
 
 _OPEN_S = 60.0
 _CLOSE_S = 10.0
@@ -228,6 +230,7 @@ class SupervisorLink:
             default.
         namespace: Ray namespace of all actors.
         shard_cpus: see `RayLauncher`; only told to a new supervisor.
+        transport: how searches and writes of this client reach shards.
         timeout_s: how long the supervisor has to start.
 
     Raises:
@@ -241,8 +244,10 @@ class SupervisorLink:
         *,
         namespace: str,
         shard_cpus: float = 0.0,
+        transport: Transport = "ray",
         timeout_s: float = _ANSWER_S,
     ) -> None:
+        self.transport = transport
         self._root = root or config.home()
         self.namespace = namespace
         self._shard_cpus = shard_cpus

@@ -10,6 +10,7 @@ from paradox.cluster import names, wire
 from paradox.cluster.actors import ActorHandle, call
 from paradox.cluster.failures import ActorGone
 from paradox.cluster.launch import SupervisorLink
+from paradox.cluster.plane_shards import PlaneShards
 from paradox.cluster.searcher import Searcher
 from paradox.cluster.shard_actor import find_shards
 from paradox.cluster.shards import RayShards
@@ -38,7 +39,8 @@ class CollectionLink:
         settings = self.settings = description.settings
         self._supervisor = supervisor
         self._router: ActorHandle | None = None
-        self.shards = RayShards(settings.name, self._shard_actors(), revived=self._revived)
+        way = PlaneShards if supervisor.transport == "sockets" else RayShards
+        self.shards = way(settings.name, self._shard_actors(), revived=self._revived)
         self.searcher = Searcher(self.shards, settings)
         self.writer = Writer(
             settings,
@@ -61,11 +63,13 @@ class CollectionLink:
         """Answer a request, planned here or by the router; see `Searcher.search`."""
         if not via_router:
             return self.searcher.search(request, timeout_s=timeout_s)
-        frame = wire.pack_search(request)
+        frame = wire.joined(wire.pack(request))
         also = self.searcher.summaries.unseen_writes()
         ref = self._router_actor().search.remote(frame, timeout_s, also)
         who = f"the router of {self.settings.name!r}"
-        return wire.unpack_answer(call(ref, who, timeout_s=timeout_s + _ROUTER_SLACK_S))
+        frame = call(ref, who, timeout_s=timeout_s + _ROUTER_SLACK_S)
+        answer: Neighbors = wire.unpack(wire.split(frame), Neighbors)
+        return answer
 
     def _shard_actors(self) -> list[ActorHandle]:
         return find_shards(

@@ -12,6 +12,7 @@ from paradox.cluster.searcher import Searcher
 from paradox.cluster.settings import CollectionSettings
 from paradox.cluster.shard_actor import find_shards
 from paradox.cluster.shards import RayShards
+from paradox.routing import SearchRequest
 
 _CONCURRENCY = {"search": 8, "control": 1}
 
@@ -33,8 +34,9 @@ class RouterActor:
         """
         if self._shards.gone:
             self._shards.revive()
-        request = wire.unpack_search(frame)
-        return wire.pack_answer(self._searcher.search(request, timeout_s=timeout_s, also=also))
+        request: SearchRequest = wire.unpack(wire.split(frame), SearchRequest)
+        answer = self._searcher.search(request, timeout_s=timeout_s, also=also)
+        return wire.joined(wire.pack(answer))
 
 
 _ACTOR = actor_class(RouterActor, concurrency=_CONCURRENCY)

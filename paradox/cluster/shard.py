@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from paradox.cluster.gate import WriteGate
 from paradox.cluster.sealed import read_sealed
@@ -20,13 +23,18 @@ from paradox.cluster.settings import (
     CollectionState,
 )
 from paradox.cluster.summaries import SAMPLE, SummaryKeeper
-from paradox.core.errors import CorruptionError, FilterError, ShardUnavailable, StorageUnavailable
+from paradox.core.errors import (
+    CorruptionError,
+    FilterError,
+    ParadoxError,
+    ShardUnavailable,
+    StorageUnavailable,
+)
 from paradox.core.types import (
     F32Matrix,
     I32Vector,
     I64Vector,
     Neighbors,
-    Payload,
     Record,
 )
 from paradox.memory import EngineStats, LatentMemoryEngine
@@ -37,6 +45,7 @@ _LOG = logging.getLogger(__name__)
 _LOCK_PATIENCE_S = 30.0  # a killed predecessor is gone, and its lock with it, within a second
 _RETRY_S = 0.2
 _STAGE_S = 3600.0
+_FEW_QUERIES = 32
 _MISSING_REMEDY = "have this node see the storage, or restore a snapshot"
 
 
@@ -76,10 +85,10 @@ class Upserts:
 
     ids: I64Vector
     vectors: F32Matrix
-    payloads: Sequence[Payload] | None
+    payloads: Sequence[Mapping[str, Any]] | None
     encoder_id: str
     version: int
-    timestamps: Any
+    timestamps: npt.NDArray[np.datetime64] | None
     operation_id: bytes
 
 
@@ -111,6 +120,9 @@ class Shard:
     engine from opening is raised by the calls, and each call tries again. A call that meets
     `close`, or comes after it, raises `ShardClosed`, whatever it would have failed with.
 
+    Attributes:
+        epoch: which life of the shard this is, 0 until it is open.
+
     Args:
         config: which shard it is.
         clock: seconds, monotonic.
@@ -127,7 +139,7 @@ class Shard:
         self._config = config
         self._clock = clock
         self._sleep = sleep
-        self._epoch = time.time_ns()
+        self.epoch = 0
         self._gate = WriteGate(clock)
         self._opening = Lock()
         self._counting = Lock()
@@ -150,6 +162,28 @@ class Shard:
                 if not self._learn_columns(engine):
                     raise
                 return _query(engine, request)
+
+    def search_together(self, requests: Sequence[SearchRequest]) -> list[Neighbors | ParadoxError]:
+        """Answer searches that came one by one; those that ask alike are one to the engine."""
+        alike: dict[tuple[Any, ...], list[int]] = {}
+        for at, request in enumerate(requests):
+            key = (request.k, request.recall, request.effort, request.filter)
+            alike.setdefault(key, []).append(at)
+        answers: dict[int, Neighbors | ParadoxError] = {}
+        for places in alike.values():
+            answered = self._answered_as_one([requests[at] for at in places])
+            answers |= zip(places, answered, strict=True)
+        return [answers[at] for at in range(len(requests))]
+
+    def answers_soon(self, request: SearchRequest) -> bool:
+        """Tell whether a search takes no more than its share of a core and waits for nobody."""
+        engine = self._open
+        return (
+            engine is not None
+            and len(request.queries) <= _FEW_QUERIES
+            and request.filter is None
+            and engine.answers_soon(request.k, recall=request.recall, effort=request.effort)
+        )
 
     def add(self, upserts: Upserts) -> Written:
         """Insert or replace records; durable when it returns."""
@@ -198,6 +232,21 @@ class Shard:
         with self._serving():
             current = self._summaries.current()
         return current.n_live if known == (current.epoch, current.seq) else current
+
+    def newest_summary(self) -> ShardSummary | None:
+        """Return what the shard holds; None while the first summary is made; waits for nothing."""
+        with self._serving():
+            return self._summaries.newest()
+
+    @property
+    def number(self) -> int:
+        """Which shard of its collection it is."""
+        return self._config.number
+
+    @property
+    def load(self) -> int:
+        """Searches under way."""
+        return self._n_searching
 
     def stats(self) -> EngineStats:
         """Return the engine's figures."""
@@ -270,7 +319,7 @@ class Shard:
         deadline = self._clock() + _LOCK_PATIENCE_S
         while True:
             try:
-                return open_engine(
+                engine = open_engine(
                     config.settings, Path(config.storage), config.number, threads=config.threads
                 )
             except StorageUnavailable as error:
@@ -278,6 +327,33 @@ class Shard:
                     raise
                 _LOG.info("%s: %s; waiting", config, error)
                 self._sleep(_RETRY_S)
+                continue
+            try:
+                self.epoch = engine.begin_life()
+                return engine
+            except BaseException:
+                engine.close(checkpoint=False)
+                raise
+
+    def _answered_as_one(
+        self, requests: Sequence[SearchRequest]
+    ) -> Iterator[Neighbors | ParadoxError]:
+        """Answer requests that differ in their queries alone; a wrong one spoils no other."""
+        try:
+            queries = np.concatenate([request.queries for request in requests])
+            found = self.search(replace(requests[0], queries=queries))
+        except (ParadoxError, ValueError):
+            for request in requests:
+                try:
+                    yield self.search(request)
+                except ParadoxError as error:
+                    yield error
+            return
+        ends = np.cumsum([len(request.queries) for request in requests])[:-1]
+        for ids, distances in zip(
+            np.split(found.ids, ends), np.split(found.distances, ends), strict=True
+        ):
+            yield replace(found, ids=ids, distances=distances)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -309,7 +385,7 @@ class Shard:
                 metric=engine.metric,
                 n_live=len(engine),
                 seq=seq,
-                epoch=self._epoch,
+                epoch=self.epoch,
                 resident_bytes=engine.stats().index.resident_bytes,
                 load=self._n_searching,
             )

@@ -2,35 +2,55 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import time
 from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
 
 import ray
+from ray.exceptions import RayError
 
 from paradox.cluster import names, wire
 from paradox.cluster.actors import ActorHandle, actor_class
 from paradox.cluster.failures import ActorGone
-from paradox.cluster.shard import Shard, ShardConfig, Upserts, Written
+from paradox.cluster.plane import PlaneAddress, PlaneServer
+from paradox.cluster.shard import Shard, ShardClosed, ShardConfig, Upserts, Written
+from paradox.cluster.shard_calls import handlers
+from paradox.cluster.shard_gossip import ShardGossip
 from paradox.core.types import I32Vector, I64Vector, Record
 from paradox.memory import EngineStats
-from paradox.routing import ShardSummary
+from paradox.routing import SearchRequest, ShardSummary
+
+_LOG = logging.getLogger(__name__)
 
 # Threads a shard gives to each kind of call, so that no kind waits behind another: a health call
 # during a long search or write answers within a millisecond. Writes that wait for the disk together
 # become durable together, hence more threads for them.
 _CONCURRENCY = {"search": 4, "write": 8, "directory": 4, "control": 2, "upkeep": 1}
 _MAX_PENDING_CALLS = 4_096
+_OPEN_AGAIN_S = 5.0
+_FIND_S = 5.0
 
 
 class ShardActor:
     """A shard in its own process; see `Shard`."""
 
-    def __init__(self, config: ShardConfig) -> None:
+    def __init__(self, config: ShardConfig, namespace: str) -> None:
+        self._config = config
+        self._namespace = namespace
         self._shard = Shard(config)
+        self._plane: PlaneServer | None = None
+        self._gossip: ShardGossip | None = None
+        self._finding: set[int] = set()
+        self._opening = Lock()
 
     @ray.method(concurrency_group="search")
     def search(self, frame: bytes) -> bytes:
         """Answer a search; see `paradox.cluster.wire` for the frames."""
-        return wire.pack_answer(self._shard.search(wire.unpack_search(frame)))
+        request: SearchRequest = wire.unpack(wire.split(frame), SearchRequest)
+        return wire.joined(wire.pack(self._shard.search(request)))
 
     @ray.method(concurrency_group="search")
     def get(self, ids: I64Vector) -> list[Record | None]:
@@ -72,6 +92,13 @@ class ShardActor:
         """See `Shard.ready`."""
         self._shard.ready()
 
+    @ray.method(concurrency_group="control")
+    def plane_address(self, once_open: bool = False) -> PlaneAddress:
+        """Return where it answers calls over the data plane; see `Shard.ready` for `once_open`."""
+        if once_open:
+            self._shard.ready()
+        return self._opened_plane().address
+
     @ray.method(concurrency_group="upkeep")
     def checkpoint(self) -> None:
         """See `Shard.checkpoint`."""
@@ -97,6 +124,48 @@ class ShardActor:
         """See `Shard.close`."""
         self._shard.close(checkpoint=checkpoint)
 
+    def _begin_gossip(self) -> None:
+        """Open the shard, and let the others know of it; tried until it works, or it is closed."""
+        while self._gossip is None:
+            try:
+                self._shard.ready()
+                self._gossip = ShardGossip(
+                    self._shard,
+                    self._opened_plane(),
+                    self._config.settings.shards,
+                    self._find,
+                )
+                self._gossip.start()
+            except ShardClosed:
+                return
+            except Exception:
+                _LOG.warning("%s cannot be opened yet", self._config, exc_info=True)
+                time.sleep(_OPEN_AGAIN_S)
+
+    def _find(self, shard: int) -> None:
+        """Have the gossip learn where another shard answers."""
+        name = names.shard_actor(self._config.settings.name, shard)
+
+        def ask() -> None:
+            with contextlib.suppress(ValueError, RayError):
+                actor = ray.get_actor(name, namespace=self._namespace)
+                address: Any = ray.get(actor.plane_address.remote(), timeout=_FIND_S)
+                assert self._gossip is not None
+                self._gossip.gossiping.reach(shard, address)
+            self._finding.discard(shard)
+
+        if shard not in self._finding:
+            self._finding.add(shard)
+            Thread(target=ask, name="find", daemon=True).start()
+
+    def _opened_plane(self) -> PlaneServer:
+        with self._opening:
+            if self._plane is None:
+                host: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+                self._plane = PlaneServer(handlers(self._shard), host=host)
+                Thread(target=self._begin_gossip, name="begin gossip", daemon=True).start()
+            return self._plane
+
 
 _ACTOR = actor_class(ShardActor, concurrency=_CONCURRENCY)
 
@@ -117,7 +186,7 @@ def start_shard(config: ShardConfig, *, namespace: str, num_cpus: float) -> Acto
         max_pending_calls=_MAX_PENDING_CALLS,
         num_cpus=num_cpus,
         scheduling_strategy="SPREAD",
-    ).remote(config)
+    ).remote(config, namespace)
 
 
 def find_shards(collection: str, n_shards: int, *, namespace: str) -> list[ActorHandle]:

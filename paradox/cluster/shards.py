@@ -14,7 +14,7 @@ from ray.exceptions import RayError
 from paradox.cluster import wire
 from paradox.cluster.actors import ActorHandle, Ref, gather
 from paradox.cluster.failures import ActorGone, translated
-from paradox.core.errors import ParadoxError, RetryableError, ShardUnavailable
+from paradox.core.errors import Overloaded, ParadoxError, RetryableError, ShardUnavailable
 from paradox.core.types import Neighbors
 from paradox.routing import SearchRequest, ShardSummary
 
@@ -77,31 +77,25 @@ class RayShards:
             shard: ShardUnavailable(f"{self.who(shard)} does not answer") for shard in suspects
         }
         asked = {shard: request for shard, request in requests.items() if shard not in replies}
-        refs: dict[int, Ref] = {}
-        for shard, frame in _framed(asked).items():
-            try:
-                refs[shard] = self._search[shard].remote(frame)
-            except RayError as error:
-                replies[shard] = translated(error, self.who(shard))
-        for shard, reply in gather(refs, self.who, timeout_s=timeout_s).items():
-            if isinstance(reply, bytes):
-                replies[shard] = wire.unpack_answer(reply)
-            else:
-                replies[shard] = reply
-                self.gone |= isinstance(reply, ActorGone)
-                if isinstance(reply, RetryableError):
-                    self._suspect(shard)
-        return replies
+        answered = self._searched(asked, timeout_s)
+        self._suspect_silent(answered)
+        return replies | answered
 
     def summaries(
         self, known: Mapping[int, ShardSummary], *, timeout_s: float
     ) -> dict[int, ShardSummary | ParadoxError]:
         """Return what each shard holds; see `SummarySource`."""
-        refs = {}
-        for shard, actor in enumerate(self._actors):
+        return self._summaries_of(range(len(self)), known, timeout_s)
+
+    def _summaries_of(
+        self, shards: Iterable[int], known: Mapping[int, ShardSummary], timeout_s: float
+    ) -> dict[int, ShardSummary | ParadoxError]:
+        """Return what each of these shards says that it holds."""
+        arguments = {}
+        for shard in shards:
             last = known.get(shard)
-            refs[shard] = actor.summary.remote(None if last is None else (last.epoch, last.seq))
-        replies = gather(refs, self.who, timeout_s=timeout_s)
+            arguments[shard] = (None if last is None else (last.epoch, last.seq),)
+        replies = self.ask("summary", arguments, timeout_s=timeout_s)
         return {
             shard: _refreshed(known[shard], reply) if isinstance(reply, int) else reply
             for shard, reply in replies.items()
@@ -177,10 +171,32 @@ class RayShards:
             self._suspects: dict[int, Ref] = {}
             self.gone = False
 
-    def _suspect(self, shard: int) -> None:
-        with self._lock:
-            if shard not in self._suspects:
-                self._ping(shard)
+    def _searched(
+        self, requests: Mapping[int, SearchRequest], timeout_s: float
+    ) -> dict[int, Neighbors | ParadoxError]:
+        """Send searches to shards that are not suspected, and return what came."""
+        refs: dict[int, Ref] = {}
+        replies: dict[int, Any] = {}
+        for shard, frame in _framed(requests).items():
+            try:
+                refs[shard] = self._search[shard].remote(frame)
+            except RayError as error:
+                replies[shard] = translated(error, self.who(shard))
+        for shard, reply in gather(refs, self.who, timeout_s=timeout_s).items():
+            if isinstance(reply, bytes):
+                reply = wire.unpack(wire.split(reply), Neighbors)
+            replies[shard] = reply
+        return replies
+
+    def _suspect_silent(self, replies: Mapping[int, Any]) -> None:
+        """Suspect the shards of which there is an error that may pass instead of an answer."""
+        for shard, reply in replies.items():
+            self.gone |= isinstance(reply, ActorGone)
+            if not isinstance(reply, RetryableError) or isinstance(reply, Overloaded | ActorGone):
+                continue
+            with self._lock:
+                if shard not in self._suspects:
+                    self._ping(shard)
 
     def _still_suspected(self, shards: Iterable[int], timeout_s: float) -> list[int]:
         """Return which of these shards have not answered since they were suspected."""
@@ -193,7 +209,7 @@ class RayShards:
                 if not ray.wait([ping], timeout=0)[0]:
                     continue
                 try:
-                    ray.get(ping)
+                    self._take_pong(shard, ray.get(ping))
                     del self._suspects[shard]
                 except RayError as error:
                     self.gone |= isinstance(translated(error, self.who(shard)), ActorGone)
@@ -203,6 +219,9 @@ class RayShards:
     def _ping(self, shard: int) -> None:
         self._suspects[shard] = self._actors[shard].ready.remote()
 
+    def _take_pong(self, shard: int, pong: Any) -> None:
+        """Take note of what a shard answered that was suspected."""
+
 
 def _framed(requests: Mapping[int, SearchRequest]) -> dict[int, bytes | Ref]:
     """Return each request as a frame; a large one that several shards get is stored once."""
@@ -211,7 +230,7 @@ def _framed(requests: Mapping[int, SearchRequest]) -> dict[int, bytes | Ref]:
     for shard, request in requests.items():
         key = (id(request.queries), request.recall)
         if key not in frames:
-            frame = wire.pack_search(request)
+            frame = wire.joined(wire.pack(request))
             frames[key] = ray.put(frame) if len(frame) > _BY_VALUE else frame
         framed[shard] = frames[key]
     return framed

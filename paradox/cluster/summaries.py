@@ -68,13 +68,27 @@ class SummaryKeeper:
         with self._lock:
             if self._current is None:
                 self._remake()
-            elif self._behind() and not self._making and self._clock() >= self._due_at:
-                self._making = True
-                Thread(target=self._remake_aside, name="summary", daemon=True).start()
-            assert self._current is not None
-            if self._behind():
-                return replace(self._current, n_live=self._n_live())
-            return self._current
+            newest = self._newest()
+            assert newest is not None
+            return newest
+
+    def newest(self) -> ShardSummary | None:
+        """Return the newest summary there is, and wait for none: None while the first is made."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return self._newest()
+        finally:
+            self._lock.release()
+
+    def _newest(self) -> ShardSummary | None:
+        """Return the newest summary, and have a newer one made if it is behind."""
+        if self._behind() and not self._making and self._clock() >= self._due_at:
+            self._making = True
+            Thread(target=self._remake_aside, name="summary", daemon=True).start()
+        if self._current is not None and self._behind():
+            return replace(self._current, n_live=self._n_live())
+        return self._current
 
     def _behind(self) -> bool:
         return self._current is None or self._current.seq != self._seq()

@@ -15,12 +15,14 @@
     │   └── UnknownEncoder          no encoder of that name, or its package is missing
     ├── RetryableError              try again, after `retry_after_s`
     │   ├── ShardUnavailable        a shard is dead, restarting or unreachable
+    │   ├── Overloaded              more is asked at a time than is taken on
     │   ├── DeadlineExceeded        the answer did not come in time
     │   └── StorageUnavailable      the disk refused a write (full, or failing)
-    └── CorruptionError             stored bytes are not what was written
-        ├── IndexFileCorrupt        an index file or checkpoint
-        ├── RecordCorrupt           a record, or a record missing from its key range
-        └── SnapshotCorrupt         a snapshot
+    ├── CorruptionError             stored bytes are not what was written
+    │   ├── IndexFileCorrupt        an index file or checkpoint
+    │   ├── RecordCorrupt           a record, or a record missing from its key range
+    │   └── SnapshotCorrupt         a snapshot
+    └── InternalError               a defect of Paradox itself, in another process
 
 A message says what was expected, what came, and where. All of them survive pickling, so they
 cross a Ray actor boundary as themselves.
@@ -105,6 +107,10 @@ class ShardUnavailable(RetryableError):
     """A shard that the request needs is dead, restarting or unreachable."""
 
 
+class Overloaded(RetryableError):
+    """More calls wait than are taken on at a time; nothing of this one was done."""
+
+
 class DeadlineExceeded(RetryableError):
     """The deadline passed before the answer was complete."""
 
@@ -146,3 +152,7 @@ class RecordCorrupt(CorruptionError):
 
 class SnapshotCorrupt(CorruptionError):
     """A snapshot's file is missing or does not match the manifest."""
+
+
+class InternalError(ParadoxError):
+    """Something failed in another process that should not; its log has the traceback."""

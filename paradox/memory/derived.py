@@ -67,6 +67,11 @@ class DerivedData:
         """What is derived, for who holds it."""
         return self._now
 
+    @property
+    def is_changing(self) -> bool:
+        """Whether somebody holds it alone, or waits to."""
+        return self._changing.locked()
+
     def reading(self) -> threading.Lock:
         """Return what holds `now` as it is, by `with`."""
         return self._lock.reading()

@@ -94,6 +94,14 @@ class EffortBook:
                 self._known = {**others, key: known}  # those of builds that are no more are idle
             return known.effort
 
+    def is_known(self, index: IndexBackend, k: int, recall: float) -> bool:
+        """Tell whether `effort_for` would tune nothing."""
+        n = len(index)
+        if n == 0 or recall == 1 or not index.tunable(k):
+            return True
+        known = self._known.get((index.effort_key, k, round(recall, 4)))
+        return known is not None and (self._holds(known, n) or self._tuning.locked())
+
     def _holds(self, known: _Known, n: int) -> bool:
         if not known.n / _GROWTH <= n <= known.n * _GROWTH:
             return False

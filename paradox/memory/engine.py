@@ -296,6 +296,19 @@ class LatentMemoryEngine:
         found = replace(found, _fetch=self.get)
         return found.first_row() if np.ndim(vectors) == 1 else found
 
+    def begin_life(self) -> int:
+        """Return the number of another life of whoever serves the engine; see `RecordStore`."""
+        return self._lifetime.change(self._store.begin_life)
+
+    def answers_soon(
+        self, k: int, *, recall: float | None = None, effort: int | None = None
+    ) -> bool:
+        """Tell whether a query without a filter would wait for no writer and tune nothing."""
+        index = self._current().index
+        if index.beside_writer is None and self._derived.is_changing:
+            return False
+        return effort is not None or self._efforts.is_known(index, k, recall or DEFAULT_RECALL)
+
     def get(self, ids: Any) -> list[Record | None]:
         """Return the records of these ids, None where there is none.
 

@@ -22,7 +22,7 @@ from typing import TypeAlias
 import numpy as np
 
 from paradox.core.types import I64Vector
-from paradox.routing.knowledge import Beats, Knowledge, Stamps, Told, stamp
+from paradox.routing.knowledge import NEVER, Beats, Knowledge, Stamps, Told, stamp
 from paradox.routing.suspicion import Status, Suspicion, Suspicions
 
 READER = -1
@@ -127,6 +127,7 @@ class Gossip:
         self._random = random
         self._load = 0.0
         self._healthy = True
+        self._n_live = NEVER
         self._suspicions = Suspicions(longest_s=settings.longest_s, shortest_s=settings.shortest_s)
         self._met: set[int] = set()
         self._pool: list[int] = []
@@ -162,9 +163,9 @@ class Gossip:
         self._met.discard(member)
         self._probes.pop(member, None)
 
-    def tell(self, *, load: float, healthy: bool) -> None:
-        """Say how this member is; it goes out with the next beat."""
-        self._load, self._healthy = load, healthy
+    def tell(self, *, load: float, healthy: bool, n_live: int = NEVER) -> None:
+        """Say how this member is, and how many records it has; it goes out with the next beat."""
+        self._load, self._healthy, self._n_live = load, healthy, n_live
 
     def publish(self, summary: bytes) -> None:
         """Say what this member holds."""
@@ -219,6 +220,7 @@ class Gossip:
             np.array([self._stamp]),
             np.array([self._load], np.float32),
             np.array([self._healthy]),
+            np.array([self._n_live]),
         )
         self.knowledge.take_beats(own, now)
 

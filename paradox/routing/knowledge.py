@@ -37,12 +37,14 @@ class Beats:
         stamps: (m,) int64.
         loads: (m,) float32, searches under way.
         healthy: (m,) bool.
+        n_live: (m,) int64, records that can be found; negative where it cannot tell.
     """
 
     members: I64Vector
     stamps: I64Vector
     loads: F32Vector
     healthy: BoolMask
+    n_live: I64Vector
 
     def __len__(self) -> int:
         return len(self.members)
@@ -84,6 +86,7 @@ class Knowledge:
         heard_at: (n,) float64, when that came, by the clock of this process.
         loads: (n,) float32.
         healthy: (n,) bool.
+        n_live: (n,) int64.
     """
 
     def __init__(self) -> None:
@@ -91,6 +94,7 @@ class Knowledge:
         self.heard_at: F64Vector = np.zeros(0, np.float64)
         self.loads: F32Vector = np.zeros(0, np.float32)
         self.healthy: BoolMask = np.zeros(0, np.bool_)
+        self.n_live: I64Vector = np.zeros(0, np.int64)
         self._told: list[Told | None] = []
         self._told_stamps: I64Vector = np.zeros(0, np.int64)
 
@@ -121,6 +125,7 @@ class Knowledge:
         self.stamps[members] = beats.stamps[newer]
         self.loads[members] = np.maximum(beats.loads[newer], 0)
         self.healthy[members] = beats.healthy[newer]
+        self.n_live[members] = beats.n_live[newer]
         self.heard_at[members] = now
         return members
 
@@ -180,7 +185,13 @@ class Knowledge:
         self._told[member] = None
 
     def _beats_of(self, members: I64Vector) -> Beats:
-        return Beats(members, self.stamps[members], self.loads[members], self.healthy[members])
+        return Beats(
+            members,
+            self.stamps[members],
+            self.loads[members],
+            self.healthy[members],
+            self.n_live[members],
+        )
 
     def _told_of(self, members: I64Vector, limit_bytes: int) -> list[Told]:
         found: list[Told] = []
@@ -212,4 +223,5 @@ class Knowledge:
         self.heard_at = np.append(self.heard_at, np.zeros(missing))
         self.loads = np.append(self.loads, np.full(missing, NEVER, np.float32))
         self.healthy = np.append(self.healthy, np.zeros(missing, np.bool_))
+        self.n_live = np.append(self.n_live, np.zeros(missing, np.int64))
         self._told += [None] * missing

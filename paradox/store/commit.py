@@ -128,9 +128,11 @@ class Commit:
 
     def mutation(self) -> Mutation:
         """Return all there is to write; empty where the operations changed nothing."""
-        if self._mutation or self.state.schema is not self._before.schema:
+        before = self._before
+        is_other = self.state.schema is not before.schema or self.state.lives != before.lives
+        if self._mutation or is_other:
             self.state.commits += 1
-            self._mutation += self.state.difference(self._before)
+            self._mutation += self.state.difference(before)
         return self._mutation
 
     def apply(self, batch: CheckedBatch) -> WriteReport:
@@ -179,6 +181,11 @@ class Commit:
     def declare(self, columns: Mapping[str, Any]) -> None:
         """Stage payload columns that no record has a value for yet."""
         self.state.schema = self.state.schema.declare(columns)
+
+    def begin_life(self) -> int:
+        """Stage another life of the store's server; return its number."""
+        self.state.lives += 1
+        return self.state.lives
 
     def assign_homes(
         self, ids: I64Vector, proposed: npt.NDArray[np.int32]

@@ -214,6 +214,17 @@ class RecordStore:
         """
         self._committer.run(lambda commit: commit.declare(columns))
 
+    def begin_life(self) -> int:
+        """Return the number of another life of whoever serves the store, durably counted.
+
+        It is greater than that of any before, so that a former one is known as such, whatever
+        clocks say.
+
+        Raises:
+            StorageUnavailable: the disk refused.
+        """
+        return self._committer.run(lambda commit: commit.begin_life())
+
     def assign_homes(self, ids: I64Vector, proposed: npt.ArrayLike) -> npt.NDArray[np.int32]:
         """Return the home of each id, and give it the proposed one if it has none.
 

@@ -19,6 +19,7 @@ _COUNTERS = (
     "next_id",
     "first_operation",
     "next_operation",
+    "lives",
 )
 
 
@@ -34,6 +35,7 @@ class StoreState:
         next_id: above every id ever held; the next one assigned.
         first_operation: age of the oldest operation id remembered.
         next_operation: age of the next one.
+        lives: how often a server has begun to serve it.
         schema: the payload columns.
         records: digests over (id, head) of all live records.
         homes: digests over (id, home).
@@ -46,6 +48,7 @@ class StoreState:
     next_id: int = 0
     first_operation: int = 0
     next_operation: int = 0
+    lives: int = 0
     schema: Schema = field(default_factory=Schema)
     records: KeyRangeDigests = field(default_factory=KeyRangeDigests)
     homes: KeyRangeDigests = field(default_factory=KeyRangeDigests)

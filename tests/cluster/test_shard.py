@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 import time
@@ -13,6 +14,7 @@ from paradox.cluster.shard import Shard, ShardClosed, ShardConfig, Upserts
 from paradox.core.errors import (
     CorruptionError,
     InvalidArgument,
+    ParadoxError,
     ShardUnavailable,
     StorageUnavailable,
 )
@@ -256,3 +258,45 @@ def test_a_shard_without_its_folder_is_no_empty_shard(collection):
     with pytest.raises(CorruptionError, match=r"folder is missing.*see the storage"):
         collection.shard(1).ready()
     assert not folder.exists()
+
+
+def test_searches_together_are_answered_as_each_alone(collection, rng):
+    vectors = rng.standard_normal((200, DIM)).astype(np.float32)
+    shard = collection.shards.shards[0]
+    shard.add(upserts(range(200), vectors))
+    requests = [
+        SearchRequest(vectors[0:1], 3, 0.9),
+        SearchRequest(vectors[1:4], 3, 0.9),
+        SearchRequest(vectors[4:5], 5, 0.9),
+        SearchRequest(np.full((1, DIM), np.nan, np.float32), 3, 0.9),
+        SearchRequest(np.zeros((1, DIM + 1), np.float32), 5, 0.9),
+        SearchRequest(vectors[5:6], 3, 0.9, filter="unknown = 1"),
+        SearchRequest(vectors[6:8], 3, 0.9),
+    ]
+    together = shard.search_together(requests)
+    for request, answer in zip(requests, together, strict=True):
+        if isinstance(answer, ParadoxError):
+            with pytest.raises(type(answer), match=re.escape(str(answer))):
+                shard.search(request)
+            continue
+        alone = shard.search(request)
+        np.testing.assert_array_equal(answer.ids, alone.ids)
+        np.testing.assert_array_equal(answer.distances, alone.distances)
+    wrong = [isinstance(answer, ParadoxError) for answer in together]
+    assert wrong == [False, False, False, True, True, True, False]
+
+
+def test_what_is_answered_soon(make_collection, rng):
+    collection = make_collection(shards=1, index="graph")
+    [shard] = collection.shards.shards
+    vectors = rng.standard_normal((3_000, DIM)).astype(np.float32)
+    few = SearchRequest(vectors[:1], 3, 0.9)
+    assert not shard.answers_soon(few)  # it is not open
+    shard.add(upserts(range(3_000), vectors))
+    assert not shard.answers_soon(few)  # its index has to be tuned first
+    shard.search(few)
+    assert shard.answers_soon(few)
+    assert shard.answers_soon(SearchRequest(vectors[:1], 3, effort=20))
+    assert not shard.answers_soon(SearchRequest(vectors[:1], 7, 0.9))
+    assert not shard.answers_soon(SearchRequest(vectors[:1], 3, 0.9, filter="a = 1"))
+    assert not shard.answers_soon(SearchRequest(vectors[:500], 3, 0.9))
