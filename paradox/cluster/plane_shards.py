@@ -28,7 +28,7 @@ from paradox.routing.knowledge import NEVER, Knowledge, Told
 
 _LEARN_S = 5.0
 _HEAR_S = 1.0
-_GONE_S = 0.25
+_BACK_S = 0.25
 _TRIES = 3
 
 
@@ -58,14 +58,9 @@ class PlaneShards(RayShards):
         """Call a method of several shards at once; see `RayShards.ask`."""
         if method not in CALLS:
             return super().ask(method, arguments, timeout_s=timeout_s)
-        suspects = self._still_suspected(arguments, timeout_s) if self._suspects else ()
-        replies: dict[int, Any] = {
-            shard: ShardUnavailable(f"{self.who(shard)} does not answer") for shard in suspects
-        }
-        asked = {shard: args for shard, args in arguments.items() if shard not in replies}
-        answered = self._called(method, asked, timeout_s)
-        self._suspect_silent(answered)
-        return replies | self._told_which_are_gone(answered)
+        if self._suspects:
+            self._still_suspected(arguments, timeout_s)  # learns where they are, if they are back
+        return self._carried(method, arguments, timeout_s)
 
     def summaries(
         self, known: Mapping[int, ShardSummary], *, timeout_s: float
@@ -131,12 +126,31 @@ class PlaneShards(RayShards):
         self, requests: Mapping[int, SearchRequest], timeout_s: float
     ) -> dict[int, Neighbors | ParadoxError]:
         arguments = {shard: (request,) for shard, request in requests.items()}
-        answered = self._called("search", arguments, timeout_s)
-        self._suspect_silent(answered)
-        return self._told_which_are_gone(answered)
+        return self._carried("search", arguments, timeout_s)
 
-    def _told_which_are_gone(self, replies: dict[int, Any]) -> dict[int, Any]:
-        """Tell shards whose connection was lost from those that are gone for good: Ray knows."""
+    def _carried(
+        self, method: str, arguments: Mapping[int, tuple[Any, ...]], timeout_s: float
+    ) -> dict[int, Any]:
+        """Call shards, once more those that have come back somewhere else.
+
+        All calls may run twice: searches change nothing, and writes have operation ids.
+        """
+        deadline = time.monotonic() + timeout_s
+        replies = self._called(method, arguments, timeout_s)
+        self._suspect_silent(replies)
+        back = self._come_back(replies)
+        if back:
+            left_s = max(deadline - time.monotonic(), 0.0)
+            again = self._called(method, {shard: arguments[shard] for shard in back}, left_s)
+            self._suspect_silent(again)
+            replies |= again
+        return replies
+
+    def _come_back(self, replies: dict[int, Any]) -> list[int]:
+        """Return the shards whose connection was lost and that are there again already.
+
+        Those that Ray knows to be gone for good have that as their reply afterwards.
+        """
         with self._lock:
             pings = {
                 shard: self._suspects[shard]
@@ -144,16 +158,18 @@ class PlaneShards(RayShards):
                 if type(reply) is ShardUnavailable and shard in self._suspects
             }
         if pings:
-            ray.wait(list(pings.values()), num_returns=len(pings), timeout=_GONE_S)
+            ray.wait(list(pings.values()), num_returns=len(pings), timeout=_BACK_S)
+        back = []
         for shard, ping in pings.items():
             try:
-                ray.get(ping, timeout=0)
+                self._take_pong(shard, ray.get(ping, timeout=0))
+                back.append(shard)
             except RayError as error:
                 told = translated(error, self.who(shard))
                 if isinstance(told, ActorGone):
                     self.gone = True
                     replies[shard] = told
-        return replies
+        return back
 
     def _called(
         self, method: str, arguments: Mapping[int, tuple[Any, ...]], timeout_s: float

@@ -19,6 +19,7 @@ from paradox.cluster.plane import PlaneAddress, PlaneServer
 from paradox.cluster.shard import Shard, ShardClosed, ShardConfig, Upserts, Written
 from paradox.cluster.shard_calls import handlers
 from paradox.cluster.shard_gossip import ShardGossip
+from paradox.core.errors import CorruptionError
 from paradox.core.types import I32Vector, I64Vector, Record
 from paradox.memory import EngineStats
 from paradox.routing import SearchRequest, ShardSummary
@@ -94,9 +95,15 @@ class ShardActor:
 
     @ray.method(concurrency_group="control")
     def plane_address(self, once_open: bool = False) -> PlaneAddress:
-        """Return where it answers calls over the data plane; see `Shard.ready` for `once_open`."""
+        """Return where it answers calls over the data plane.
+
+        Args:
+            once_open: wait until it is open, or until it turns out that it cannot be: its calls
+                tell why.
+        """
         if once_open:
-            self._shard.ready()
+            with contextlib.suppress(CorruptionError):
+                self._shard.ready()
         return self._opened_plane().address
 
     @ray.method(concurrency_group="upkeep")
