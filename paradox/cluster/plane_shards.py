@@ -67,8 +67,11 @@ class PlaneShards(RayShards):
     ) -> dict[int, ShardSummary | ParadoxError]:
         """Return what each shard holds, as one of them has heard of all; see `SummarySource`.
 
-        Those of which it has heard nothing yet are asked themselves.
+        Those of which it has heard nothing yet are asked themselves, and at first all are: what is
+        heard is half a second old.
         """
+        if not known:
+            return super().summaries(known, timeout_s=timeout_s)
         replies: dict[int, ShardSummary | ParadoxError] = {**self._heard(timeout_s)}
         others = [shard for shard in range(len(self)) if shard not in replies]
         if others:

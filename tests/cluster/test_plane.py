@@ -213,6 +213,7 @@ def test_calls_that_nobody_waits_for_are_not_begun(lines: Lines, toy: Toy) -> No
         until(lambda: toy.ran == [1])
         late = [pool.submit(call, lines, "wait", n, timeout_s=SOON_S) for n in (2, 3)]
         assert all(isinstance(one.result(), DeadlineExceeded) for one in late)
+        until(lambda: len(server._under_way) == 1)  # that they were given up has come
         toy.go_on.set()
         assert first.result() == 1
         assert call(lines, "wait", 4) == 4
