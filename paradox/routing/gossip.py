@@ -234,8 +234,9 @@ class Gossip:
         self._round_at = now + settings.period_s * moved
         self._beat(now)
         sent: list[Sent] = []
+        ping = self._ping()
         for member in self._partners():
-            sent.append((member, self._ping()))
+            sent.append((member, ping))
             if member not in self._probes and self.status(member) is not Status.DEAD:
                 self._probes[member] = _Probe(self.knowledge.stamp_of(member), now)
         return sent

@@ -20,8 +20,6 @@ import msgspec
 from paradox.cluster.wire import Frame, MalformedMessage, pack, unpack
 from paradox.core.errors import InternalError, ParadoxError
 
-_MOST_GIVEN_UP = 256
-
 
 class Call(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """One call.
@@ -38,9 +36,9 @@ class Call(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 
 class GivenUp(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """Calls of the same line that nobody waits for any more."""
+    """A call of the same line that nobody waits for any more."""
 
-    numbers: tuple[int, ...]
+    number: int
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True, tag=3):
@@ -110,12 +108,9 @@ def packed_call(number: int, method: str, argument: object, *, timeout_s: float)
     return [_ENCODER.encode(Call(number, method, timeout_s)), *pack(argument)]
 
 
-def packed_giving_up(numbers: Sequence[int]) -> list[list[Frame]]:
-    """Return the messages that give calls up."""
-    return [
-        [_ENCODER.encode(GivenUp(tuple(numbers[at : at + _MOST_GIVEN_UP])))]
-        for at in range(0, len(numbers), _MOST_GIVEN_UP)
-    ]
+def packed_giving_up(number: int) -> list[Frame]:
+    """Return the message that gives a call up."""
+    return [_ENCODER.encode(GivenUp(number))]
 
 
 def head_of(frames: Sequence[Frame]) -> Head:

@@ -89,10 +89,6 @@ class Lines:
             else:
                 self._addresses[shard] = address
 
-    def address_of(self, shard: int) -> PlaneAddress | None:
-        """Return where a shard is called."""
-        return self._addresses.get(shard)
-
     def call(self, calls: Mapping[int, Asked], *, timeout_s: float) -> dict[int, Any]:
         """Call shards, all at once.
 
@@ -284,9 +280,8 @@ class _Line:
     def _give_up(self, waiting: Mapping[int, int]) -> None:
         for number, shard in waiting.items():
             if shard in self._ends:
-                for frames in packed_giving_up([number]):
-                    with suppress(zmq.Again):
-                        self._ends[shard].socket.send_multipart(frames, zmq.NOBLOCK)
+                with suppress(zmq.Again):
+                    self._ends[shard].socket.send_multipart(packed_giving_up(number), zmq.NOBLOCK)
 
     def _end(self, shard: int, address: PlaneAddress) -> _End:
         end = self._ends.get(shard)

@@ -160,9 +160,9 @@ class PlaneServer:
                 _LOG.debug("a message is left out: %s", error)
                 continue
             if not isinstance(head, Call):
-                self._give_up(sender, head.numbers)
-                gone = {(sender, number) for number in head.numbers}
-                calls = [one for one in calls if (one.sender, one.call.number) not in gone]
+                gone = sender, head.number
+                self._give_up(gone)
+                calls = [one for one in calls if (one.sender, one.call.number) != gone]
                 continue
             try:
                 calls.append(self._waiting(sender, head, frames[1:]))
@@ -240,12 +240,11 @@ class PlaneServer:
             result = error
         return [one.sender, *_packed(one.call.number, result)]
 
-    def _give_up(self, sender: bytes, numbers: Sequence[int]) -> None:
-        for number in numbers:
-            with self._lock:
-                one, future = self._under_way.get((sender, number), (None, None))
-            if one is not None and future is not None and future.cancel():
-                self._let_go(one)
+    def _give_up(self, key: tuple[bytes, int]) -> None:
+        with self._lock:
+            one, future = self._under_way.get(key, (None, None))
+        if one is not None and future is not None and future.cancel():
+            self._let_go(one)
 
     def _send_finished(self) -> None:
         self._waker.clear()
@@ -253,7 +252,7 @@ class PlaneServer:
             self._send(self._finished.popleft())
 
     def _send(self, frames: list[Frame]) -> None:
-        with contextlib.suppress(zmq.Again, zmq.ZMQError):  # the caller is gone, or takes nothing
+        with contextlib.suppress(zmq.ZMQError):  # the caller is gone, or takes nothing
             self._socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
 
 
