@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event, Lock
 from typing import Any
 
@@ -49,14 +49,19 @@ class Toy:
 
     def handlers(self) -> dict[str, Handler]:
         return {
-            "double": Handler(F32Matrix, lambda m: 2 * m, lambda m: len(m) < 8, self.all_doubled),
+            "double": Handler(F32Matrix, self.doubled, lambda m: len(m) < 8, self.all_doubled),
             "wait": Handler(int, self.wait),
             "fail": Handler(str, self.fail),
         }
 
     def all_doubled(self, matrices: Any) -> list[F32Matrix]:
         self.together.append(len(matrices))
-        return [2 * matrix for matrix in matrices]
+        return [self.doubled(matrix) for matrix in matrices]
+
+    def doubled(self, matrix: Any) -> F32Matrix:
+        if np.isinf(matrix).any():
+            raise OverflowError("an infinite number")
+        return 2 * matrix
 
     def wait(self, number: int) -> int:
         with self._lock:
@@ -238,7 +243,9 @@ def test_more_than_is_taken_on_is_refused_at_once(lines: Lines, toy: Toy, limits
     assert toy.ran == [1, 2, 4]
 
 
-def test_light_calls_that_pile_up_are_answered_together(lines: Lines, toy: Toy) -> None:
+def test_light_calls_that_pile_up_are_answered_together_and_one_that_fails_fails_alone(
+    lines: Lines, toy: Toy
+) -> None:
     handlers = toy.handlers()
     handlers["pause"] = Handler(int, toy.wait, lambda _: True)
     server = PlaneServer(handlers, host="127.0.0.1")
@@ -247,10 +254,13 @@ def test_light_calls_that_pile_up_are_answered_together(lines: Lines, toy: Toy) 
         paused = pool.submit(call, lines, "pause", 1)
         until(lambda: toy.ran == [1])
         piled = [pool.submit(doubled, lines, 1 + n) for n in range(6)]
+        infinite = np.full((1, 4), np.inf, np.float32)
+        failing = pool.submit(call, lines, "double", infinite, F32Matrix)
         time.sleep(SOON_S)
         toy.go_on.set()
         assert paused.result() == 1
         assert [len(one.result()) for one in piled] == [1, 2, 3, 4, 5, 6]
+        assert isinstance(failing.result(), InternalError)
     assert max(toy.together) > 1
     server.close()
 
@@ -295,7 +305,8 @@ def raw(address: PlaneAddress, *, secret: bytes | None, public: bytes = b"") -> 
     """A socket of one who speaks to a shard without `Lines`."""
     made = zmq.Context.instance().socket(zmq.DEALER)
     made.setsockopt(zmq.LINGER, 0)
-    made.setsockopt(zmq.RCVTIMEO, 300)
+    made.setsockopt(zmq.SNDTIMEO, 10_000)
+    made.setsockopt(zmq.RCVTIMEO, 10_000)
     if secret is not None:
         made.curve_serverkey = address.server_key
         made.curve_publickey = public
@@ -313,14 +324,14 @@ def test_nobody_gets_in_without_the_key(reached: Lines, server: PlaneServer) -> 
         ({"secret": other_secret, "public": other_public}, False),
         ({"secret": address.client_secret, "public": address.client_public}, True),
     ]:
-        stranger = raw(address, **known)
-        stranger.send_multipart(message)
-        if is_in:
-            assert stranger.recv_multipart()
-        else:
-            with pytest.raises(zmq.Again):
-                stranger.recv_multipart()
-        stranger.close()
+        with raw(address, **known) as stranger:
+            if is_in:
+                stranger.send_multipart(message)
+                assert stranger.recv_multipart()
+            else:
+                with suppress(zmq.Again):  # one refused already has nowhere to send to
+                    stranger.send_multipart(message, zmq.NOBLOCK)
+                assert not stranger.poll(300)
     assert "secret" not in repr(address)
     assert address.client_secret.decode() not in repr(address)
     assert len(doubled(reached, 1)) == 1
@@ -331,32 +342,31 @@ def test_malformed_messages_harm_nobody(reached: Lines, server: PlaneServer, toy
     toy.go_on.set()
     draw = random.Random(3)
     address = server.address
-    stranger = raw(address, secret=address.client_secret, public=address.client_public)
     whole = [
         packed_call(1, "double", np.ones((2, 4), np.float32), timeout_s=5.0),
         packed_call(2, "wait", 7, timeout_s=5.0),
         packed_giving_up(2),
     ]
-    for run in range(RUNS):
-        frames = [bytes(frame) for frame in draw.choice(whole)]
-        match draw.randrange(4):
-            case 0:
-                frames[draw.randrange(len(frames))] = draw.randbytes(draw.randrange(40))
-            case 1:
-                del frames[draw.randrange(len(frames))]
-            case 2:
-                frames += [draw.randbytes(8)] * draw.choice([1, 2, 70])
-            case 3:
-                at = draw.randrange(len(frames))
-                damaged = bytearray(frames[at] or b"\0")
-                damaged[draw.randrange(len(damaged))] = draw.randrange(256)
-                frames[at] = bytes(damaged)
-        stranger.send_multipart(frames or [b""])
-        if run % 100 == 0:
-            while stranger.poll(0):
-                stranger.recv_multipart()
-            assert len(doubled(reached, 3)) == 3
-    stranger.close()
+    with raw(address, secret=address.client_secret, public=address.client_public) as stranger:
+        for run in range(RUNS):
+            frames = [bytes(frame) for frame in draw.choice(whole)]
+            match draw.randrange(4):
+                case 0:
+                    frames[draw.randrange(len(frames))] = draw.randbytes(draw.randrange(40))
+                case 1:
+                    del frames[draw.randrange(len(frames))]
+                case 2:
+                    frames += [draw.randbytes(8)] * draw.choice([1, 2, 70])
+                case 3:
+                    at = draw.randrange(len(frames))
+                    damaged = bytearray(frames[at] or b"\0")
+                    damaged[draw.randrange(len(damaged))] = draw.randrange(256)
+                    frames[at] = bytes(damaged)
+            stranger.send_multipart(frames or [b""])
+            if run % 100 == 0:
+                while stranger.poll(0):
+                    stranger.recv_multipart()
+                assert len(doubled(reached, 3)) == 3
     assert len(doubled(reached, 9)) == 9
 
 

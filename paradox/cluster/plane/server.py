@@ -195,7 +195,11 @@ class PlaneServer:
                         self._send(self._answered(one))
                 continue
             wanted = [one for one in alike if self._clock() < one.until]
-            for one, result in zip(wanted, _together(run_together, wanted), strict=True):
+            try:
+                results = run_together([one.argument for one in wanted])
+            except Exception:  # of one of them, and no other is to suffer from it
+                results = [self._result(one) for one in wanted]
+            for one, result in zip(wanted, results, strict=True):
                 self._send([one.sender, *_packed(one.call.number, result)])
 
     def _is_light(self, one: _Waiting) -> bool:
@@ -234,11 +238,14 @@ class PlaneServer:
             self._n_bytes -= one.n_bytes
 
     def _answered(self, one: _Waiting) -> list[Frame]:
+        return [one.sender, *_packed(one.call.number, self._result(one))]
+
+    def _result(self, one: _Waiting) -> Any:
+        """Return what a call ends with, be it an error."""
         try:
-            result = self._handlers[one.call.method].run(one.argument)
+            return self._handlers[one.call.method].run(one.argument)
         except Exception as error:
-            result = error
-        return [one.sender, *_packed(one.call.number, result)]
+            return error
 
     def _give_up(self, key: tuple[bytes, int]) -> None:
         with self._lock:
@@ -265,15 +272,6 @@ class _OneKey:
     def callback(self, domain: str, key: bytes) -> bool:
         """Tell whether the owner of a key may come in; as `zmq.auth` wants it."""
         return key == self._public_key
-
-
-def _together(
-    run_together: Callable[[Sequence[Any]], Sequence[Any]], calls: Sequence[_Waiting]
-) -> Sequence[Any]:
-    try:
-        return run_together([one.argument for one in calls])
-    except Exception as error:
-        return [error] * len(calls)
 
 
 def _packed(number: int, result: Any) -> list[Frame]:
