@@ -26,11 +26,9 @@ from paradox.core.errors import InvalidArgument, SnapshotCorrupt
 from paradox.core.files import sync_folder, write_atomically
 from paradox.core.making import in_the_making, remove_abandoned
 from paradox.memory import LatentMemoryEngine
-from paradox.routing import HashPartitioner, Partitioner, SemanticPartitioner
+from paradox.routing import HashPartitioner, Partitioner, SemanticPartitioner, sample_size
 from paradox.store import RecordBlock
 from paradox.store.snapshot import claim_place, restore_snapshot, take_snapshot
-
-_SAMPLE_A_SHARD = 4_096
 
 
 def snapshot_collection(storage: Path, uri: str, stage_shards: Callable[[Path], None]) -> None:
@@ -130,7 +128,8 @@ def _spread(storage: Path, kept: CollectionSettings, settings: CollectionSetting
         ]
         partitioner: Partitioner = owners
         if settings.has_directory:
-            samples = [source.sample(_SAMPLE_A_SHARD)[1] for source in sources]
+            of_each = sample_size(settings.shards, settings.dim) // len(sources)
+            samples = [source.sample(of_each)[1] for source in sources]
             sample = np.concatenate(samples)
             if len(sample) >= TRAINING_ROWS_A_SHARD * settings.shards:
                 partitioner = SemanticPartitioner.train(

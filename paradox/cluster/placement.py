@@ -15,15 +15,13 @@ import numpy as np
 
 from paradox.cluster.settings import CollectionSettings
 from paradox.core.types import F32Matrix, I32Vector, I64Vector
-from paradox.routing import HashPartitioner, Partitioner, partitioner_from_bytes
+from paradox.routing import HashPartitioner, Partitioner, partitioner_from_bytes, sample_size
 
 NOWHERE = -1
 """The home of an id that was never written."""
 
 TRAINING_ROWS_A_SHARD = 64
 """The first batch with so many vectors for each shard trains the semantic partitioner."""
-
-_SAMPLE_MAX = 20_000
 
 
 class ShardCalls(Protocol):
@@ -103,9 +101,9 @@ class Placement:
         """Train the semantic partitioner on a sample, unless it has been trained.
 
         Args:
-            sample: (m, dim) float32; more than 20,000 are thinned out.
+            sample: (m, dim) float32; more than `sample_size` tells are thinned out.
         """
-        step = -(-len(sample) // _SAMPLE_MAX)
+        step = -(-len(sample) // sample_size(self._settings.shards, self._settings.dim))
         thinned = np.ascontiguousarray(sample[::step])
         trained = self._supervisor.ask("train", self._settings.name, thinned)
         self._trained = partitioner_from_bytes(trained)

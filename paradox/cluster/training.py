@@ -21,9 +21,9 @@ from paradox.cluster.pipeline import ANY_DATASET, Piece, Plan
 from paradox.cluster.placement import TRAINING_ROWS_A_SHARD
 from paradox.cluster.sources import Table, read
 from paradox.core.types import F32Matrix
+from paradox.routing import sample_size
 
 _SAMPLE_PIECES = 16
-_SAMPLE_A_SHARD = 1_024
 _TEXTS_A_SHARD = 512  # a sample of texts costs a millisecond each
 _RUNS_A_PIECE = 64  # neighbouring rows are alike: one package's texts, one day's records
 _DRAWN, _VALUE = "drawn", "value"
@@ -38,8 +38,10 @@ def train(plan: Plan, sample: Callable[[int], F32Matrix]) -> None:
     """
     n_shards = plan.collection.settings.shards
     if not plan.collection.trained:
-        of_a_shard = _SAMPLE_A_SHARD if plan.recipe.vector is not None else _TEXTS_A_SHARD
-        vectors = sample(of_a_shard * n_shards)
+        n_rows = sample_size(n_shards, plan.recipe.dim)
+        if plan.recipe.vector is None:
+            n_rows = min(n_rows, _TEXTS_A_SHARD * n_shards)
+        vectors = sample(n_rows)
         if len(vectors) >= TRAINING_ROWS_A_SHARD * n_shards:
             plan.collection.train(vectors)
 

@@ -11,6 +11,7 @@ from paradox.routing.partitioner import (
     Partitioner,
     SemanticPartitioner,
     partitioner_from_bytes,
+    sample_size,
 )
 from paradox.routing.plan import QueryBudget, QueryPlan
 from paradox.routing.planner import QueryPlanner
@@ -32,5 +33,6 @@ __all__ = [
     "kmeans",
     "merge",
     "partitioner_from_bytes",
+    "sample_size",
     "summarize",
 ]

@@ -35,7 +35,7 @@ class DistanceModel:
     Args:
         centroids: (c, dim) float32.
         squared_radii: (c,) float32.
-        effective_dims: (c,) float32, the D of each cell.
+        effective_dim: the D of all of them.
         metric: `ip` gives negated products, the others Euclidean distances in cell space.
     """
 
@@ -43,7 +43,7 @@ class DistanceModel:
         self,
         centroids: F32Matrix,
         squared_radii: F32Vector,
-        effective_dims: F32Vector,
+        effective_dim: float,
         metric: Metric,
     ) -> None:
         self._metric = metric
@@ -51,7 +51,7 @@ class DistanceModel:
         self._centroids = centroids - self._origin
         self._norms = np.einsum("cd,cd->c", self._centroids, self._centroids)
         self._squared_radii = squared_radii
-        self._variances = squared_radii / effective_dims
+        self._variances = squared_radii / np.float32(effective_dim)
 
     def expect(self, queries: F32Matrix) -> tuple[F32Matrix, F32Matrix]:
         """Return mean and standard deviation of the distance of each query to each cell's members.
@@ -100,8 +100,7 @@ def effective_dim(points: F32Matrix, cells: Clustering, metric: Metric, *, seed:
     """
     rng = np.random.default_rng(seed)
     probes = np.sort(rng.choice(len(points), min(_PROBES, len(points)), replace=False))
-    unit = np.ones(len(cells.counts), np.float32)
-    model = DistanceModel(cells.centroids, cells.squared_radii, unit, metric)
+    model = DistanceModel(cells.centroids, cells.squared_radii, 1.0, metric)
     _, modelled = model.expect(points[probes])
     mean, measured = _observed(points, probes, cells, metric)
     blank = (cells.counts < _ENOUGH_MEMBERS) | (measured <= 1e-4 * np.abs(mean))

@@ -11,15 +11,27 @@ import numpy.typing as npt
 
 from paradox.core.errors import CorruptionError, InvalidArgument
 from paradox.core.metric import Metric
-from paradox.core.types import F32Matrix, F64Matrix, I64Vector
+from paradox.core.types import F32Matrix, F64Matrix, I64Matrix, I64Vector
 from paradox.routing.clustering import NearestCells, in_cell_space, kmeans
 from paradox.routing.grouping import group_cells
 
+_SAMPLE_A_SHARD = 8_192
+_SAMPLE_BYTES = 256 << 20
 _CELLS_A_SHARD = 64
 _MEMBERS_A_CELL = 8
+_MEMBERS_TO_SPARE = 16  # of a cell; with as many, half of the sample is kept for counting
 _CELLS_AT_MOST = 4_096  # however many shards: the affinity of so many takes 134 MB
 _MAGIC = b"PDXPART1"
 _DIGEST_BYTES = 16
+
+
+def sample_size(n_shards: int, dim: int) -> int:
+    """Return how many vectors serve well to learn `n_shards` shards from; 256 MB at most.
+
+    With fewer, shards cut through more neighbours and are less even: of GloVe in 16 shards the
+    fullest holds 1.05 times the mean with 4,096 a shard, 1.12 times with 1,024.
+    """
+    return min(_SAMPLE_A_SHARD * n_shards, _SAMPLE_BYTES // (4 * dim))
 
 
 class Partitioner(Protocol):
@@ -99,7 +111,8 @@ class SemanticPartitioner:
         """Learn the cells and their shards from a sample of the vectors.
 
         Args:
-            sample: (m, dim) float32, m >= 1; a thousand or more for each shard serve well.
+            sample: (m, dim) float32, m >= 1, in any order without a period of two; `sample_size`
+                tells how many serve well.
             n_shards: shards to spread over.
             metric: the collection's.
             seed: the same sample and seed give the same partitioner.
@@ -112,10 +125,15 @@ class SemanticPartitioner:
             raise InvalidArgument("sample: expected at least one vector; got none")
         n_cells = min(_CELLS_A_SHARD * n_shards, len(sample) // _MEMBERS_A_CELL, _CELLS_AT_MOST)
         n_cells = max(n_cells, n_shards)
-        cells = kmeans(sample, n_cells, metric=metric, seed=seed)
-        affinity = _affinity(in_cell_space(sample, metric), cells.centroids)
-        groups = group_cells(cells.centroids, cells.counts, affinity, n_shards)
-        return cls(cells.centroids, groups, n_shards=n_shards, metric=metric)
+        # Cells fit the vectors they were learnt from better than others, and hold more of them
+        # where there are few: so they are counted on vectors of their own.
+        apart = len(sample) >= 2 * _MEMBERS_TO_SPARE * n_cells
+        learnt, counted = (sample[::2], sample[1::2]) if apart else (sample, sample)
+        cells = kmeans(learnt, n_cells, metric=metric, seed=seed).centroids
+        ranked = NearestCells(cells).of(in_cell_space(counted, metric), rank=min(4, len(cells)))
+        counts = np.bincount(ranked[:, 0], minlength=len(cells))
+        groups = group_cells(cells, counts, _affinity(ranked, len(cells)), n_shards)
+        return cls(cells, groups, n_shards=n_shards, metric=metric)
 
     def place(self, ids: I64Vector, vectors: F32Matrix) -> npt.NDArray[np.int32]:
         """Return the shard of each record, (n,) int32, by the cell nearest to its vector."""
@@ -184,10 +202,13 @@ def _digest(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=_DIGEST_BYTES, key=_MAGIC).digest()
 
 
-def _affinity(points: F32Matrix, cells: F32Matrix) -> F64Matrix:
-    """Return (c, c) float64: how often two cells are near the same point."""
-    n_cells = len(cells)
-    ranked = NearestCells(cells).of(points, rank=min(4, n_cells))
+def _affinity(ranked: I64Matrix, n_cells: int) -> F64Matrix:
+    """Return (c, c) float64: how often two cells are near the same point.
+
+    Args:
+        ranked: (m, r) int64, the nearest cells of each point.
+        n_cells: how many there are.
+    """
     affinity = np.zeros((n_cells, n_cells))
     for other in range(1, ranked.shape[1]):
         np.add.at(affinity, (ranked[:, 0], ranked[:, other]), 1.0 / other)

@@ -14,7 +14,7 @@ def _model(centroids, radius, effective, metric):
     return DistanceModel(
         centroids.astype(np.float32),
         np.full(n, radius**2, np.float32),
-        np.full(n, effective, np.float32),
+        effective,
         metric,
     )
 
@@ -90,8 +90,7 @@ def test_the_dimension_measured_gives_the_deviations_that_there_are():
     cells = kmeans(vectors, 60, metric="l2")
     measured = effective_dim(vectors, cells, "l2", seed=0)
     assert measured < 20
-    dims = np.full(len(cells.counts), measured, np.float32)
-    model = DistanceModel(cells.centroids, cells.squared_radii, dims, "l2")
+    model = DistanceModel(cells.centroids, cells.squared_radii, measured, "l2")
     queries = (rng.standard_normal((200, 24)) * 0.9 ** np.arange(24)).astype(np.float32)
     mean, deviation = model.expect(queries)
     drawn = np.sqrt(((queries[:, None] - vectors[None]) ** 2).sum(2))

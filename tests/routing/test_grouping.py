@@ -46,14 +46,14 @@ def test_every_cell_has_a_group_and_no_group_is_heavier_than_one_cell_too_many(
 
 
 @pytest.mark.parametrize("n_groups", [2, 5, 16])
-def test_many_small_cells_are_balanced_to_five_per_cent(n_groups):
+def test_many_small_cells_are_balanced_to_three_per_cent(n_groups):
     rng = np.random.default_rng(0)
     centroids = clusters(40 * n_groups, 6)
     weights = rng.integers(5, 20, len(centroids))
     groups = group_cells(centroids, weights, _affinity(centroids), n_groups)
     loads = _loads(groups, weights, n_groups)
-    assert loads.max() <= 1.05 * loads.mean()
-    assert loads.min() >= 0.94 * loads.mean()
+    assert loads.max() <= 1.03 * loads.mean()
+    assert loads.min() >= 0.97 * loads.mean()
 
 
 def test_heavy_cells_do_not_keep_the_others_from_being_balanced():
@@ -61,7 +61,7 @@ def test_heavy_cells_do_not_keep_the_others_from_being_balanced():
     weights = np.full(200, 10)
     weights[:3] = 300  # three of the four groups hold little else
     loads = _loads(group_cells(centroids, weights, _affinity(centroids), 4), weights, 4)
-    assert loads.max() <= 1.05 * loads.mean()
+    assert loads.max() <= 1.03 * loads.mean()
 
 
 def test_cells_that_share_answers_are_kept_together():
@@ -80,13 +80,25 @@ def test_moving_border_cells_lowers_the_cut_within_the_balance(monkeypatch):
     weights = np.random.default_rng(2).integers(5, 20, 300)
     affinity = _affinity(centroids)
     grouped = {}
-    for sweeps in (0, 1, 20, 200):
-        monkeypatch.setattr(grouping, "_SWEEPS", sweeps)
-        grouped[sweeps] = group_cells(centroids, weights, affinity, 7)
-        heaviest = _loads(grouped[sweeps], weights, 7).max()
-        assert heaviest <= (1.05 if sweeps else 1.15) * weights.sum() / 7
-    assert _cut(grouped[20], affinity) < 0.9 * _cut(grouped[0], affinity)
+    for passes in (0, 1, 20, 200):
+        monkeypatch.setattr(grouping, "_PASSES", passes)
+        grouped[passes] = group_cells(centroids, weights, affinity, 7)
+        heaviest = _loads(grouped[passes], weights, 7).max()
+        assert heaviest <= (1.03 if passes else 1.15) * weights.sum() / 7
+    assert _cut(grouped[20], affinity) < 0.85 * _cut(grouped[0], affinity)
     np.testing.assert_array_equal(grouped[20], grouped[200])
+
+
+def test_losing_moves_lead_to_a_lower_cut_than_gaining_ones_alone(monkeypatch):
+    cuts = {1: 0.0, 200: 0.0}
+    for seed in range(5):
+        centroids = clusters(300, 6, apart=2.0, seed=seed)
+        affinity = _affinity(centroids)
+        for patience in cuts:
+            monkeypatch.setattr(grouping, "_PATIENCE", patience)
+            groups = group_cells(centroids, np.full(300, 9), affinity, 7)
+            cuts[patience] += _cut(groups, affinity)
+    assert cuts[200] < 0.97 * cuts[1]
 
 
 def test_no_single_move_within_the_balance_would_lower_the_cut_any_further():
@@ -94,7 +106,7 @@ def test_no_single_move_within_the_balance_would_lower_the_cut_any_further():
     weights = np.full(90, 4)
     affinity = _affinity(centroids)
     groups = group_cells(centroids, weights, affinity, 3)
-    least, most = 0.95 * 120, 1.05 * 120
+    least, most = 0.97 * 120, 1.03 * 120
     for cell in range(90):
         for target in range(3):
             other = groups.copy()
@@ -132,12 +144,21 @@ def test_equal_cells_are_spread_by_weight():
     [
         ([5, 4, 1], 2, [101, 101, 98], 0),  # where it is tied most
         ([5, 4, 1], 2, [104, 97, 99], 1),  # the first would be too heavy then
-        ([5, 4, 1], 1, [100, 96, 104], 1),  # its own would be too light then
-        ([1, 1, 5], 2, [110, 100, 90], 2),  # none is better
+        ([5, 4, 1], 1, [100, 96, 104], None),  # its own would be too light then
+        ([1, 1, 5], 2, [101, 99, 100], 0),  # none is better, the first of two loses least
         ([1, 2, 9], 2, [96, 97, 107], 1),  # its own is too heavy: out at any loss
         ([1, 2, 9], 2, [90, 105, 105], 0),  # the first is too light
     ],
 )
 def test_a_move_keeps_the_balance_or_mends_it(ties, source, loads, best):
-    ties, loads = np.array(ties, float), np.array(loads, float)
-    assert grouping._better(ties, source, 3, loads, 100.0) == best
+    """One cell may move, and three fixed ones make up the loads."""
+    weights = np.array([3, *loads])
+    weights[1 + source] -= 3
+    affinity = np.zeros((4, 4))
+    affinity[0, 1:] = affinity[1:, 0] = ties
+    cut = grouping._Cut(np.array([source, 0, 1, 2], np.int32), weights, affinity, 3)
+    may_move = np.array([True, False, False, False])
+    found = cut.best_move(may_move, 0.05)
+    assert found == (None if best is None else (0, best))
+    if best is not None:
+        assert cut.move(0, best) == ties[best] - ties[source]
