@@ -11,7 +11,7 @@ import numpy as np
 
 from paradox.cluster.settings import CollectionSettings
 from paradox.cluster.summaries import SummaryCache, SummarySource
-from paradox.core.types import Neighbors
+from paradox.core.types import I64Vector, Neighbors
 from paradox.memory.effort import DEFAULT_RECALL
 from paradox.routing import (
     QueryBudget,
@@ -20,6 +20,7 @@ from paradox.routing import (
     SearchRequest,
     ShardPort,
     ShardSummary,
+    ThresholdCalibration,
     execute,
 )
 
@@ -46,6 +47,8 @@ class Searcher:
     ) -> None:
         self._port = port
         self._planner = QueryPlanner(settings.metric)
+        self._calibration = ThresholdCalibration()
+        self._exact_shards = settings.index == "exact"
         self._spread_evenly = not settings.has_directory
         self._clock = clock
         self.summaries = SummaryCache(port, n_shards=settings.shards, dim=settings.dim, clock=clock)
@@ -66,53 +69,77 @@ class Searcher:
         unseen = self.summaries.unseen_writes()  # first: newer summaries may come in between
         summaries = self.summaries.current(timeout_s=timeout_s)
         plan = self._plan(request, summaries)
-        return execute(
-            _asking(plan, {*also, *unseen}),
+        everywhere = self._to_learn_from(request)
+        plan = _asking(plan, plan.shards, everywhere)
+        done = execute(
+            _asking(plan, {*also, *unseen}, _every_row(request)),
             request,
             self._port,
             summaries=summaries,
             timeout_s=max(deadline - self._clock(), 0.0),
         )
+        if len(everywhere) and not done.answer.shards_missing:
+            self._calibration.observe(plan.shares[everywhere], done.given(everywhere))
+        return done.answer
 
     def explain(self, request: SearchRequest, *, timeout_s: float) -> QueryPlan:
         """Return which shards a request would go to, with the share expected of each."""
         unseen = self.summaries.unseen_writes()
         summaries = self.summaries.current(timeout_s=timeout_s)
         budget = self._budget(request)
-        plan = self._planner.plan(summaries, request.queries, request.k, budget)
-        return _asking(plan, {*unseen, *(plan.shards if budget.share >= 1 else ())})
+        plan = self._planned(request, summaries, budget)
+        also = plan.shards if budget.share >= 1 else ()
+        return _asking(plan, {*unseen, *also}, _every_row(request))
 
     def _plan(self, request: SearchRequest, summaries: tuple[ShardSummary, ...]) -> QueryPlan:
         """Plan, without the planner where all shards must be asked anyway: it takes 0.5 ms."""
         budget = self._budget(request)
         if budget.share >= 1:
-            return _of_every_shard(summaries, len(request.queries))
-        return self._planner.plan(summaries, request.queries, request.k, budget)
+            return _of_every_shard(summaries, _every_row(request))
+        return self._planned(request, summaries, budget)
+
+    def _planned(
+        self, request: SearchRequest, summaries: tuple[ShardSummary, ...], budget: QueryBudget
+    ) -> QueryPlan:
+        threshold = self._calibration.threshold(budget.share)
+        return self._planner.plan(
+            summaries, request.queries, request.k, budget, threshold=threshold
+        )
+
+    def _to_learn_from(self, request: SearchRequest) -> I64Vector:
+        """Return the rows of queries that go to every shard, to learn how well shares are told."""
+        if request.effort is not None or self._budget(request).share >= 1:
+            return np.zeros(0, np.int64)  # too little may be found, or all are asked anyway
+        return self._calibration.choose(len(request.queries))
 
     def _budget(self, request: SearchRequest) -> QueryBudget:
         return QueryBudget(
             recall=request.recall or DEFAULT_RECALL,
             every_shard=self._spread_evenly or request.filter is not None,
+            exact_shards=self._exact_shards,
         )
 
 
-def _of_every_shard(summaries: tuple[ShardSummary, ...], n_queries: int) -> QueryPlan:
+def _every_row(request: SearchRequest) -> I64Vector:
+    return np.arange(len(request.queries), dtype=np.int64)
+
+
+def _of_every_shard(summaries: tuple[ShardSummary, ...], every_row: I64Vector) -> QueryPlan:
     """Return the plan that asks every shard: those known as empty may have got records since."""
-    every_row = np.arange(n_queries, dtype=np.int64)
     n_live = np.array([summary.n_live for summary in summaries], np.float32)
     return QueryPlan(
         queries_by_shard={summary.shard: every_row for summary in summaries},
-        shares=np.broadcast_to(n_live / max(n_live.sum(), 1), (n_queries, len(n_live))),
+        shares=np.broadcast_to(n_live / max(n_live.sum(), 1), (len(every_row), len(n_live))),
         shards=tuple(summary.shard for summary in summaries),
         complete=True,
     )
 
 
-def _asking(plan: QueryPlan, shards: set[int]) -> QueryPlan:
-    """Return the plan with these shards asked for every query."""
-    if not shards:
+def _asking(plan: QueryPlan, shards: Iterable[int], rows: I64Vector) -> QueryPlan:
+    """Return the plan with these shards asked for some queries too."""
+    if len(rows) == 0:
         return plan
-    every_row = np.arange(len(plan.shares), dtype=np.int64)
-    return replace(
-        plan, queries_by_shard={**plan.queries_by_shard, **dict.fromkeys(shards, every_row)}
-    )
+    asked = dict(plan.queries_by_shard)
+    for shard in shards:
+        asked[shard] = np.union1d(asked[shard], rows) if shard in asked else rows
+    return replace(plan, queries_by_shard=asked)

@@ -3,8 +3,9 @@
 Pure: values in, values out. No Ray, no clock, no input or output; the way to the shards is a port.
 """
 
+from paradox.routing.calibration import ThresholdCalibration
 from paradox.routing.clustering import Clustering, kmeans
-from paradox.routing.execute import execute
+from paradox.routing.execute import Execution, execute
 from paradox.routing.merge import merge
 from paradox.routing.partitioner import (
     HashPartitioner,
@@ -20,6 +21,7 @@ from paradox.routing.summary import ShardSummary, summarize
 
 __all__ = [
     "Clustering",
+    "Execution",
     "HashPartitioner",
     "Partitioner",
     "QueryBudget",
@@ -29,6 +31,7 @@ __all__ = [
     "SemanticPartitioner",
     "ShardPort",
     "ShardSummary",
+    "ThresholdCalibration",
     "execute",
     "kmeans",
     "merge",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,11 +15,47 @@ from paradox.core.errors import (
     RetryableError,
     ShardUnavailable,
 )
-from paradox.core.types import Neighbors
+from paradox.core.types import NO_ID, I64Matrix, I64Vector, Neighbors
 from paradox.routing.merge import merge
 from paradox.routing.plan import QueryPlan, rows_asked, split_recall
 from paradox.routing.ports import SearchRequest, ShardPort
 from paradox.routing.summary import ShardSummary
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Execution:
+    """What came of a plan.
+
+    Attributes:
+        answer: of all shards together.
+        plan: the plan.
+        by_shard: shard to its own answer, with a row for each of `plan.queries_by_shard[shard]`.
+    """
+
+    answer: Neighbors
+    plan: QueryPlan
+    by_shard: Mapping[int, Neighbors]
+
+    def given(self, rows: I64Vector) -> I64Matrix:
+        """Return how many of the answers of some queries each shard gave.
+
+        Args:
+            rows: (m,) int64, the queries.
+
+        Returns:
+            (m, n_shards) int64, columns as in `plan.shards`. A record that two shards gave counts
+            for both.
+        """
+        given = np.zeros((len(rows), len(self.plan.shards)), np.int64)
+        for column, shard in enumerate(self.plan.shards):
+            if shard not in self.by_shard:
+                continue
+            asked = self.plan.queries_by_shard[shard]
+            _, at, of_shard = np.intersect1d(rows, asked, assume_unique=True, return_indices=True)
+            for row, place in zip(at.tolist(), of_shard.tolist(), strict=True):
+                found = np.intersect1d(self.answer.ids[rows[row]], self.by_shard[shard].ids[place])
+                given[row, column] = np.count_nonzero(found != NO_ID)
+        return given
 
 
 def execute(
@@ -29,7 +65,7 @@ def execute(
     *,
     summaries: Sequence[ShardSummary],
     timeout_s: float,
-) -> Neighbors:
+) -> Execution:
     """Answer a request by the shards of a plan.
 
     Where the plan leaves shards out, the recall asked of each shard is raised to make up for
@@ -43,9 +79,10 @@ def execute(
         timeout_s: how long the shards have.
 
     Returns:
-        The answer. Shards that were asked and did not answer are in `shards_missing`; `coverage`
-        is the share of the live records that those hold not, for the query that lost most.
-        `certified` only if every query went to every shard, and each of them certified its answer.
+        What came of it. In its answer, shards that were asked and did not answer are in
+        `shards_missing`; `coverage` is the share of the live records that those hold not, for the
+        query that lost most. `certified` only if every query went to every shard, and each of them
+        certified its answer.
 
     Raises:
         CallerError: a shard says that the request itself is wrong.
@@ -70,14 +107,13 @@ def execute(
     if failures and not answers:
         raise _none_answered(failures, timeout_s)
     merged = merge(answers, plan, len(request.queries), request.k)
-    return replace(
+    answer = replace(
         merged,
-        certified=plan.asks_all
-        and not failures
-        and all(answer.certified for answer in answers.values()),
+        certified=plan.asks_all and not failures and all(a.certified for a in answers.values()),
         shards_missing=tuple(sorted(failures)),
         coverage=_coverage(plan, summaries, frozenset(failures)),
     )
+    return Execution(answer, plan, answers)
 
 
 def _requests(plan: QueryPlan, request: SearchRequest) -> dict[int, SearchRequest]:

@@ -26,11 +26,13 @@ class QueryBudget:
         max_shards: ask at most this many shards a query, even if the recall is then not reached.
         every_shard: ask every shard that holds records, whatever the recall. A filtered query
             needs it: summaries do not tell which records satisfy the filter.
+        exact_shards: a shard that is asked loses nothing, so all that may be lost may be left out.
     """
 
     recall: float = 0.95
     max_shards: int | None = None
     every_shard: bool = False
+    exact_shards: bool = False
 
     def __post_init__(self) -> None:
         check_recall(self.recall)
@@ -40,7 +42,9 @@ class QueryBudget:
     @property
     def share(self) -> float:
         """Share of the answer that the asked shards must hold."""
-        return 1.0 if self.every_shard else split_recall(self.recall)
+        if self.every_shard:
+            return 1.0
+        return self.recall if self.exact_shards else split_recall(self.recall)
 
 
 def split_recall(recall: float) -> float:
@@ -59,12 +63,15 @@ class QueryPlan:
             shard holds; rows add up to 1 unless all shards are empty.
         shards: shard number of each column of `shares`.
         complete: whether every query goes to every shard that holds records.
+        threshold: the predicted share from which on a shard is asked, where that was learnt;
+            otherwise each query's smallest set of shards that promises enough is.
     """
 
     queries_by_shard: dict[int, I64Vector]
     shares: F32Matrix
     shards: tuple[int, ...]
     complete: bool
+    threshold: float | None = None
 
     @property
     def asks_all(self) -> bool:
@@ -88,6 +95,10 @@ class QueryPlan:
         asked = sum(map(len, self.queries_by_shard.values()))
         mean = f"{asked / max(n_queries, 1):.3g}"
         lines = [f"asks {mean} of {len(self.shards)} shards (mean of {n_queries})"]
+        if self.threshold is not None:
+            lines.append(
+                f"every shard that {self.threshold:.1%} or more of an answer is expected of"
+            )
         column_of = {shard: column for column, shard in enumerate(self.shards)}
         for row in range(min(n_queries, 10)):
             expected = ", ".join(

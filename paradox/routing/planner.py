@@ -66,13 +66,16 @@ class QueryPlanner:
         queries: F32Matrix,
         k: int,
         budget: QueryBudget | None = None,
+        *,
+        threshold: float | None = None,
     ) -> QueryPlan:
         """Choose the shards for each query.
 
         The smallest set of shards whose predicted share of the k nearest reaches what the budget
-        asks. A shard that holds no records is asked only where every shard is to be, as there may
-        be some by now; one whose summary cannot be used (no centroids, or such as have no squares
-        in float32) always is, as far as the budget goes.
+        asks; with a threshold, all shards whose predicted share reaches that. A shard that holds
+        no records is asked only where every shard is to be, as there may be some by now; one whose
+        summary cannot be used (no centroids, or such as have no squares in float32) always is, as
+        far as the budget goes.
         Health does not matter here: a shard that may hold the answer is asked, or reported
         missing.
 
@@ -81,17 +84,23 @@ class QueryPlanner:
             queries: (n_queries, dim) float32.
             k: neighbours wanted.
             budget: the recall wanted and its limits; the default budget where it is None.
+            threshold: what `ThresholdCalibration` learnt for the share that the budget asks.
         """
         budget = budget or QueryBudget()
         landscape = self._landscape_of(tuple(summaries))
         live: BoolMask = landscape.n_live > 0
         shares = self._shares(landscape, queries, k)
         if budget.share >= 1 or k >= landscape.n_live.sum():
+            threshold = None
             asked = np.ones(shares.shape, np.bool_)
         else:
             # What the opaque hold is anyone's guess, so the others alone must reach the share.
             visible = np.where(landscape.opaque, np.float32(0), shares)
-            asked = _smallest_sets(visible, budget.share) | landscape.opaque
+            if threshold is None:
+                asked = _smallest_sets(visible, budget.share) | landscape.opaque
+            else:
+                likeliest = visible == visible.max(axis=1, keepdims=True)
+                asked = (visible >= threshold) | (likeliest & live) | landscape.opaque
         if budget.max_shards is not None:
             # The opaque first, for all that is known they hold the answer; the empty last.
             merit = np.where(landscape.opaque, np.float32(2), np.where(live, shares, -1))
@@ -102,7 +111,8 @@ class QueryPlanner:
             for column, shard in enumerate(landscape.shards)
             if asked[:, column].any()
         }
-        return QueryPlan(rows, shares, landscape.shards, bool((asked >= live).all()))
+        complete = bool((asked >= live).all())
+        return QueryPlan(rows, shares, landscape.shards, complete, threshold)
 
     def _landscape_of(self, summaries: tuple[ShardSummary, ...]) -> _Landscape:
         kept = self._landscape

@@ -6,7 +6,7 @@ from in_process import DIM
 
 from paradox.cluster.writer import Batch
 from paradox.core.errors import FilterError, ShardUnavailable
-from paradox.routing import SearchRequest
+from paradox.routing import SearchRequest, ThresholdCalibration
 
 T = 10.0
 
@@ -173,7 +173,10 @@ def test_a_write_told_of_between_plan_and_search_is_found_all_the_same(clustered
 
 
 @pytest.mark.parametrize("partition", ["semantic", "hash"])
-def test_the_shards_explained_are_those_that_are_asked(make_collection, rng, partition):
+def test_the_shards_explained_are_those_that_are_asked(
+    make_collection, rng, monkeypatch, partition
+):
+    monkeypatch.setattr(ThresholdCalibration, "choose", lambda *_: np.zeros(0, np.int64))
     writer, searcher = make_collection(shards=6, partition=partition).client()
     vectors = rng.standard_normal((1200, DIM)).astype(np.float32)
     writer.add(Batch(vectors), timeout_s=T)
@@ -184,6 +187,29 @@ def test_the_shards_explained_are_those_that_are_asked(make_collection, rng, par
         assert searcher.search(request, timeout_s=T).shards_touched == len(plan.shards_of(0))
         if partition == "hash":
             assert len(plan.queries_by_shard) == 6
+
+
+def test_queries_that_go_everywhere_now_and_then_teach_how_few_shards_are_enough(
+    make_collection, rng
+):
+    collection = make_collection(shards=8, partition="semantic")
+    writer, searcher = collection.client()
+    vectors = rng.standard_normal((6000, DIM)) * 0.8 ** np.arange(DIM)
+    vectors = vectors.astype(np.float32)
+    writer.add(Batch(vectors[:5000], np.arange(5000)), timeout_s=T)
+    searcher.summaries.refresh(timeout_s=T)
+    queries = vectors[5000:]
+    request = SearchRequest(queries, 10, recall=0.8)
+    before = searcher.explain(request, timeout_s=T)
+    for _ in range(8):  # an eighth of each goes everywhere
+        searcher.search(request, timeout_s=T)
+    after = searcher.explain(request, timeout_s=T)
+    assert before.threshold is None
+    assert after.threshold > 0
+    n_before, n_after = (sum(map(len, plan.queries_by_shard.values())) for plan in (before, after))
+    assert n_after < 0.95 * n_before
+    found = searcher.search(request, timeout_s=T)
+    assert 0.8 <= _recall(found.ids, _truth(vectors[:5000], queries, 10)) < 0.97
 
 
 def test_where_ids_decide_every_shard_is_asked_without_a_plan(make_collection, rng, monkeypatch):

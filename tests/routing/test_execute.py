@@ -71,7 +71,7 @@ def _request(n_queries=1, k=3, **changes):
 def _run(port, plan=None, request=None, n_live=(5, 3, 2)):
     plan = plan or _all(1, len(n_live))
     request = request or _request()
-    return execute(plan, request, port, summaries=_summaries(*n_live), timeout_s=T)
+    return execute(plan, request, port, summaries=_summaries(*n_live), timeout_s=T).answer
 
 
 def test_all_shards_asked_and_answering_make_a_whole_certified_answer():
@@ -185,3 +185,17 @@ def test_when_all_are_corrupt_that_is_what_is_raised():
     with pytest.raises(CorruptionError) as caught:
         _run(Port(s0=first, s1=IndexFileCorrupt("bad", "shard-1/index")), n_live=(5, 3))
     assert caught.value is first
+
+
+def test_what_each_shard_gave_is_told():
+    port = Port(s1=ShardUnavailable("gone"))
+    plan = _plan({0: [0, 1, 2], 1: [0], 2: [1, 2]}, 3, 3, complete=False)
+    done = execute(
+        plan, _request(n_queries=3, k=1), port, summaries=_summaries(5, 3, 2), timeout_s=T
+    )
+    assert done.answer.ids.tolist() == [[0], [0], [0]]
+    assert done.given(np.array([0, 2])).tolist() == [[1, 0, 0], [1, 0, 0]]
+    done = execute(
+        plan, _request(n_queries=3, k=2), port, summaries=_summaries(5, 3, 2), timeout_s=T
+    )
+    assert done.given(np.array([0, 2])).tolist() == [[1, 0, 0], [1, 0, 1]]

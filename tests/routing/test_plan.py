@@ -43,6 +43,11 @@ def test_a_recall_out_of_range_is_refused(recall):
         QueryBudget(recall=recall)
 
 
+def test_shards_that_lose_nothing_leave_all_of_the_loss_to_the_plan():
+    assert QueryBudget(recall=0.9, exact_shards=True).share == 0.9
+    assert QueryBudget(recall=0.9, exact_shards=True, every_shard=True).share == 1
+
+
 def test_a_budget_of_no_shards_is_refused():
     with pytest.raises(InvalidArgument, match=r"max_shards: expected 1 or more; got 0"):
         QueryBudget(max_shards=0)

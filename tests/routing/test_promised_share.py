@@ -14,7 +14,7 @@ import pytest
 from worlds import World, asked, gaussian
 
 from benchmarks.datasets import manifold
-from paradox.routing import QueryBudget, QueryPlanner
+from paradox.routing import QueryBudget, QueryPlanner, ThresholdCalibration
 
 N, N_QUERIES, K = 20_000, 1_000, 10
 TOLERANCE = 0.01  # four standard errors of the mean recall of 1,000 queries
@@ -60,6 +60,22 @@ def test_without_clusters_nearly_all_shards_are_asked(n_shards, recall):
     reached, n_asked = _measured("gaussian", "l2", n_shards, recall)
     assert reached >= recall - TOLERANCE
     assert n_asked >= 0.8 * n_shards
+
+
+@pytest.mark.parametrize(("kind", "n_shards"), [("manifold", 4), ("manifold", 16), ("gaussian", 4)])
+def test_what_was_learnt_from_half_of_the_queries_keeps_the_recall_of_the_others_by_fewer_shards(
+    kind, n_shards
+):
+    world, queries, held = _world(kind, "l2", n_shards)
+    planner, budget = QueryPlanner("l2"), QueryBudget(recall=0.9, exact_shards=True)
+    plan = planner.plan(world.summaries, queries, K, budget)
+    calibration = ThresholdCalibration()
+    calibration.observe(plan.shares[::2], (K * held[::2]).round().astype(np.int64))
+    threshold = calibration.threshold(budget.share)
+    learnt = planner.plan(world.summaries, queries, K, budget, threshold=threshold)
+    before, sent = asked(plan)[1::2], asked(learnt)[1::2]
+    assert (sent * held[1::2]).sum(1).mean() >= 0.9 - TOLERANCE
+    assert sent.sum() < before.sum()
 
 
 def test_the_balance_is_kept_on_both():
