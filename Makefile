@@ -65,7 +65,7 @@ peers: setup  ## hnswlib compiled for this machine, for benchmarks
 		echo "it could not be compiled: benchmarks take the one that runs anywhere"; }
 
 bench: setup peers  ## every benchmark in its quick form (FULL=1: full runs into docs/results/)
-	@for name in exact index filters updates overhead; do \
+	@for name in exact index filters updates routing_sim overhead; do \
 		$(BIN)/python -m benchmarks.$$name $(if $(FULL),,--quick) || exit 1; \
 	done
 

@@ -13,11 +13,11 @@ from paradox.cli.connection import AsJson
 from paradox.core.errors import InvalidArgument
 from paradox.printing import reporting
 
-NAMES = ("exact", "filters", "index", "overhead", "updates")
+NAMES = ("exact", "filters", "index", "overhead", "routing_sim", "updates")
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="exact, filters, index, overhead or updates.")],
+    name: Annotated[str, typer.Argument(help=f"{', '.join(NAMES[:-1])} or {NAMES[-1]}.")],
     quick: Annotated[
         bool, typer.Option(help="End within a minute, and leave docs/results/ as it is.")
     ] = False,
