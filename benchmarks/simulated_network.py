@@ -101,7 +101,8 @@ class SimulatedNetwork:
         gossip.meet(range(len(self._tick_at)))
         return gossip
 
-    def _clock(self, member: int) -> float:
+    def clock(self, member: int) -> float:
+        """Return what time it is to a member."""
         return self.now + self._skews[member] + _START_S
 
     def _step(self) -> None:
@@ -114,12 +115,12 @@ class SimulatedNetwork:
             if at != self._tick_at[member]:
                 return  # it is to wake at another time since
             self._tick_at[member] = _ASLEEP
-            sent = gossip.tick(self._clock(member))
+            sent = gossip.tick(self.clock(member))
         else:
-            sent = gossip.receive(message, self._clock(member))
+            sent = gossip.receive(message, self.clock(member))
         for one in sent:
             self._send(member, one)
-        self._wake(member, max(gossip.due_at() - self._clock(member), _LEAST_S))
+        self._wake(member, max(gossip.due_at() - self.clock(member), _LEAST_S))
 
     def _wake(self, member: int, in_s: float) -> None:
         at = self.now + in_s
