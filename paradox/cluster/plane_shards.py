@@ -128,8 +128,9 @@ class PlaneShards(RayShards):
     def _searched(
         self, requests: Mapping[int, SearchRequest], timeout_s: float
     ) -> dict[int, Neighbors | ParadoxError]:
-        arguments = {shard: (request,) for shard, request in requests.items()}
-        return self._carried("search", arguments, timeout_s)
+        arguments = {id(request): (request,) for request in requests.values()}
+        asked = {shard: arguments[id(request)] for shard, request in requests.items()}
+        return self._carried("search", asked, timeout_s)
 
     def _carried(
         self, method: str, arguments: Mapping[int, tuple[Any, ...]], timeout_s: float

@@ -28,6 +28,8 @@ _DTYPES = frozenset({"<f4", "<f8", "<i4", "<i8", "|b1", "|u1", "|i1", "<M8[us]"}
 _COUNT = struct.Struct("<II")
 _LENGTH = struct.Struct("<Q")
 _ALIGNED = 8
+_TOLD: Any = tuple[str, tuple[int, ...], int]
+"""What stands in the body for an array: dtype, shape, and in which frame it is."""
 
 
 class MalformedMessage(InvalidArgument):
@@ -63,17 +65,15 @@ class _Codec(threading.local):
             self._frames = ()
 
     def _put_aside(self, value: object) -> tuple[str, tuple[int, ...], int] | None:
-        if inspect.isroutine(value):
-            return None  # where an answer's records are stays with the process that has them
         if not isinstance(value, np.ndarray) or value.dtype.str not in _DTYPES:
+            if inspect.isroutine(value):
+                return None  # where an answer's records are stays with the process that has them
             raise NotImplementedError(f"a {type(value).__name__} cannot be sent")
         self._arrays.append(np.ascontiguousarray(value))
         return value.dtype.str, value.shape, len(self._arrays)
 
     def _bring_back(self, kind: Any, told: Any) -> npt.NDArray[Any]:
-        if get_origin(kind) is not np.ndarray:
-            raise NotImplementedError(f"{kind} cannot be received")
-        dtype, shape, at = msgspec.convert(told, tuple[str, tuple[int, ...], int])
+        dtype, shape, at = msgspec.convert(told, _TOLD)
         if dtype not in _DTYPES or not _is_of(dtype, kind):
             raise ValueError(f"an array of {dtype!r} came where {kind} is expected")
         if not 1 <= at < len(self._frames) or len(shape) > 2 or min(shape, default=0) < 0:
@@ -120,7 +120,7 @@ def joined(frames: Sequence[Frame]) -> bytes:
     return b"".join(parts)
 
 
-def split(data: bytes) -> list[memoryview]:
+def split(data: Frame) -> list[memoryview]:
     """Return the frames that `joined` made one of, as views.
 
     Raises:
@@ -154,6 +154,12 @@ def _bytes_of(array: npt.NDArray[Any]) -> Frame:
 
 @lru_cache
 def _is_of(dtype: str, kind: Any) -> bool:
-    """Tell whether a type such as `F32Matrix` is one of arrays of this dtype."""
+    """Tell whether a type such as `F32Matrix` is one of arrays of this dtype.
+
+    Raises:
+        NotImplementedError: it is not a type of arrays at all.
+    """
+    if get_origin(kind) is not np.ndarray:
+        raise NotImplementedError(f"{kind} cannot be received")
     scalar = get_args(get_args(kind)[1])[0]
     return bool(scalar is Any or np.issubdtype(np.dtype(dtype), scalar))

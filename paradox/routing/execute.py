@@ -122,12 +122,9 @@ def _requests(plan: QueryPlan, request: SearchRequest) -> dict[int, SearchReques
     if recall is not None and not plan.complete:
         recall = split_recall(recall)
     n_queries = len(request.queries)
+    whole = replace(request, recall=recall)  # one for all that get it, to be packed once
     return {
-        shard: replace(
-            request,
-            queries=request.queries if len(rows) == n_queries else request.queries[rows],
-            recall=recall,
-        )
+        shard: whole if len(rows) == n_queries else replace(whole, queries=request.queries[rows])
         for shard, rows in plan.queries_by_shard.items()
     }
 

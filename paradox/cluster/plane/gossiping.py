@@ -17,6 +17,7 @@ import zmq
 from paradox.cluster.plane.calls import (
     PlaneAddress,
     answer_of,
+    frames_of,
     packed_call,
     result_of,
 )
@@ -161,7 +162,7 @@ class Gossiping:
     def _take_pongs(self, dealer: zmq.Socket[bytes]) -> None:
         with contextlib.suppress(zmq.Again):
             while True:
-                frames = dealer.recv_multipart(zmq.NOBLOCK)
+                frames = frames_of(dealer.recv_multipart(zmq.NOBLOCK))
                 if answer_of(frames).failed:
                     continue
                 pong = result_of(frames, Pong | None)

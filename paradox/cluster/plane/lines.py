@@ -23,11 +23,13 @@ from paradox.cluster.plane.calls import (
     PlaneAddress,
     answer_of,
     failure_of,
+    frames_of,
     packed_call,
     packed_giving_up,
     result_of,
 )
 from paradox.cluster.plane.sockets import caller
+from paradox.cluster.wire import Frame
 from paradox.core.errors import DeadlineExceeded, Overloaded, ParadoxError, ShardUnavailable
 
 _MOST_LINES = 64
@@ -93,7 +95,7 @@ class Lines:
         """Call shards, all at once.
 
         Args:
-            calls: shard to what it is asked.
+            calls: shard to what it is asked; what has the very same argument is packed once.
             timeout_s: return after this long with what has come; what has not is given up.
 
         Returns:
@@ -188,18 +190,27 @@ class _Line:
         replies: dict[int, Any] = {}
         if self._clock() - self._last_used > _IDLE_S:
             self._look(0, {}, calls, replies)  # what became of connections meanwhile
-        waiting: dict[int, int] = {}
+        waiting: dict[int, int] = {}  # shard to the number of its call
+        packed: dict[tuple[str, int], tuple[int, list[Frame]]] = {}  # what several get alike
         for shard, asked in calls.items():
-            number = next(self._numbers)
+            key = asked.method, id(asked.argument)
+            if key not in packed:
+                number = next(self._numbers)
+                left_s = max(deadline - self._clock(), 0.0)
+                packed[key] = (
+                    number,
+                    packed_call(number, asked.method, asked.argument, timeout_s=left_s),
+                )
+            number, message = packed[key]
             try:
-                self._send(shard, addresses.get(shard), number, asked, deadline)
-                waiting[number] = shard
+                self._send(shard, addresses.get(shard), message)
+                waiting[shard] = number
             except ParadoxError as error:
                 replies[shard] = error
         while waiting and (left_s := deadline - self._clock()) > 0:
             self._look(math.ceil(left_s * 1e3), waiting, calls, replies)
         self._give_up(waiting)
-        for shard in waiting.values():
+        for shard in waiting:
             replies[shard] = DeadlineExceeded(f"{self._who(shard)}: no answer in time")
         self._last_used = self._clock()
         return replies
@@ -209,21 +220,11 @@ class _Line:
         for shard in list(self._ends):
             self._drop(shard)
 
-    def _send(
-        self,
-        shard: int,
-        address: PlaneAddress | None,
-        number: int,
-        asked: Asked,
-        deadline: float,
-    ) -> None:
+    def _send(self, shard: int, address: PlaneAddress | None, message: list[Frame]) -> None:
         if address is None:
             raise ShardUnavailable(f"{self._who(shard)} is restarting or cannot be reached")
-        frames = packed_call(
-            number, asked.method, asked.argument, timeout_s=max(deadline - self._clock(), 0.0)
-        )
         try:
-            self._end(shard, address).socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
+            self._end(shard, address).socket.send_multipart(message, zmq.NOBLOCK, copy=False)
         except zmq.Again:
             raise Overloaded(f"{self._who(shard)} takes no more calls at present") from None
 
@@ -240,10 +241,9 @@ class _Line:
             if shard is None:
                 continue  # its other socket was ready too, and told that it is lost
             if ready is self._ends[shard].socket:
-                self._take_answers(ready, waiting, calls, replies)
+                self._take_answers(shard, ready, waiting, calls, replies)
             elif self._is_lost(ready):
-                for number in [n for n, of in waiting.items() if of == shard]:
-                    del waiting[number]
+                if waiting.pop(shard, None) is not None:
                     replies[shard] = ShardUnavailable(
                         f"{self._who(shard)} is restarting or cannot be reached"
                     )
@@ -251,24 +251,26 @@ class _Line:
 
     def _take_answers(
         self,
+        shard: int,
         ready: zmq.Socket[bytes],
         waiting: dict[int, int],
         calls: Mapping[int, Asked],
         replies: dict[int, Any],
     ) -> None:
+        """Take in what a shard sent, until its answer is there; what was given up is left out."""
         while True:
             try:
-                frames = ready.recv_multipart(zmq.NOBLOCK)
+                frames = frames_of(ready.recv_multipart(zmq.NOBLOCK))
             except zmq.Again:
                 return
             answer = answer_of(frames)
-            shard = waiting.pop(answer.number, None)
-            if shard is None:
-                continue  # it was given up
-            if answer.failed:
-                replies[shard] = failure_of(frames)
-            else:
-                replies[shard] = result_of(frames, calls[shard].result)
+            if answer.number == waiting.get(shard):
+                break
+        del waiting[shard]
+        if answer.failed:
+            replies[shard] = failure_of(frames)
+        else:
+            replies[shard] = result_of(frames, calls[shard].result)
 
     def _is_lost(self, monitor: zmq.Socket[bytes]) -> bool:
         lost = False
@@ -278,7 +280,7 @@ class _Line:
         return lost
 
     def _give_up(self, waiting: Mapping[int, int]) -> None:
-        for number, shard in waiting.items():
+        for shard, number in waiting.items():
             if shard in self._ends:
                 with suppress(zmq.Again):
                     self._ends[shard].socket.send_multipart(packed_giving_up(number), zmq.NOBLOCK)

@@ -19,6 +19,7 @@ from paradox.cluster.plane.calls import (
     Call,
     Limits,
     PlaneAddress,
+    frames_of,
     head_of,
     packed_answer,
     packed_failure,
@@ -139,10 +140,12 @@ class PlaneServer:
         poller.register(self._socket, zmq.POLLIN)
         poller.register(self._waker.fileno(), zmq.POLLIN)
         while not self._is_closing:
-            poller.poll()
+            ready = dict(poller.poll())
             try:
-                self._send_finished()
-                self._begin(self._received())
+                if self._waker.fileno() in ready:
+                    self._send_finished()
+                if self._socket in ready:
+                    self._begin(self._received())
             except Exception:  # the thread must live: without it the shard is deaf
                 _LOG.exception("the data plane goes on after an error of its own")
 
@@ -151,10 +154,11 @@ class PlaneServer:
         calls: list[_Waiting] = []
         for _ in range(_AT_ONCE):
             try:
-                sender, *frames = self._socket.recv_multipart(zmq.NOBLOCK)
+                sender, *message = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 break
             try:
+                frames = frames_of(message)
                 head = head_of(frames)
             except MalformedMessage as error:
                 _LOG.debug("a message is left out: %s", error)
@@ -170,7 +174,7 @@ class PlaneServer:
                 self._send([sender, *packed_failure(head.number, error)])
         return calls
 
-    def _waiting(self, sender: bytes, call: Call, frames: list[bytes]) -> _Waiting:
+    def _waiting(self, sender: bytes, call: Call, frames: Sequence[Frame]) -> _Waiting:
         handler = self._handlers.get(call.method)
         if handler is None:
             known = ", ".join(sorted(self._handlers))
