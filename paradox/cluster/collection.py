@@ -295,7 +295,10 @@ class Collection:
                 trained=link.writer.placement.trained,
             )
 
-        return self._with_actors(figures)
+        found = self._with_actors(figures)
+        if found.shards_missing and self._link.shards.gone:
+            found = self._with_actors(figures)  # has those that are gone started again, first
+        return found
 
     def __len__(self) -> int:
         stats = self.stats()
