@@ -102,6 +102,8 @@ class Searcher:
         self, request: SearchRequest, summaries: tuple[ShardSummary, ...], budget: QueryBudget
     ) -> QueryPlan:
         threshold = self._calibration.threshold(budget.share)
+        if threshold is None:  # nothing makes sure of what shares promise, so more is asked of them
+            budget = replace(budget, exact_shards=False)
         return self._planner.plan(
             summaries, request.queries, request.k, budget, threshold=threshold
         )

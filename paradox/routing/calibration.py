@@ -16,7 +16,7 @@ from paradox.core.types import F32Matrix, F64Matrix, I64Matrix, I64Vector
 
 _ENOUGH = 64  # queries, before which nothing is said
 _KEPT = 512
-_ONE_IN_AT_FIRST, _ONE_IN = 8, 200  # once enough are known, few enough to leave the p99 alone
+_ONE_IN_AT_FIRST, _ONE_IN = 4, 200  # once enough are known, few enough to leave the p99 alone
 _ERRORS = 2.0  # standard errors that the recall kept is held above what is wanted
 
 
