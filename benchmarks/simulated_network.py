@@ -6,7 +6,8 @@ import heapq
 from collections.abc import Callable, Sequence
 from random import Random
 
-from paradox.routing.gossip import Gossip, GossipSettings, Message, Sent
+from paradox.routing.gossip import READER, Gossip, GossipSettings, Message, Ping, Sent
+from paradox.routing.knowledge import Knowledge
 
 _START_S = 1.0
 _ASLEEP = -1.0
@@ -92,6 +93,11 @@ class SimulatedNetwork:
         self.members[member] = self._born(member, life)
         self.go_on(member)
 
+    def read(self, member: int) -> None:
+        """Have a reader ask a member for all that it knows."""
+        known = Knowledge()
+        self._push(self.now, member, Ping(READER, known.beats(), known.summaries(), ()))
+
     def part(self, *sides: Sequence[int]) -> None:
         """Let messages through within each side alone; without sides they go everywhere."""
         self._sides = {member: side for side, of in enumerate(sides) for member in of}
@@ -130,6 +136,8 @@ class SimulatedNetwork:
 
     def _send(self, sender: int, sent: Sent) -> None:
         to, message = sent
+        if to == READER:
+            return
         self.n_messages += 1
         lost = self._random.random() < self.loss
         if not lost and self._sides.get(sender) == self._sides.get(to):

@@ -1,10 +1,12 @@
 """How fast gossip spreads and notices silence, in virtual time, on a network that loses messages.
 
-The state machine is the one that shards run. A round is a period of its settings.
+The state machine is the one that shards run, of a group that is read all the time. A round is a
+period of its settings.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,7 +17,7 @@ from benchmarks.simulated_network import SimulatedNetwork
 from paradox.routing.gossip import GossipSettings
 from paradox.routing.suspicion import Status
 
-SETTINGS = GossipSettings()
+SETTINGS = GossipSettings(awake_s=math.inf)
 BYPASSED_S, OLD_SHARE = 1.0, 0.01
 LOAD_OLD_S, SUMMARY_OLD_S = 1.0, 2.0
 _SETTLED_S = 2.0

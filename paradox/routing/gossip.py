@@ -8,6 +8,9 @@ who is not heard of by then, in whatever way, is suspected, and dead after a whi
 longer (Lifeguard: Dadgar and others, DSN 2018), and one that was stopped for a while suspects
 nobody for it.
 
+A group that nobody reads falls asleep: rounds are rare then. A reader wakes the member that it
+asks, a suspicion who comes to it, and what these send wakes the others.
+
 A pure state machine: it is given messages and the time, and returns what to send.
 """
 
@@ -35,6 +38,8 @@ class GossipSettings:
 
     Attributes:
         period_s: from one round to the next.
+        asleep_period_s: the same while nobody reads, publishes, or is suspected.
+        awake_s: how long after any of these that begins.
         jitter: share of it by which rounds are moved at random.
         fan_out: exchanges of a round, and members asked to try a probe again.
         patience_s: what an exchange may take before others are asked, and once more after that.
@@ -44,6 +49,8 @@ class GossipSettings:
     """
 
     period_s: float = 0.1
+    asleep_period_s: float = 2.0
+    awake_s: float = 5.0
     jitter: float = 0.2
     fan_out: int = 3
     patience_s: float = 0.15
@@ -54,23 +61,25 @@ class GossipSettings:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """What the sender knows; to be answered with what it does not."""
+    """What the sender knows, and for how long it is awake; to be answered with what it does not."""
 
     sender: int
     beats: Beats
     summaries: Stamps
     suspicions: tuple[Suspicion, ...]
+    awake_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """What the sender of a ping did not know, and whose summaries are wanted of it."""
+    """What the sender of a ping did not know, whose summaries are wanted of it, how long awake."""
 
     sender: int
     beats: Beats
     told: tuple[Told, ...]
     wanted: I64Vector
     suspicions: tuple[Suspicion, ...]
+    awake_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +146,9 @@ class Gossip:
         self._answered_at = -math.inf
         self._round_at = -math.inf
         self._ticked_at: float | None = None
+        self._tick_due_at = math.inf
+        self._awake_until = -math.inf
+        self._has_news = True
 
     @property
     def is_outdated(self) -> bool:
@@ -171,6 +183,7 @@ class Gossip:
         """Say what this member holds."""
         self._version += 1
         self.knowledge.take_told([Told(self.member, self._stamp, summary)])
+        self._has_news = True
 
     def due_at(self) -> float:
         """Return when `tick` has something to do, if no message comes before."""
@@ -183,22 +196,29 @@ class Gossip:
             now: seconds, of a clock that only runs forward.
         """
         self._note_pause(now)
+        if self._has_news:
+            self._stay_awake(self._settings.awake_s, now)
+            self._has_news = False
         sent = self._go_on_with_probes(now)
         self._suspicions.settle(self.knowledge.stamps, now)
         if now >= self._round_at:
             sent += self._round(now)
+        self._tick_due_at = self.due_at()
         return sent
 
     def receive(self, message: Message, now: float) -> list[Sent]:
         """Take a message in, and return what to send."""
         if isinstance(message, TryFor):
-            return self._try_for(message)
+            return self._try_for(message, now)
         self._take_beats(message.beats, now)
         if not isinstance(message, News):
             self._suspicions.take(message.suspicions, self.knowledge.stamps, now)
+            is_read = message.sender == READER
+            left_s = message.awake_s - self._settings.patience_s  # it may have taken so long
+            self._stay_awake(self._settings.awake_s if is_read else left_s, now)
         if isinstance(message, Ping):
             self._beat(now)  # an answer shows that this member is there
-            return [(message.sender, self._pong(message))]
+            return [(message.sender, self._pong(message, now))]
         self.knowledge.take_told(message.told)
         if isinstance(message, News):
             return []
@@ -209,6 +229,18 @@ class Gossip:
     @property
     def _stamp(self) -> int:
         return stamp(self._life, self._version)
+
+    def _stay_awake(self, for_s: float, now: float) -> None:
+        """Be awake for some time from now on, and have a round at once after sleep."""
+        if for_s <= 0:
+            return
+        if now >= self._awake_until:
+            self._round_at = min(self._round_at, now)
+        until = now + min(for_s, self._settings.awake_s)
+        self._awake_until = max(self._awake_until, until)
+
+    def _awake_s(self, now: float) -> float:
+        return max(self._awake_until - now, 0.0)
 
     def _beat(self, now: float) -> None:
         """Tell anew how this member is, unless a later life does."""
@@ -231,10 +263,12 @@ class Gossip:
     def _round(self, now: float) -> list[Sent]:
         settings = self._settings
         moved = 1 + settings.jitter * (2 * self._random.random() - 1)
-        self._round_at = now + settings.period_s * moved
+        is_awake = now < self._awake_until
+        period_s = settings.period_s if is_awake else settings.asleep_period_s
+        self._round_at = now + period_s * moved
         self._beat(now)
         sent: list[Sent] = []
-        ping = self._ping()
+        ping = self._ping(now)
         for member in self._partners():
             sent.append((member, ping))
             if member not in self._probes and self.status(member) is not Status.DEAD:
@@ -243,10 +277,9 @@ class Gossip:
 
     def _note_pause(self, now: float) -> None:
         """Hold against nobody what was not heard while this process stood still."""
-        pause_s = 0.0 if self._ticked_at is None else now - self._ticked_at
-        if pause_s > self._settings.period_s + self._settings.patience_s:
+        if self._ticked_at is not None and now - self._tick_due_at > self._settings.patience_s:
             self._probes.clear()
-            self._suspicions.pause(pause_s)
+            self._suspicions.pause(now - self._ticked_at)
         self._ticked_at = now
 
     def _runs_out_at(self, probe: _Probe) -> float:
@@ -267,6 +300,7 @@ class Gossip:
                 sent += [(other, TryFor(self.member, member)) for other in self._others(member)]
             else:
                 del self._probes[member]
+                self._stay_awake(self._settings.awake_s, now)
                 suspected.append(Suspicion(member, probe.stamp, frozenset([self.member])))
                 if self._answered_at < probe.began_at:
                     self._slowed = min(self._slowed + 1, _MOST_SLOWED)
@@ -278,11 +312,11 @@ class Gossip:
         others = [o for o in self._met if o != member and self.status(o) is Status.ALIVE]
         return self._random.sample(others, min(self._settings.fan_out, len(others)))
 
-    def _try_for(self, message: TryFor) -> list[Sent]:
+    def _try_for(self, message: TryFor, now: float) -> list[Sent]:
         if message.member not in self._met:
             return []
         self._tried_for.setdefault(message.member, set()).add(message.sender)
-        return [(message.member, self._ping())]
+        return [(message.member, self._ping(now))]
 
     def _partners(self) -> list[int]:
         """Return whom to have exchanges with: all in turn, in an order that is drawn anew."""
@@ -300,11 +334,17 @@ class Gossip:
             partners.append(self._random.choice(dead))
         return partners
 
-    def _ping(self) -> Ping:
+    def _ping(self, now: float) -> Ping:
         known = self.knowledge
-        return Ping(self.member, known.beats(), known.summaries(), self._suspicions.all())
+        return Ping(
+            self.member,
+            known.beats(),
+            known.summaries(),
+            self._suspicions.all(),
+            self._awake_s(now),
+        )
 
-    def _pong(self, ping: Ping) -> Pong:
+    def _pong(self, ping: Ping, now: float) -> Pong:
         known = self.knowledge
         return Pong(
             self.member,
@@ -312,6 +352,7 @@ class Gossip:
             tuple(known.told_beyond(ping.summaries, self._settings.limit_bytes)),
             known.missing(ping.summaries),
             self._suspicions.all(),
+            self._awake_s(now),
         )
 
     def _answers_to(self, pong: Pong) -> list[Sent]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,12 +17,12 @@ from paradox.routing.gossip import READER, Gossip, GossipSettings, Ping, Pong, T
 from paradox.routing.knowledge import NEVER, Knowledge
 from paradox.routing.suspicion import Status
 
-SETTINGS = GossipSettings()
+SETTINGS = GossipSettings(awake_s=math.inf)
 
 
-def group(n_members: int, **options: float) -> SimulatedNetwork:
+def group(n_members: int, **options: Any) -> SimulatedNetwork:
     """Members that have all heard of each other."""
-    network = SimulatedNetwork(n_members, settings=SETTINGS, seed=7, **options)  # type: ignore[arg-type]
+    network = SimulatedNetwork(n_members, settings=SETTINGS, seed=7, **options)
     network.run(2.0)
     return network
 
@@ -136,7 +139,7 @@ def test_a_later_life_outdates_the_former_which_learns_of_it() -> None:
     network.members[3].publish(b"later")
     network.run(0.6)
     assert all(summaries(gossip)[3] == b"later" for gossip in network.members)
-    late = former._ping()
+    late = former._ping(network.now)
     network.members[0].receive(late, network.now + 1)
     assert summaries(network.members[0])[3] == b"later"
     assert not network.members[3].is_outdated
@@ -150,7 +153,7 @@ def test_a_later_life_outdates_the_former_which_learns_of_it() -> None:
 
 def test_one_that_has_left_comes_back_only_in_a_later_life() -> None:
     network = group(4)
-    late = network.members[1]._ping()
+    late = network.members[1]._ping(network.now)
     for gossip in (network.members[0], network.members[2], network.members[3]):
         gossip.forget(1)
     network.stop(1)
@@ -211,6 +214,60 @@ happening = st.one_of(
     st.tuples(st.just("run"), st.floats(0.05, 3.0)),
     st.tuples(st.sampled_from(["stop", "go on", "restart", "publish", "part"]), st.integers(0, 5)),
 )
+
+
+def sleepers(n_members: int, **options: Any) -> SimulatedNetwork:
+    """A group that nobody has read for so long that it sleeps."""
+    network = SimulatedNetwork(n_members, settings=GossipSettings(), seed=7, **options)
+    network.run(15.0)
+    return network
+
+
+def n_sent(network: SimulatedNetwork, for_s: float) -> int:
+    before = network.n_messages
+    network.run(for_s)
+    return network.n_messages - before
+
+
+@pytest.mark.parametrize("delay_s", [(0.0005, 0.003), (0.02, 0.07)])
+def test_a_group_that_nobody_reads_sleeps_and_a_reader_wakes_all_at_once(
+    delay_s: tuple[float, float],
+) -> None:
+    network = sleepers(16, delay_s=delay_s)
+    asleep, awake = n_sent(network, 20.0), n_sent(group(16, delay_s=delay_s), 20.0)
+    assert asleep < awake / 15
+    network.read(3)
+    assert n_sent(network, 4 * delay_s[1] + 0.04) >= 3 * 16  # each has a round
+    assert n_sent(network, 4.0) > 0.9 * awake / 5
+    network.run(10.0)
+    assert n_sent(network, 20.0) < awake / 15
+
+
+def test_what_is_published_and_who_falls_silent_wakes_those_who_sleep() -> None:
+    network = sleepers(16)
+    network.members[5].publish(b"new")
+    assert (
+        network.run(9.0, until=lambda: all(summaries(g)[5] == b"new" for g in network.members))
+        <= 3.0
+    )
+    network.run(15.0)
+    network.stop(4)
+    assert network.run(9.0, until=all_hold(network, 4, Status.SUSPECT)) <= 4.0
+    network.run(30.0)
+    network.go_on(4)
+    assert network.run(9.0, until=all_hold(network, 4, Status.ALIVE)) <= 4.0
+
+
+def test_nobody_is_held_dead_by_those_who_sleep() -> None:
+    network = sleepers(8, loss=0.2)
+    before = network.n_messages
+    seen = set()
+    network.run(
+        60.0,
+        until=lambda: seen.update(g.status(m) for g in network.members for m in range(8)) or False,
+    )
+    assert Status.DEAD not in seen
+    assert network.n_messages - before < n_sent(group(8, loss=0.2), 60.0)
 
 
 @settings(max_examples=25, deadline=None)

@@ -107,7 +107,11 @@ class Gossiping:
         if address is not None and ping.sender != READER:
             self.reach(ping.sender, address)
         with self._lock:
+            due_at = self._gossip.due_at()
             ((_, pong),) = self._gossip.receive(ping, self._clock())
+            is_due_earlier = self._gossip.due_at() < due_at
+        if is_due_earlier:
+            self._waker.wake()  # it was asleep
         assert isinstance(pong, Pong)
         return pong
 
@@ -191,6 +195,8 @@ def check(message: Message) -> None:
         _check_members(message.wanted)
     if not isinstance(message, News):
         _check_members([suspicion.member for suspicion in message.suspicions])
+        if not message.awake_s >= 0:
+            raise MalformedMessage(f"awake_s: expected 0 or more; got {message.awake_s}")
 
 
 def _check_members(members: Any, lowest: int = 0) -> None:
