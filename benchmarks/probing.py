@@ -101,8 +101,9 @@ class World:
             yield self.planner.plan(self.summaries, some, K, budget, threshold=threshold)
 
 
-def rows(world: World, recall: float) -> Iterator[Row]:
+def rows(world: World, budget: QueryBudget) -> Iterator[Row]:
     """Yield how many shards are needed and asked, and how far that reaches."""
+    recall = budget.recall
     dataset, n_shards = world.dataset, len(world.summaries)
     title = f"{dataset.label} {dataset.metric}, {n_shards} shards, recall@{K} {recall:g}"
     sizes = np.bincount(world.home, minlength=n_shards)
@@ -112,7 +113,6 @@ def rows(world: World, recall: float) -> Iterator[Row]:
     yield row(f"{title}: partition", "train s", world.train_s)
     oracle = _oracle(world.held, recall)
     yield from _asked(f"{title}: oracle", oracle, recall, n_shards)
-    budget = QueryBudget(recall=recall, exact_shards=True)
     queries = dataset.queries
     plans = list(world.plans(queries, budget))
     shares = np.concatenate([plan.shares for plan in plans])
@@ -120,8 +120,8 @@ def rows(world: World, recall: float) -> Iterator[Row]:
     case = f"{title}: a set for each query"
     yield from _asked(case, asked.sum(axis=1).mean(), _kept(world.held, asked), n_shards)
     learnt = np.zeros_like(asked)
-    for half in (slice(0, None, 2), slice(1, None, 2)):
-        other = slice(1 - (half.start or 0), None, 2)
+    even, odd = slice(0, None, 2), slice(1, None, 2)
+    for half, other in ((even, odd), (odd, even)):
         threshold = _threshold(shares[half], world.held[half], budget.share)
         plans = list(world.plans(queries[other], budget, threshold))
         learnt[other] = np.concatenate([rows_asked(plan) for plan in plans])

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from benchmarks import datasets, probing, spreading
 from benchmarks.report import Benchmark, Row
+from paradox.routing import QueryBudget
 
 PARTS = ("probes", "gossip")
 FULL = (
@@ -52,11 +53,12 @@ def _probes(given: argparse.Namespace) -> Iterator[Row]:
     sets: tuple[tuple[str, int], ...] = QUICK if given.quick else FULL
     if given.data:
         sets = tuple((data, given.shards or probing.SHARDS) for data in given.data)
+    budget = QueryBudget(recall=given.recall, exact_shards=True)  # before minutes of training
     for data, n_shards in sets:
         n = given.n or (QUICK_N if given.quick else None)
         dataset = datasets.load(data, n, seed=given.seed)
         world = probing.World.made(dataset, n_shards, seed=given.seed)
-        yield from probing.rows(world, given.recall)
+        yield from probing.rows(world, budget)
 
 
 def _options(parser: argparse.ArgumentParser) -> None:

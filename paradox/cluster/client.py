@@ -48,8 +48,7 @@ def connect(
         num_cpus: logical CPUs of a cluster started here; None offers the machine's.
         shard_cpus: logical CPUs that each shard takes; 0 takes none.
         transport: how searches and writes reach the shards: `ray`, by Ray's calls; or `sockets` of
-            their own, encrypted, on ports that the system chooses, which are not proved yet where
-            processes die.
+            their own, encrypted, on ports that the system chooses.
         timeout_s: how long a cluster that is there has to answer, and then the supervisor of its
             collections to start.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Protocol
 
@@ -68,8 +68,9 @@ class Searcher:
             request = replace(request, recall=DEFAULT_RECALL)
         unseen = self.summaries.unseen_writes()  # first: newer summaries may come in between
         summaries = self.summaries.current(timeout_s=timeout_s)
-        plan = self._plan(request, summaries)
-        everywhere = self._to_learn_from(request)
+        budget = self._budget(request)
+        plan = self._plan(request, summaries, budget)
+        everywhere = self._to_learn_from(request, budget)
         plan = _asking(plan, plan.shards, everywhere)
         done = execute(
             _asking(plan, {*also, *unseen}, _every_row(request)),
@@ -91,9 +92,10 @@ class Searcher:
         also = plan.shards if budget.share >= 1 else ()
         return _asking(plan, {*unseen, *also}, _every_row(request))
 
-    def _plan(self, request: SearchRequest, summaries: tuple[ShardSummary, ...]) -> QueryPlan:
+    def _plan(
+        self, request: SearchRequest, summaries: tuple[ShardSummary, ...], budget: QueryBudget
+    ) -> QueryPlan:
         """Plan, without the planner where all shards must be asked anyway: it takes 0.5 ms."""
-        budget = self._budget(request)
         if budget.share >= 1:
             return _of_every_shard(summaries, _every_row(request))
         return self._planned(request, summaries, budget)
@@ -108,9 +110,9 @@ class Searcher:
             summaries, request.queries, request.k, budget, threshold=threshold
         )
 
-    def _to_learn_from(self, request: SearchRequest) -> I64Vector:
+    def _to_learn_from(self, request: SearchRequest, budget: QueryBudget) -> I64Vector:
         """Return the rows of queries that go to every shard, to learn how well shares are told."""
-        if request.effort is not None or self._budget(request).share >= 1:
+        if request.effort is not None or budget.share >= 1:
             return np.zeros(0, np.int64)  # too little may be found, or all are asked anyway
         return self._calibration.choose(len(request.queries))
 
@@ -137,9 +139,9 @@ def _of_every_shard(summaries: tuple[ShardSummary, ...], every_row: I64Vector) -
     )
 
 
-def _asking(plan: QueryPlan, shards: Iterable[int], rows: I64Vector) -> QueryPlan:
+def _asking(plan: QueryPlan, shards: Collection[int], rows: I64Vector) -> QueryPlan:
     """Return the plan with these shards asked for some queries too."""
-    if len(rows) == 0:
+    if not shards or len(rows) == 0:
         return plan
     asked = dict(plan.queries_by_shard)
     for shard in shards:

@@ -39,8 +39,9 @@ class ThresholdCalibration:
         """Return which of so many queries to ask everywhere, ascending rows; mostly none."""
         with self._lock:
             one_in = _ONE_IN if self._n_known >= _ENOUGH else _ONE_IN_AT_FIRST
-            chosen = np.flatnonzero(self._rng.integers(one_in, size=n_queries) == 0)
-        return chosen[:_KEPT]
+            n_chosen = min(self._rng.binomial(n_queries, 1 / one_in), _KEPT)
+            chosen = self._rng.choice(n_queries, n_chosen, replace=False)
+        return np.sort(chosen)
 
     def observe(self, shares: F32Matrix, given: I64Matrix) -> None:
         """Learn from queries that every shard was asked.

@@ -145,7 +145,7 @@ class Gossip:
         self._slowed = 0
         self._answered_at = -math.inf
         self._round_at = -math.inf
-        self._ticked_at: float | None = None
+        self._ticked_at = -math.inf
         self._tick_due_at = math.inf
         self._awake_until = -math.inf
         self._has_news = True
@@ -277,7 +277,7 @@ class Gossip:
 
     def _note_pause(self, now: float) -> None:
         """Hold against nobody what was not heard while this process stood still."""
-        if self._ticked_at is not None and now - self._tick_due_at > self._settings.patience_s:
+        if now - self._tick_due_at > self._settings.patience_s:
             self._probes.clear()
             self._suspicions.pause(now - self._ticked_at)
         self._ticked_at = now
