@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -216,6 +217,8 @@ def test_what_was_ingested_is_found(run, papers, source):
     assert len(answer["hits"]) == 3
     assert answer["coverage"] == 1.0
     assert "asks 2 of 2 shards" in answer["plan"]  # a filter asks them all
+    given = re.findall(r"(\d) from shard", answer["plan"])
+    assert sum(map(int, given)) == 3
     code, said, _ = run(*query)
     assert code == 0
     assert "year   2007" in said

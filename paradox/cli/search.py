@@ -32,7 +32,7 @@ def query(
         str | None, typer.Option(help='SQL over payload columns, such as "year >= 2020".')
     ] = None,
     explain: Annotated[
-        bool, typer.Option(help="Tell first which shards are asked, and why.")
+        bool, typer.Option(help="Tell first which shards were asked, why, and what each gave.")
     ] = False,
     address: Address = None,
     as_json: AsJson = False,
@@ -49,15 +49,17 @@ def query(
         asked: dict[str, Any] = {"text": text} if vector is None else {"vectors": _parsed(vector)}
     with reporting(as_json), joined(address, name) as client:
         collection = _only(client) if name is None else client.get(name)
-        plan: str | None = None
+        why: str | None = None
         if explain:
-            plan = collection.explain(k=k, recall=recall, filter=filter, **asked).explain()
-        hits = collection.query(k=k, recall=recall, filter=filter, **asked)
+            done = collection.explain(k=k, recall=recall, filter=filter, **asked)
+            why, hits = done.explain(), done.answer.first_row()
+        else:
+            hits = collection.query(k=k, recall=recall, filter=filter, **asked)
         if as_json:
-            print_json(as_answer(hits), collection=collection.name, plan=plan)
+            print_json(as_answer(hits), collection=collection.name, plan=why)
             return
-        if plan is not None:
-            print(plan)
+        if why is not None:
+            print(why)
         print_hits(hits, collection.settings.shards)
 
 

@@ -13,8 +13,9 @@ from paradox.cluster.actors import logical_cpus
 from paradox.cluster.arguments import LONGEST_TIMEOUT_S, absolute, check_timeout
 from paradox.cluster.collection import Collection
 from paradox.cluster.joining import join
-from paradox.cluster.launch import SupervisorLink, Transport
+from paradox.cluster.launch import SupervisorLink
 from paradox.cluster.names import check_collection_name
+from paradox.cluster.plane_shards import Transport
 from paradox.cluster.settings import make_settings
 from paradox.core.errors import InvalidArgument
 
@@ -30,7 +31,7 @@ def connect(
     namespace: str = NAMESPACE,
     num_cpus: int | None = None,
     shard_cpus: float = 0.0,
-    transport: Transport = "ray",
+    transport: Transport = "sockets",
     timeout_s: float = CONNECT_TIMEOUT_S,
 ) -> Client:
     """Join a Ray cluster and return the client of its collections.
@@ -47,8 +48,8 @@ def connect(
         namespace: Ray namespace; collections of different namespaces do not know each other.
         num_cpus: logical CPUs of a cluster started here; None offers the machine's.
         shard_cpus: logical CPUs that each shard takes; 0 takes none.
-        transport: how searches and writes reach the shards: `ray`, by Ray's calls; or `sockets` of
-            their own, encrypted, on ports that the system chooses.
+        transport: how searches and writes reach the shards: `sockets` of their own, encrypted, on
+            ports that the system chooses; or `ray`, by Ray's calls, where such ports are closed.
         timeout_s: how long a cluster that is there has to answer, and then the supervisor of its
             collections to start.
 

@@ -22,9 +22,10 @@ from paradox.cluster.arguments import (
     with_texts,
 )
 from paradox.cluster.failures import ActorGone
-from paradox.cluster.launch import SupervisorLink, Transport
+from paradox.cluster.launch import SupervisorLink
 from paradox.cluster.link import CollectionLink
 from paradox.cluster.placement import NOWHERE, rows_by_shard
+from paradox.cluster.plane_shards import Transport
 from paradox.cluster.settings import CollectionSettings
 from paradox.cluster.supervisor import Description
 from paradox.cluster.writer import Batch
@@ -32,7 +33,7 @@ from paradox.core.errors import ShardUnavailable
 from paradox.core.types import AddReport, Neighbors, Record
 from paradox.core.vectors import as_ids
 from paradox.memory import EngineStats
-from paradox.routing import QueryPlan
+from paradox.routing import Execution
 from paradox.store.batch import check_encoder, check_operation_id
 from paradox.store.payload import as_rows
 from paradox.store.timestamps import as_microseconds
@@ -253,11 +254,21 @@ class Collection:
         text: str | Sequence[str] | None = None,
         recall: float | None = None,
         filter: str | None = None,
-    ) -> QueryPlan:
-        """Return which shards `query` would ask, without asking them."""
+    ) -> Execution:
+        """Answer as `query` does, and tell which shards were asked, why, and what each gave.
+
+        Its `explain()` tells so in words; `answer`, of n queries always, `plan` and `by_shard` are
+        the parts.
+
+        Raises:
+            ParadoxError: as `query` does.
+        """
         matrix = self._arguments.matrix(vectors, text, "queries")
         request = self._arguments.request(matrix, k, recall=recall, filter=filter)
-        return self._link.searcher.explain(request, timeout_s=QUERY_TIMEOUT_S)
+        done = self._with_actors(
+            lambda link: link.searcher.explain(request, timeout_s=QUERY_TIMEOUT_S)
+        )
+        return replace(done, answer=replace(done.answer, _fetch=self.get))
 
     def get(self, ids: Any, *, timeout_s: float = QUERY_TIMEOUT_S) -> list[Record | None]:
         """Return the records of these ids, None where there is none.

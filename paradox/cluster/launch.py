@@ -8,7 +8,7 @@ import secrets
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import ray
 from ray.exceptions import RayError
@@ -26,6 +26,7 @@ from paradox.cluster.actors import (
 )
 from paradox.cluster.catalog import Entry
 from paradox.cluster.failures import ActorGone, translated
+from paradox.cluster.plane_shards import Transport
 from paradox.cluster.router import start_router
 from paradox.cluster.settings import CollectionSettings
 from paradox.cluster.shard import ShardConfig
@@ -36,8 +37,6 @@ from paradox.core import config
 from paradox.core.errors import DeadlineExceeded, InvalidArgument, ParadoxError, ShardUnavailable
 
 _LOG = logging.getLogger(__name__)
-
-Transport = Literal["sockets", "ray"]
 
 _OPEN_S = 60.0
 _CLOSE_S = 10.0
@@ -244,7 +243,7 @@ class SupervisorLink:
         *,
         namespace: str,
         shard_cpus: float = 0.0,
-        transport: Transport = "ray",
+        transport: Transport = "sockets",
         timeout_s: float = _ANSWER_S,
     ) -> None:
         self.transport = transport

@@ -10,10 +10,9 @@ from paradox.cluster import names, wire
 from paradox.cluster.actors import ActorHandle, call
 from paradox.cluster.failures import ActorGone
 from paradox.cluster.launch import SupervisorLink
-from paradox.cluster.plane_shards import PlaneShards
+from paradox.cluster.plane_shards import shards_over
 from paradox.cluster.searcher import Searcher
 from paradox.cluster.shard_actor import find_shards
-from paradox.cluster.shards import RayShards
 from paradox.cluster.supervisor import Description
 from paradox.cluster.writer import Writer
 from paradox.core.errors import CollectionNotFound
@@ -39,8 +38,9 @@ class CollectionLink:
         settings = self.settings = description.settings
         self._supervisor = supervisor
         self._router: ActorHandle | None = None
-        way = PlaneShards if supervisor.transport == "sockets" else RayShards
-        self.shards = way(settings.name, self._shard_actors(), revived=self._revived)
+        self.shards = shards_over(
+            supervisor.transport, settings.name, self._shard_actors(), revived=self._revived
+        )
         self.searcher = Searcher(self.shards, settings)
         self.writer = Writer(
             settings,
@@ -65,7 +65,8 @@ class CollectionLink:
             return self.searcher.search(request, timeout_s=timeout_s)
         frame = wire.joined(wire.pack(request))
         also = self.searcher.summaries.unseen_writes()
-        ref = self._router_actor().search.remote(frame, timeout_s, also)
+        transport = self._supervisor.transport
+        ref = self._router_actor().search.remote(frame, timeout_s, also, transport)
         who = f"the router of {self.settings.name!r}"
         frame = call(ref, who, timeout_s=timeout_s + _ROUTER_SLACK_S)
         answer: Neighbors = wire.unpack(wire.split(frame), Neighbors)

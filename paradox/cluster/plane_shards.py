@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 import ray
 from ray.exceptions import RayError
@@ -25,6 +25,9 @@ from paradox.core.types import Neighbors
 from paradox.routing import SearchRequest, ShardSummary
 from paradox.routing.gossip import READER, Ping, Pong
 from paradox.routing.knowledge import NEVER, Knowledge, Told
+
+Transport = Literal["sockets", "ray"]
+"""How searches and writes reach the shards."""
 
 _LEARN_S = 5.0
 _HEAR_S = 1.0
@@ -203,3 +206,15 @@ class PlaneShards(RayShards):
 
     def _take_pong(self, shard: int, pong: PlaneAddress) -> None:
         self._lines.reach(shard, pong)
+
+
+def shards_over(
+    transport: Transport,
+    collection: str,
+    actors: Sequence[ActorHandle],
+    *,
+    revived: Callable[[], Sequence[ActorHandle]],
+) -> RayShards:
+    """Return the way to the shards of a collection over a transport; see `RayShards`."""
+    way = PlaneShards if transport == "sockets" else RayShards
+    return way(collection, actors, revived=revived)

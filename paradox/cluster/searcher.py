@@ -14,6 +14,7 @@ from paradox.cluster.summaries import SummaryCache, SummarySource
 from paradox.core.types import I64Vector, Neighbors
 from paradox.memory.effort import DEFAULT_RECALL
 from paradox.routing import (
+    Execution,
     QueryBudget,
     QueryPlan,
     QueryPlanner,
@@ -64,33 +65,43 @@ class Searcher:
             also: shards to ask whatever the summaries say.
         """
         deadline = self._clock() + timeout_s
-        if request.recall is None and request.effort is None:
-            request = replace(request, recall=DEFAULT_RECALL)
+        request = _with_an_aim(request)
         unseen = self.summaries.unseen_writes()  # first: newer summaries may come in between
         summaries = self.summaries.current(timeout_s=timeout_s)
         budget = self._budget(request)
         plan = self._plan(request, summaries, budget)
         everywhere = self._to_learn_from(request, budget)
         plan = _asking(plan, plan.shards, everywhere)
-        done = execute(
-            _asking(plan, {*also, *unseen}, _every_row(request)),
-            request,
-            self._port,
-            summaries=summaries,
-            timeout_s=max(deadline - self._clock(), 0.0),
-        )
+        asked = _asking(plan, {*also, *unseen}, _every_row(request))
+        done = self._executed(asked, request, summaries, deadline)
         if len(everywhere) and not done.answer.shards_missing:
             self._calibration.observe(plan.shares[everywhere], done.given(everywhere))
         return done.answer
 
-    def explain(self, request: SearchRequest, *, timeout_s: float) -> QueryPlan:
-        """Return which shards a request would go to, with the share expected of each."""
+    def explain(self, request: SearchRequest, *, timeout_s: float) -> Execution:
+        """Answer a request, with what is expected of each shard and what each gave.
+
+        It does what `search` does, but is never one of those that go everywhere to be learnt from.
+        """
+        deadline = self._clock() + timeout_s
+        request = _with_an_aim(request)
         unseen = self.summaries.unseen_writes()
         summaries = self.summaries.current(timeout_s=timeout_s)
         budget = self._budget(request)
         plan = self._planned(request, summaries, budget)
-        also = plan.shards if budget.share >= 1 else ()
-        return _asking(plan, {*unseen, *also}, _every_row(request))
+        also = {*unseen, *(plan.shards if budget.share >= 1 else ())}
+        plan = _asking(plan, also, _every_row(request))
+        return self._executed(plan, request, summaries, deadline)
+
+    def _executed(
+        self,
+        plan: QueryPlan,
+        request: SearchRequest,
+        summaries: tuple[ShardSummary, ...],
+        deadline: float,
+    ) -> Execution:
+        left_s = max(deadline - self._clock(), 0.0)
+        return execute(plan, request, self._port, summaries=summaries, timeout_s=left_s)
 
     def _plan(
         self, request: SearchRequest, summaries: tuple[ShardSummary, ...], budget: QueryBudget
@@ -122,6 +133,12 @@ class Searcher:
             every_shard=self._spread_evenly or request.filter is not None,
             exact_shards=self._exact_shards,
         )
+
+
+def _with_an_aim(request: SearchRequest) -> SearchRequest:
+    if request.recall is None and request.effort is None:
+        return replace(request, recall=DEFAULT_RECALL)
+    return request
 
 
 def _every_row(request: SearchRequest) -> I64Vector:

@@ -57,6 +57,15 @@ class Execution:
                 given[row, column] = np.count_nonzero(found != NO_ID)
         return given
 
+    def explain(self) -> str:
+        """Return in words which shards were asked, why, and what each of them gave."""
+        rows = np.arange(len(self.answer.ids), dtype=np.int64)
+        told = self.plan.explain(self.given(rows))
+        if self.answer.shards_missing:
+            missing = ", ".join(map(str, self.answer.shards_missing))
+            told += f"\nno answer came from shards: {missing}"
+        return told
+
 
 def execute(
     plan: QueryPlan,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from paradox.core.errors import InvalidArgument
-from paradox.core.types import F32Matrix, I64Vector
+from paradox.core.types import F32Matrix, I64Matrix, I64Vector
 from paradox.core.vectors import check_recall
 
 
@@ -89,8 +89,13 @@ class QueryPlan:
         asked.sort(key=lambda column: -self.shares[query_row, column])
         return tuple(self.shards[column] for column in asked)
 
-    def explain(self) -> str:
-        """Return the plan in words: how many shards, and for few queries which and why."""
+    def explain(self, gave: I64Matrix | None = None) -> str:
+        """Return the plan in words: how many shards, and for few queries which and why.
+
+        Args:
+            gave: (n_queries, n_shards) how many of each query's answers each shard gave, told too
+                where it is known.
+        """
         n_queries = len(self.shares)
         asked = sum(map(len, self.queries_by_shard.values()))
         mean = f"{asked / max(n_queries, 1):.3g}"
@@ -105,7 +110,14 @@ class QueryPlan:
                 f"{self.shares[row, column_of[shard]]:.0%} in shard {shard}"
                 for shard in self.shards_of(row)
             )
-            lines.append(f"query {row} expects of its answer: {expected or 'nothing anywhere'}")
+            line = f"query {row} expects of its answer: {expected or 'nothing anywhere'}"
+            if gave is not None:
+                given = ", ".join(
+                    f"{gave[row, column_of[shard]]} from shard {shard}"
+                    for shard in self.shards_of(row)
+                )
+                line += f"; and got {given or 'none'}"
+            lines.append(line)
         if n_queries > 10:
             lines.append(f"... and {n_queries - 10} more")
         return "\n".join(lines)

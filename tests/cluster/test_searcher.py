@@ -38,7 +38,7 @@ def _moved_far_from_its_kind(searcher, vectors):
     """Return an id, and a (1, DIM) vector among records that another shard than its own holds."""
     asked = {}
     for n, vector in enumerate(vectors[:100]):
-        plan = searcher.explain(SearchRequest(vector[None], 2), timeout_s=T)
+        plan = searcher.explain(SearchRequest(vector[None], 2), timeout_s=T).plan
         asked[n] = set(plan.shards_of(0))
         if asked[0].isdisjoint(asked[n]):
             return 0, vectors[n : n + 1]
@@ -183,8 +183,11 @@ def test_the_shards_explained_are_those_that_are_asked(
     searcher.summaries.refresh(timeout_s=T)
     for query in vectors[:20]:
         request = SearchRequest(query[None], 3, recall=0.6)
-        plan = searcher.explain(request, timeout_s=T)
-        assert searcher.search(request, timeout_s=T).shards_touched == len(plan.shards_of(0))
+        done = searcher.explain(request, timeout_s=T)
+        plan, found = done.plan, searcher.search(request, timeout_s=T)
+        assert found.shards_touched == done.answer.shards_touched == len(plan.shards_of(0))
+        np.testing.assert_array_equal(done.answer.ids, found.ids)
+        assert done.given(np.arange(1)).sum() == 3
         if partition == "hash":
             assert len(plan.queries_by_shard) == 6
 
@@ -200,9 +203,9 @@ def test_queries_that_go_everywhere_now_and_then_teach_how_few_shards_are_enough
     searcher.summaries.refresh(timeout_s=T)
     queries = vectors[5000:]
     request = SearchRequest(queries, 10, recall=0.8)
-    before = searcher.explain(request, timeout_s=T)
+    before = searcher.explain(request, timeout_s=T).plan
     searcher.search(request, timeout_s=T)  # a quarter of them goes everywhere
-    after = searcher.explain(request, timeout_s=T)
+    after = searcher.explain(request, timeout_s=T).plan
     assert before.threshold is None
     assert after.threshold > 0
     n_before, n_after = (sum(map(len, plan.queries_by_shard.values())) for plan in (before, after))

@@ -195,6 +195,8 @@ def test_what_each_shard_gave_is_told():
     )
     assert done.answer.ids.tolist() == [[0], [0], [0]]
     assert done.given(np.array([0, 2])).tolist() == [[1, 0, 0], [1, 0, 0]]
+    assert "; and got 1 from shard 0, 0 from shard 1\n" in done.explain()
+    assert done.explain().endswith("\nno answer came from shards: 1")
     done = execute(
         plan, _request(n_queries=3, k=2), port, summaries=_summaries(5, 3, 2), timeout_s=T
     )

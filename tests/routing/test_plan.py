@@ -66,6 +66,15 @@ def test_a_plan_says_in_words_which_shards_are_asked_and_why(plan):
     ]
 
 
+def test_what_each_shard_gave_is_told_beside_what_was_expected_of_it(plan):
+    gave = np.array([[4, 0, 0], [2, 3, 0]])
+    assert plan.explain(gave).splitlines()[1:] == [
+        "query 0 expects of its answer: 90% in shard 2; and got 4 from shard 2",
+        "query 1 expects of its answer: 70% in shard 5, 25% in shard 2; "
+        "and got 3 from shard 5, 2 from shard 2",
+    ]
+
+
 def test_a_plan_of_many_queries_is_told_in_few_lines():
     many = _plan({0: range(30)}, np.ones((30, 1)), (0,))
     lines = many.explain().splitlines()

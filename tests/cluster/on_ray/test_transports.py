@@ -105,7 +105,9 @@ def test_a_killed_shard_is_missed_and_found_again(
     assert papers.add(vectors[:20], ids=np.arange(20)).replaced == 20  # waits for it
     for collection in (papers, other):
         wait_until(lambda of=collection: not of.query(vectors[0], recall=1.0).shards_missing)
-        assert collection.query(vectors, k=1, recall=1.0).ids[:, 0].tolist() == list(range(N))
+        for via_router in (False, True):
+            found = collection.query(vectors, k=1, recall=1.0, via_router=via_router)
+            assert found.ids[:, 0].tolist() == list(range(N))
 
 
 def test_a_transport_that_is_none_is_refused(client: Client) -> None:
