@@ -8,11 +8,9 @@ that is expected, dtype and number of axes and size of every array too, before a
 from __future__ import annotations
 
 import inspect
-import math
 import struct
 import threading
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, TypeAlias, get_args, get_origin
 
 import msgspec
@@ -26,10 +24,10 @@ Frame: TypeAlias = bytes | memoryview
 MAX_FRAMES = 64
 _DTYPES = frozenset({"<f4", "<f8", "<i4", "<i8", "|b1", "|u1", "|i1", "<M8[us]"})
 _COUNT = struct.Struct("<II")
-_LENGTH = struct.Struct("<Q")
-_ALIGNED = 8
-_TOLD: Any = tuple[str, tuple[int, ...], int]
-"""What stands in the body for an array: dtype, shape, and in which frame it is."""
+_LENGTHS = tuple(struct.Struct(f"<{n}Q") for n in range(MAX_FRAMES + 1))
+_PADDING = tuple(bytes(n) for n in range(8))
+_COPIED = 4096
+"""Bytes of an array up to which a copy takes less than a view."""
 
 
 class MalformedMessage(InvalidArgument):
@@ -44,6 +42,7 @@ class _Codec(threading.local):
         self._frames: Sequence[Frame] = ()
         self._encoder = msgspec.msgpack.Encoder(enc_hook=self._put_aside)
         self._decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
+        self._array_types: dict[int, tuple[Any, dict[str, np.dtype[Any]]]] = {}  # by id
 
     def pack(self, value: object) -> list[Frame]:
         self._arrays = []
@@ -65,6 +64,7 @@ class _Codec(threading.local):
             self._frames = ()
 
     def _put_aside(self, value: object) -> tuple[str, tuple[int, ...], int] | None:
+        """Return what stands in the body for an array: dtype, shape, and in which frame it is."""
         if not isinstance(value, np.ndarray) or value.dtype.str not in _DTYPES:
             if inspect.isroutine(value):
                 return None  # where an answer's records are stays with the process that has them
@@ -73,16 +73,23 @@ class _Codec(threading.local):
         return value.dtype.str, value.shape, len(self._arrays)
 
     def _bring_back(self, kind: Any, told: Any) -> npt.NDArray[Any]:
-        dtype, shape, at = msgspec.convert(told, _TOLD)
-        if dtype not in _DTYPES or not _is_of(dtype, kind):
-            raise ValueError(f"an array of {dtype!r} came where {kind} is expected")
-        if not 1 <= at < len(self._frames) or len(shape) > 2 or min(shape, default=0) < 0:
-            raise ValueError(f"an array of shape {shape} in frame {at} of {len(self._frames)}")
-        frame = self._frames[at]
-        size = math.prod(shape) * np.dtype(dtype).itemsize
-        if len(frame) != size:
-            raise ValueError(f"an array of {size} bytes in a frame of {len(frame)}")
-        return np.frombuffer(frame, dtype).reshape(shape)
+        """Return the array that `_put_aside` told of, as far as anybody can have."""
+        if id(kind) not in self._array_types:
+            self._array_types[id(kind)] = kind, _dtypes_of(kind)
+        name, shape, at = told if type(told) is list and len(told) == 3 else (None, None, None)
+        dtype = self._array_types[id(kind)][1].get(name) if type(name) is str else None
+        if dtype is None:
+            raise ValueError(f"an array of {name!r} came where {kind} is expected")
+        if type(shape) is not list or len(shape) > 2 or type(at) is not int:
+            raise ValueError(f"an array of shape {shape!r} in frame {at!r}")
+        size = dtype.itemsize
+        for length in shape:
+            if type(length) is not int or length < 0:
+                raise ValueError(f"an array of shape {shape!r}")
+            size *= length
+        if not 1 <= at < len(self._frames) or len(self._frames[at]) != size:
+            raise ValueError(f"an array of {size} bytes in frame {at} of {len(self._frames)}")
+        return np.ndarray(shape, dtype, self._frames[at])
 
 
 _CODEC = _Codec()
@@ -113,10 +120,10 @@ def unpack(frames: Sequence[Frame], kind: Any) -> Any:
 
 def joined(frames: Sequence[Frame]) -> bytes:
     """Return frames as one, each of them at a multiple of 8 bytes."""
-    parts: list[Frame] = [_COUNT.pack(len(frames), 0)]
-    parts += [_LENGTH.pack(len(frame)) for frame in frames]
-    for frame in frames:
-        parts += [frame, bytes(-len(frame) % _ALIGNED)]
+    lengths = list(map(len, frames))
+    parts: list[Frame] = [_COUNT.pack(len(frames), 0), _LENGTHS[len(frames)].pack(*lengths)]
+    for frame, length in zip(frames, lengths, strict=True):
+        parts += (frame, _PADDING[-length & 7])
     return b"".join(parts)
 
 
@@ -130,31 +137,30 @@ def split(data: Frame) -> list[memoryview]:
         n = _COUNT.unpack_from(data)[0]
         if not 1 <= n <= MAX_FRAMES:
             raise MalformedMessage(f"message: expected 1 to {MAX_FRAMES} frames; got {n}")
-        lengths = struct.unpack_from(f"<{n}Q", data, _COUNT.size)
+        lengths = _LENGTHS[n].unpack_from(data, _COUNT.size)
     except struct.error as error:
         raise MalformedMessage(f"message of {len(data)} bytes: {error}") from None
-    frames, at = [], _COUNT.size + n * _LENGTH.size
+    frames, at = [], _COUNT.size + _LENGTHS[n].size
     whole = memoryview(data)
     for length in lengths:
         frames.append(whole[at : at + length])
-        at += length + -length % _ALIGNED
+        at += length + (-length & 7)
     if at != len(data):
         raise MalformedMessage(f"message: expected {at} bytes; got {len(data)}")
     return frames
 
 
 def _bytes_of(array: npt.NDArray[Any]) -> Frame:
-    """Return the bytes of a contiguous array, not copied."""
-    if not array.size:
-        return b""
+    """Return the bytes of a contiguous array, not copied unless they are few."""
+    if array.nbytes <= _COPIED:
+        return array.tobytes()
     if array.dtype.kind == "M":
         array = array.view(np.int64)  # moments have no buffer
     return array.data.cast("B")
 
 
-@lru_cache
-def _is_of(dtype: str, kind: Any) -> bool:
-    """Tell whether a type such as `F32Matrix` is one of arrays of this dtype.
+def _dtypes_of(kind: Any) -> dict[str, np.dtype[Any]]:
+    """Return the dtypes, by their names, of which arrays of a type such as `F32Matrix` can be.
 
     Raises:
         NotImplementedError: it is not a type of arrays at all.
@@ -162,4 +168,9 @@ def _is_of(dtype: str, kind: Any) -> bool:
     if get_origin(kind) is not np.ndarray:
         raise NotImplementedError(f"{kind} cannot be received")
     scalar = get_args(get_args(kind)[1])[0]
-    return bool(scalar is Any or np.issubdtype(np.dtype(dtype), scalar))
+    known = {name: np.dtype(name) for name in _DTYPES}
+    return {
+        name: dtype
+        for name, dtype in known.items()
+        if scalar is Any or np.issubdtype(dtype, scalar)
+    }
