@@ -55,6 +55,7 @@ class Row:
         peer: the library that gave it; None is Paradox itself, as `case` says which part of it.
         target: what the value is to reach, where there is a goal.
         holds: whether it does; None without a target.
+        better: whether more than the target is, or less; None without one.
     """
 
     case: str
@@ -63,6 +64,7 @@ class Row:
     peer: str | None = None
     target: float | None = None
     holds: bool | None = None
+    better: str | None = None
 
 
 def row(
@@ -78,7 +80,7 @@ def row(
     if target is None:
         return Row(case, figure, float(value), peer)
     holds = bool(value >= target if better == "more" else value <= target)
-    return Row(case, figure, float(value), peer, float(target), holds)
+    return Row(case, figure, float(value), peer, float(target), holds, better)
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,8 +328,8 @@ def _cell(r: Row) -> str:
     text = _number(r.value)
     if r.holds is None or r.target is None:
         return text
-    at_least = r.holds == (r.value >= r.target)
-    return f"{text} {'✓' if r.holds else '✗'} {'≥' if at_least else '≤'} {_number(r.target)}"
+    side = "≤" if r.better == "less" else "≥"
+    return f"{text} {'✓' if r.holds else '✗'} {side} {_number(r.target)}"
 
 
 def _number(value: float) -> str:

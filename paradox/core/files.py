@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
 import secrets
@@ -23,6 +24,10 @@ def write_atomically(path: Path, *parts: Any) -> None:
     Raises:
         OSError: the file could not be written; `path` is then as it was.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "expected a file, and this is a folder", str(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no folder for", str(path))
     # Not named by process: threads share one, and so do containers that each count from 1.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:

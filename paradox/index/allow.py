@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from paradox.core.types import BoolMask, I64Vector
+from paradox.index.shapes import check_ids
 
 if TYPE_CHECKING:
     from paradox.index.rows import Rows
@@ -56,6 +57,7 @@ class AllowedRows:
     """
 
     def __init__(self, ids: I64Vector, rows: Rows | RowsView) -> None:
+        check_ids(ids, "allow")
         slots = rows.find(ids)
         self.mask: BoolMask = np.zeros(rows.n_slots, np.bool_)
         self.mask[slots[slots >= 0]] = True

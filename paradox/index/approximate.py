@@ -16,12 +16,14 @@ import numpy.typing as npt
 
 from paradox.core.metric import Metric
 from paradox.core.types import BoolMask, F32Matrix, I64Vector, Neighbors
+from paradox.core.vectors import check_dim, check_recall
 from paradox.index.allow import Allow, AllowedRows, allowed_rows
 from paradox.index.backend import IndexStats
 from paradox.index.labels import Labels
 from paradox.index.options import check_effort, check_tuned
 from paradox.index.row_index import RowIndex
 from paradox.index.rows import Rows, as_run, unit
+from paradox.index.shapes import check_batch, check_ids, check_search
 from paradox.index.structured import LARGEST_NORM, StructuredRows
 
 _LEAST_NORM = 1e-15
@@ -46,6 +48,7 @@ class ApproximateIndex(RowIndex):
     _rows: Rows
 
     def __init__(self, dim: int, metric: Metric, *, codes: bool = False) -> None:
+        dim = check_dim(dim)
         self._coded_for = metric if codes else None
         super().__init__(dim, metric, Rows(dim, coded_for=self._coded_for))
         self._labels = Labels()
@@ -105,6 +108,11 @@ class ApproximateIndex(RowIndex):
     def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
         """Insert vectors, replacing those whose id is known."""
         self.check_file()
+        check_batch(ids, vectors, self._dim)
+        self._put(ids, vectors)
+
+    def _put(self, ids: I64Vector, vectors: npt.NDArray[Any]) -> None:
+        """Insert vectors as they are kept."""
         known = self._known_slots(ids)
         slots = self._rows.put(ids, vectors)
         self._let_go(self._labels.take(known))
@@ -119,6 +127,7 @@ class ApproximateIndex(RowIndex):
         Once most of what is held is no answer any more, the index is built anew from the rest.
         """
         self.check_file()
+        check_ids(ids)
         self._labels.expect_stale()
         slots = self._rows.remove(ids)
         self._let_go(self._labels.take(slots))
@@ -137,6 +146,7 @@ class ApproximateIndex(RowIndex):
     ) -> Neighbors:
         """Return the k nearest vectors of each query; see `IndexBackend.search`."""
         self.check_file()
+        k, threads = check_search(queries, self._dim, k, threads)
         effort = self._effort_or_default() if effort is None else check_effort(effort)
         searched, allowed = (self._searched, None) if allow is None else self._allowed(allow)
         return searched.nearest(queries, k, effort, allowed, threads)
@@ -153,6 +163,8 @@ class ApproximateIndex(RowIndex):
     def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:
         """Set and return the smallest effort that reaches `recall`@k; see `IndexBackend.tune`."""
         self.check_file()
+        k, _ = check_search(queries, self._dim, k)
+        recall = check_recall(recall)
         least = self._searched.least_effort(queries, k, recall)
         if least is not None:
             self._effort = least

@@ -40,10 +40,11 @@ class IndexStats:
 class IndexBackend(Protocol):
     """A set of (id, vector) pairs that can be searched.
 
-    Inputs are trusted: float32, C-contiguous, finite, of the right dimension, and not zero under
-    the cosine metric; `paradox.core.vectors` makes them so. One writer at a time, and no reader
-    beside a writer, but of what `beside_writer` gives: `memory/` sees to that. Readers may run side
-    by side.
+    Dtypes, shapes and numbers are checked before anything is changed (`paradox.index.shapes`), and
+    refused as InvalidArgument. Values are trusted: vectors are C-contiguous, finite, and not zero
+    under the cosine metric, ids come once in a call and are not -1; `paradox.core.vectors` makes
+    them so. One writer at a time, and no reader beside a writer, but of what `beside_writer` gives:
+    `memory/` sees to that. Readers may run side by side.
     """
 
     @property

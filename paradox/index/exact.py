@@ -11,12 +11,14 @@ import numpy.typing as npt
 from paradox.core.errors import InvalidArgument, ZeroVector
 from paradox.core.metric import Metric
 from paradox.core.types import F32Matrix, I64Vector, Neighbors
+from paradox.core.vectors import check_dim, check_recall
 from paradox.index import scan
 from paradox.index.allow import Allow, allowed_rows
 from paradox.index.backend import IndexStats
 from paradox.index.options import check_choice, check_effort
 from paradox.index.row_index import RowIndex
 from paradox.index.rows import Rows
+from paradox.index.shapes import check_batch, check_ids, check_search
 
 _DTYPES: dict[str, type[np.generic]] = {
     "float32": np.float32,
@@ -54,6 +56,7 @@ class ExactIndex(RowIndex):
         self._dtype = check_choice("dtype", dtype, _DTYPES)
         if codes is not None and not isinstance(codes, bool):
             raise InvalidArgument(f"codes: expected True, False or None; got {codes!r}")
+        dim = check_dim(dim)
         self._codes = codes
         is_coded = dim >= _LEAST_CODED_DIM if codes is None else codes
         self._coded_for = metric if is_coded else None
@@ -73,6 +76,7 @@ class ExactIndex(RowIndex):
     def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
         """Insert vectors, replacing those whose id is known; raises as `check` does."""
         self.check_file()
+        check_batch(ids, vectors, self._dim)
         self._rows.put(ids, self._narrowed(vectors))
 
     def remove(self, ids: I64Vector) -> int:
@@ -81,6 +85,7 @@ class ExactIndex(RowIndex):
         Once most slots are free, the rest move together and memory is given back.
         """
         self.check_file()
+        check_ids(ids)
         n_removed = len(self._rows.remove(ids))
         if self._rows.n_free > len(self._rows):
             self._rows = self._rows.compacted()
@@ -97,6 +102,7 @@ class ExactIndex(RowIndex):
     ) -> Neighbors:
         """Return the k nearest vectors of each query, certified; see `IndexBackend.search`."""
         self.check_file()
+        k, threads = check_search(queries, self._dim, k, threads)
         if effort is not None:
             check_effort(effort)
         allowed = None if allow is None else allowed_rows(allow, self._rows)
@@ -114,6 +120,8 @@ class ExactIndex(RowIndex):
 
     def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:
         """Return None: there is no effort to choose."""
+        check_search(queries, self._dim, k)
+        check_recall(recall)
         return None
 
     def contents(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:

@@ -19,6 +19,7 @@ from paradox.index.graph_view import GraphView
 from paradox.index.keeping import KeepingIndex
 from paradox.index.labels import Labels
 from paradox.index.options import check_flag, check_int, check_threads
+from paradox.index.shapes import check_batch
 from paradox.index.versioned_rows import MOST_WRITES, VersionedRows
 from paradox.kernels.graph import BLOCK_EDGES, MOST_EDGES, Graph, empty_graph
 
@@ -40,9 +41,10 @@ class GraphIndex(KeepingIndex):
         keep: how vectors are kept beside the graph: "float32"; "float16", rounded; or "none": then
             distances are those of the nodes' 8-bit vectors, some 0.1 % off (under inner product, of
             the greatest that the longest vector has), no answer is certified, and the greatest
-            effort looks at every node. Such a graph is rebuilt from its 8-bit vectors: unchanged
-            where most were removed, rounded once more where the data have drifted from the first
-            ones (up to five times while it grows).
+            effort looks at every node. The first vectors decide what the 8 bits are told from, and
+            should be like those that follow. Such a graph is rebuilt from its 8-bit vectors:
+            unchanged where most were removed, rounded once more where the data have drifted from
+            the first ones (up to five times while it grows).
         compact: keep no codes of edges, so a node takes a quarter of the memory; a search reads the
             neighbours' vectors.
         degree: edges of a node, a multiple of 32.
@@ -101,11 +103,13 @@ class GraphIndex(KeepingIndex):
 
     def add(self, ids: I64Vector, vectors: F32Matrix) -> None:
         """Insert vectors, replacing those whose id is known; raises as `check` does."""
+        self.check_file()
+        check_batch(ids, vectors, self._dim)
         self.check(vectors)
         self._publish_what_failed()
         try:
             if self._keeps_vectors:
-                super().add(ids, self._rounded(vectors))
+                self._put(ids, self._rounded(vectors))
             else:
                 self._add_to_nodes(ids, vectors)
         finally:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from paradox.core import config
 from paradox.core.errors import InvalidArgument
 from paradox.core.metric import Metric, check_metric
-from paradox.core.types import NO_ID, F32Matrix, I64Vector, Neighbors
+from paradox.core.types import NO_ID, F32Matrix, F32Vector, I64Vector, Neighbors
 from paradox.core.vectors import (
     MAX_THREADS,
     as_ids,
@@ -73,7 +73,9 @@ class IvfIndex(KeepingIndex, StructuredRows):
         metric: metric of the distances.
         keep: how vectors are kept beside the lists: "float32"; "float16", rounded; or "none": then
             distances are those of 8-bit residuals, some 0.1 % off, no answer is certified, and the
-            greatest effort looks into all lists.
+            greatest effort looks into all lists. These are learnt from the first call of `add`, and
+            residuals are of the distance to their centres: vectors that begin an index should be
+            like those that follow.
         lists: lists to learn; None takes 6 √n, of at least 40 rows each.
         seed: of all that is chosen at random; the lists do not depend on the threads.
         build_threads: threads that train and add; None takes the engine's, or `PARADOX_THREADS`,
@@ -136,6 +138,8 @@ class IvfIndex(KeepingIndex, StructuredRows):
         cls(1, check_metric(metric), **options)  # refuses options before a source is read
         if not path.parent.is_dir():
             raise InvalidArgument(f"path: expected a file in a folder; {path.parent} is none")
+        if path.is_dir():
+            raise InvalidArgument(f"path: expected a file; {path} is a folder")
         n = None if n is None else check_int("n", n, 1, 2**31 - 1)
         stream = open_stream(source, n, seed=options.get("seed", 0))
         index = cls(stream.sample.shape[1], metric, **options)
@@ -222,6 +226,16 @@ class IvfIndex(KeepingIndex, StructuredRows):
             more, has_gaps = self._lead(queries[lacking], k, effort, allowed, threads)
             found.ids[lacking], found.distances[lacking] = more.ids, more.distances
         return found
+
+    def range_search(self, query: F32Vector, radius: float, *, limit: int) -> Neighbors:
+        """Return the nearest `limit` vectors within `radius`; see `IndexBackend.range_search`.
+
+        Raises:
+            InvalidArgument: a query or a limit that cannot be.
+        """
+        query = self._checked(query, "query").reshape(-1)
+        limit = check_int("limit", limit, 0, _MOST_ASKED)
+        return super().range_search(query, radius, limit=limit)
 
     def tune(self, queries: F32Matrix, k: int, recall: float) -> int | None:
         """Set and return the smallest effort that reaches `recall`@k; see `IndexBackend.tune`.
@@ -388,6 +402,10 @@ class IvfIndex(KeepingIndex, StructuredRows):
     @property
     def _n_shown(self) -> int:
         return len(self._lists)
+
+    def has_effort(self, k: int) -> bool:
+        """Tell whether effort makes a difference; see `IndexBackend.tunable`."""
+        return self._ready if not self._keeps_vectors else super().has_effort(k)
 
     def _must_scan(
         self, queries: F32Matrix, k: int, effort: int, allowed: AllowedRows | None = None

@@ -70,9 +70,17 @@ class FileBuild:
         accept: Callable[[F32Matrix], npt.NDArray[Any]],
         show: Callable[..., None],
     ) -> None:
-        """Append blocks: `accept` refuses vectors or returns what is kept, `show` takes counts."""
+        """Append blocks: `accept` refuses vectors or returns what is kept, `show` takes counts.
+
+        Raises:
+            InvalidArgument: as `accept` does, having said where the block begins.
+        """
         for ids, vectors in blocks:
-            self.add(ids, vectors, accept(vectors))
+            try:
+                kept = accept(vectors)
+            except InvalidArgument as error:
+                raise type(error)(f"{error} of those from {self._n} on") from None
+            self.add(ids, vectors, kept)
             show(self._n)
         show(self._n, "writing the file")
 

@@ -30,7 +30,7 @@ BLOCK_ROWS = 1 << 16
 SAMPLE_ROWS = 1 << 19
 """Vectors to learn from, at most, and one a batch more."""
 _SAMPLE_GROUPS = 64
-"""Row groups that they are taken from."""
+"""Row groups that they are taken from, at most."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,11 +184,12 @@ def _of_parquet(file: parquet.ParquetFile, path: Path) -> Stream:
                 yield batch
 
     def sampled() -> Iterator[F32Matrix]:
-        """Yield as large a share of each of some row groups, which lie all over the file."""
+        """Yield as large a share of each of some row groups: those of rows all over the file."""
         dim: int | None = None
         lengths = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         starts = np.cumsum([0, *lengths])
-        groups = chosen(len(lengths), _SAMPLE_GROUPS, 0).tolist()
+        among = np.linspace(0, n - 1, _SAMPLE_GROUPS).astype(np.int64)
+        groups = np.unique(np.searchsorted(starts, among, side="right") - 1).tolist()
         share = min(SAMPLE_ROWS / sum(lengths[i] for i in groups), 1)
         for group in groups:
             first_row = int(starts[group])

@@ -16,6 +16,7 @@ from paradox.index import scan
 from paradox.index.approximate import ApproximateIndex
 from paradox.index.exact import ExactIndex
 from paradox.index.options import MAX_EFFORT, check_choice
+from paradox.index.shapes import check_query
 from paradox.index.structured import LARGEST_NORM
 
 _DTYPES: dict[str, type[np.generic]] = {
@@ -71,6 +72,7 @@ class KeepingIndex(ApproximateIndex):
 
     def range_search(self, query: F32Vector, radius: float, *, limit: int) -> Neighbors:
         """Return the nearest `limit` vectors within `radius`; see `IndexBackend.range_search`."""
+        check_query(query, self._dim)
         if self._keeps_vectors:
             self.check_file()
             return self._searched.within(query, radius, limit)

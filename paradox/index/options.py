@@ -32,7 +32,13 @@ def check_known(backend: str, factory: type, options: Mapping[str, Any]) -> None
 
 
 def as_plain(options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return options without NumPy's numbers, which cannot be saved."""
+    """Return options without NumPy's numbers, which cannot be saved.
+
+    Raises:
+        InvalidArgument: they are no mapping.
+    """
+    if options is not None and not isinstance(options, Mapping):
+        raise InvalidArgument(f"index_options: expected a dict; got {options!r:.40}")
     given = (options or {}).items()
     return {name: v.item() if isinstance(v, np.generic) else v for name, v in given}
 

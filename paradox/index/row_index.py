@@ -15,6 +15,7 @@ from paradox.core.vectors import check_dim
 from paradox.index import scan
 from paradox.index.container import MappedFile, made_from, read_container, write_container
 from paradox.index.rows import Rows
+from paradox.index.shapes import check_query
 
 if TYPE_CHECKING:
     from paradox.index.backend import IndexBackend
@@ -86,6 +87,7 @@ class RowIndex(ABC):
     def range_search(self, query: F32Vector, radius: float, *, limit: int) -> Neighbors:
         """Return the nearest `limit` vectors within `radius`; fewer than that are all of them."""
         self.check_file()
+        check_query(query, self._dim)
         return scan.first(scan.within(self._rows, query, radius, self._metric), limit)
 
     def get(self, ids: I64Vector) -> tuple[I64Vector, F32Matrix]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import report
-from benchmarks.report import Benchmark, Row, row
+from benchmarks.report import Benchmark, Row, as_tables, row
 
 
 def _measure(given: argparse.Namespace) -> Iterator[Row]:
@@ -29,6 +29,12 @@ FAKE = Benchmark("fake", "", _measure, _options)
 @pytest.fixture(autouse=True)
 def _results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "RESULTS", tmp_path / "docs" / "results")
+
+
+def test_a_table_says_on_which_side_of_a_target_a_value_is_to_be() -> None:
+    at_most = row("a: of", "wrong", 0, target=0, better="less")
+    (table,) = as_tables([at_most, row("a: of", "recall", 0.9, target=0.95)])
+    assert table.lines == (("of", "paradox", "0 ✓ ≤ 0", "0.9 ✗ ≥ 0.95"),)
 
 
 def test_a_target_is_met_or_missed_in_its_own_direction() -> None:
@@ -60,6 +66,7 @@ def test_json_is_one_object_with_machine_commit_seed_and_rows(
         "peer": None,
         "target": 0.95,
         "holds": True,
+        "better": "more",
     }
 
 

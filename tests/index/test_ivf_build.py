@@ -118,6 +118,13 @@ def test_bad_sources_leave_nothing_behind(tmp_path: Path) -> None:
         build([(ids(), zero)], metric="cosine")
     with pytest.raises(InvalidArgument, match=r"up to 1e\+15"):
         build([(ids(), rows() * np.float32(1e17))], metric="l2")
+    late = rows().copy()
+    late[700 + 9] *= np.float32(1e17)
+    with pytest.raises(InvalidArgument, match="in row 9 of those from 700 on"):
+        build([(ids()[:700], late[:700]), (ids()[700:], late[700:])], metric="l2")
+    for empty in (np.zeros((N, 0), np.float32), [(ids(), np.zeros((N, 0), np.float32))]):
+        with pytest.raises(InvalidArgument, match=r"got an empty batch|dim: expected 1 to"):
+            build(empty, metric="l2")
     with pytest.raises(InvalidArgument, match="got none"):
         build([], metric="l2")
     with pytest.raises(InvalidArgument, match="block 1 is a ndarray"):
@@ -153,6 +160,8 @@ def test_what_cannot_be_read_or_set_is_told_before_anything_is_written(tmp_path:
             IvfIndex.build(whole, out, quiet=True, **options)
     with pytest.raises(InvalidArgument, match=r"path: expected a file in a folder; .*nowhere"):
         IvfIndex.build(whole, tmp_path / "nowhere" / "index.pdx", metric="l2", quiet=True)
+    with pytest.raises(InvalidArgument, match=r"path: expected a file; .* is a folder"):
+        IvfIndex.build(whole, tmp_path, metric="l2", quiet=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
@@ -180,6 +189,16 @@ def test_rows_of_a_parquet_file_that_cannot_be_are_named(tmp_path: Path) -> None
         with pytest.raises(SourceError, match=message):
             IvfIndex.build(path, tmp_path / "index.pdx", metric="l2", quiet=True)
     assert [path.name for path in tmp_path.iterdir()] == ["bad.parquet"]
+
+
+def test_empty_row_groups_are_no_fault_and_long_ones_are_learnt_from(tmp_path: Path) -> None:
+    path = as_parquet(tmp_path)
+    table = parquet.read_table(path)
+    with parquet.ParquetWriter(path, table.schema) as file:
+        for start in range(200):
+            file.write_table(table.slice(start, start % 2))  # none, or one
+        file.write_table(table.slice(200))
+    assert len(open_stream(path).sample) > N - 250
 
 
 @pytest.mark.parametrize("n_groups", [4, 100])
