@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from paradox.core.types import NO_ID, F32Matrix, I64Matrix, Neighbors
+from paradox.core.types import NO_ID, BoolMask, F32Matrix, I64Matrix, Neighbors
 from paradox.routing.plan import QueryPlan
 
 _CANDIDATES_AT_ONCE = 1 << 22  # bounds the sort's memory: 48 MB of ids and distances
@@ -35,13 +35,8 @@ def merge(answers: Mapping[int, Neighbors], plan: QueryPlan, n_queries: int, k: 
     rows_at_once = max(1, _CANDIDATES_AT_ONCE // max(width, 1))
     for start in range(0, n_queries, rows_at_once):
         stop = min(start + rows_at_once, n_queries)
-        found_ids, found_distances = _gathered(answers, plan, start, stop, width)
-        found_ids, found_distances = _sorted_rows(found_ids, found_distances)
-        if _drop_repeated(found_ids, found_distances):
-            found_ids, found_distances = _sorted_rows(found_ids, found_distances)
-        kept = min(k, width)
-        ids[start:stop, :kept] = found_ids[:, :kept]
-        distances[start:stop, :kept] = found_distances[:, :kept]
+        nearest = _nearest(*_gathered(answers, plan, start, stop, width), k)
+        ids[start:stop, : min(k, width)], distances[start:stop, : min(k, width)] = nearest
     efforts = [answer.effort for answer in answers.values() if answer.effort is not None]
     return Neighbors(ids, distances, effort=max(efforts, default=None), shards_touched=len(answers))
 
@@ -55,30 +50,39 @@ def _gathered(
     column = 0
     for shard, answer in answers.items():
         asked = plan.queries_by_shard[shard]
+        columns = slice(column, column + answer.ids.shape[1])
+        column = columns.stop
+        if len(asked) == len(plan.shares):  # all of them, as is most often so
+            ids[:, columns] = answer.ids[start:stop]
+            distances[:, columns] = answer.distances[start:stop]
+            continue
         first, last = np.searchsorted(asked, (start, stop))
         rows = asked[first:last] - start
-        columns = slice(column, column + answer.ids.shape[1])
         ids[rows, columns] = answer.ids[first:last]
         distances[rows, columns] = answer.distances[first:last]
-        column = columns.stop
     return ids, distances
 
 
-def _sorted_rows(ids: I64Matrix, distances: F32Matrix) -> tuple[I64Matrix, F32Matrix]:
-    """Sort each row by distance, then id, with padding last even among infinite distances."""
-    order = np.lexsort((ids, ids == NO_ID, distances), axis=-1)
-    return np.take_along_axis(ids, order, 1), np.take_along_axis(distances, order, 1)
+def _nearest(ids: I64Matrix, distances: F32Matrix, k: int) -> tuple[I64Matrix, F32Matrix]:
+    """Return the k nearest of each row by distance, then id, each once, with padding last.
 
-
-def _drop_repeated(ids: I64Matrix, distances: F32Matrix) -> bool:
-    """Turn every occurrence of an id but its first in the row into padding; tell if any was."""
+    Sorting by id and then by distance, without moving equals, takes a third of one sort by both.
+    """
+    rows = np.arange(len(ids))[:, np.newaxis]
     order = np.argsort(ids, axis=1, kind="stable")
-    by_id = np.take_along_axis(ids, order, 1)
-    repeated = (by_id[:, 1:] == by_id[:, :-1]) & (by_id[:, 1:] != NO_ID)
-    if not repeated.any():
-        return False
-    rows, places = np.nonzero(repeated)
-    columns = order[rows, places + 1]
-    ids[rows, columns] = NO_ID
-    distances[rows, columns] = np.inf
-    return True
+    ids, distances = ids[rows, order], distances[rows, order]
+    if _repeated(ids).any():
+        order = np.lexsort((distances, ids), axis=-1)
+        ids, distances = ids[rows, order], distances[rows, order]
+        ids[:, 1:][_repeated(ids)] = NO_ID
+    distances[ids == NO_ID] = np.nan  # behind all else, infinite distances too
+    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    ids, distances = ids[rows, order], distances[rows, order]
+    distances[ids == NO_ID] = np.inf
+    return ids, distances
+
+
+def _repeated(ids: I64Matrix) -> BoolMask:
+    """Tell of each id but the first of a row, in ascending order, whether it came before."""
+    repeated: BoolMask = (ids[:, 1:] == ids[:, :-1]) & (ids[:, 1:] != NO_ID)
+    return repeated

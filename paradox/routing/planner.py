@@ -106,11 +106,8 @@ class QueryPlanner:
             merit = np.where(landscape.opaque, np.float32(2), np.where(live, shares, -1))
             rank = np.argsort(np.argsort(-merit, axis=1, kind="stable"), axis=1)
             asked &= rank < budget.max_shards
-        rows = {
-            shard: np.flatnonzero(asked[:, column])
-            for column, shard in enumerate(landscape.shards)
-            if asked[:, column].any()
-        }
+        columns = np.flatnonzero(asked.any(axis=0)).tolist()
+        rows = {landscape.shards[column]: np.flatnonzero(asked[:, column]) for column in columns}
         complete = bool((asked >= live).all())
         return QueryPlan(rows, shares, landscape.shards, complete, threshold)
 
@@ -191,9 +188,10 @@ def _current_counts(summary: ShardSummary) -> F32Vector:
 
 def _smallest_sets(shares: F32Matrix, share: float) -> npt.NDArray[np.bool_]:
     """Return (n_queries, n_shards) bool: the fewest shards that hold `share` of a row's sum."""
+    rows = np.arange(len(shares))[:, np.newaxis]
     order = np.argsort(-shares, axis=1, kind="stable")
-    ranked = np.take_along_axis(shares, order, 1)
+    ranked = shares[rows, order]
     up_to = np.cumsum(ranked, axis=1)
     asked = np.empty(shares.shape, np.bool_)
-    np.put_along_axis(asked, order, up_to - ranked < share * up_to[:, -1:], 1)
+    asked[rows, order] = up_to - ranked < share * up_to[:, -1:]
     return asked

@@ -10,6 +10,7 @@ _VOTERS = 256  # nearest cells that vote; more let the model's far tails widen t
 _RECORDS_A_NEIGHBOUR = 16  # and they hold, on average, this many records for each neighbour
 _REACH = 2.0  # deviations by which a wide cell counts as nearer than its mean says
 _RADII = 12  # distances at which the records within are counted; 96 save 1 % of the shards asked
+_STEPS = np.linspace(0, 1, _RADII, dtype=np.float32)
 _SCORES_AT_ONCE = 1 << 20  # bounds the memory: 4 MB an array
 
 
@@ -41,9 +42,10 @@ def vote(
     for start in range(0, len(mean), at_once):
         block = slice(start, start + at_once)
         near = _nearest(mean[block], deviation[block], voters)
+        rows = np.arange(start, start + len(near))[:, np.newaxis]
         found = _found(
-            np.take_along_axis(mean[block], near, 1),
-            np.take_along_axis(deviation[block], near, 1),
+            mean[rows, near],
+            deviation[rows, near],
             counts[near],
             k,
         )
@@ -90,14 +92,14 @@ def _radii(mean: F32Matrix, deviation: F32Matrix, counts: F32Matrix, k: int) -> 
 
     Half of a cell's records are nearer than their mean distance.
     """
+    rows = np.arange(len(mean))[:, np.newaxis]
     order = np.argsort(mean, axis=1, kind="stable")
-    enough = np.cumsum(np.take_along_axis(counts, order, 1), axis=1) >= 2 * k
-    first = np.take_along_axis(order, enough.argmax(axis=1)[:, np.newaxis], 1)
+    enough = np.cumsum(counts[rows, order], axis=1) >= 2 * k
+    first = order[rows, enough.argmax(axis=1)[:, np.newaxis]]
     outermost = (mean + 5 * deviation).max(axis=1, keepdims=True)
-    high = np.where(enough[:, -1:], np.take_along_axis(mean, first, 1), outermost)
+    high = np.where(enough[:, -1:], mean[rows, first], outermost)
     low = np.minimum((mean - 5 * deviation).min(axis=1, keepdims=True), high)
-    steps = np.linspace(0, 1, _RADII, dtype=np.float32)
-    radii: F32Matrix = low + (high - low) * steps
+    radii: F32Matrix = low + (high - low) * _STEPS
     return radii
 
 
