@@ -150,7 +150,7 @@ def _of_every_shard(summaries: tuple[ShardSummary, ...], every_row: I64Vector) -
     n_live = np.array([summary.n_live for summary in summaries], np.float32)
     return QueryPlan(
         queries_by_shard={summary.shard: every_row for summary in summaries},
-        shares=np.broadcast_to(n_live / max(n_live.sum(), 1), (len(every_row), len(n_live))),
+        shares=np.repeat((n_live / max(n_live.sum(), 1))[np.newaxis], len(every_row), axis=0),
         shards=tuple(summary.shard for summary in summaries),
         complete=True,
     )
