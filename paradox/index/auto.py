@@ -9,7 +9,6 @@ from typing import Any, Protocol, Self
 from paradox.core.errors import IndexFileCorrupt
 from paradox.core.metric import Metric, check_metric
 from paradox.core.types import F32Matrix, F32Vector, I64Vector, Neighbors
-from paradox.core.vectors import check_dim
 from paradox.index.allow import Allow
 from paradox.index.backend import IndexBackend, IndexStats
 from paradox.index.container import made_from, read_container, write_container
@@ -171,10 +170,9 @@ class AutoIndex:
             )
         with made_from(path):
             inner = fields["inner"]
-            dim, metric = check_dim(inner["dim"]), check_metric(inner["metric"])
             index = cls(
-                dim,
-                metric,
+                inner["dim"],
+                check_metric(inner["metric"]),
                 exact_below=fields["exact_below"],
                 lists_from=fields.get("lists_from"),
             )

@@ -8,7 +8,6 @@ from typing import Any
 
 from paradox.core.errors import IndexFileCorrupt, UnknownBackend
 from paradox.core.metric import check_metric
-from paradox.core.vectors import check_dim
 from paradox.index.backend import IndexBackend
 from paradox.index.container import read_kind
 from paradox.index.options import check_known
@@ -54,9 +53,8 @@ def create(name: str, *, dim: int, metric: str, **options: Any) -> IndexBackend:
         InvalidArgument: a dimension, metric or option that cannot be.
     """
     backend = _backend(name)
-    dim, metric = check_dim(dim), check_metric(metric)
     check_known(name, backend, options)
-    made: IndexBackend = backend(dim, metric, **options)
+    made: IndexBackend = backend(dim, check_metric(metric), **options)
     return made
 
 

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from paradox.core.metric import Metric, check_metric
 from paradox.core.types import F32Matrix, F32Vector, I64Vector, Neighbors
-from paradox.core.vectors import check_dim
 from paradox.index import scan
 from paradox.index.container import MappedFile, made_from, read_container, write_container
 from paradox.index.rows import Rows
@@ -64,7 +63,7 @@ class RowIndex(ABC):
     @classmethod
     def _empty(cls, fields: dict[str, Any]) -> Self:
         """Return an index without vectors that has the options of a saved one."""
-        return cls(check_dim(fields["dim"]), check_metric(fields["metric"]), **fields["options"])
+        return cls(fields["dim"], check_metric(fields["metric"]), **fields["options"])
 
     @property
     def dim(self) -> int:

@@ -17,7 +17,7 @@ from paradox.core.errors import (
 )
 from paradox.core.types import NO_ID, I64Matrix, I64Vector, Neighbors
 from paradox.routing.merge import merge
-from paradox.routing.plan import QueryPlan, rows_asked, split_recall
+from paradox.routing.plan import MOST_TOLD, QueryPlan, rows_asked, split_recall
 from paradox.routing.ports import SearchRequest, ShardPort
 from paradox.routing.summary import ShardSummary
 
@@ -59,7 +59,7 @@ class Execution:
 
     def explain(self) -> str:
         """Return in words which shards were asked, why, and what each of them gave."""
-        rows = np.arange(len(self.answer.ids), dtype=np.int64)
+        rows = np.arange(min(len(self.answer.ids), MOST_TOLD), dtype=np.int64)
         told = self.plan.explain(self.given(rows))
         if self.answer.shards_missing:
             missing = ", ".join(map(str, self.answer.shards_missing))

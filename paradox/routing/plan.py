@@ -11,6 +11,9 @@ from paradox.core.errors import InvalidArgument
 from paradox.core.types import F32Matrix, I64Matrix, I64Vector
 from paradox.core.vectors import check_recall
 
+MOST_TOLD = 10
+"""Queries of a plan that are told one by one."""
+
 
 @dataclass(frozen=True, slots=True)
 class QueryBudget:
@@ -93,8 +96,8 @@ class QueryPlan:
         """Return the plan in words: how many shards, and for few queries which and why.
 
         Args:
-            gave: (n_queries, n_shards) how many of each query's answers each shard gave, told too
-                where it is known.
+            gave: (n_told, n_shards) how many of the answers of the first `MOST_TOLD` queries each
+                shard gave, told too where it is known.
         """
         n_queries = len(self.shares)
         asked = sum(map(len, self.queries_by_shard.values()))
@@ -105,7 +108,7 @@ class QueryPlan:
                 f"every shard that {self.threshold:.1%} or more of an answer is expected of"
             )
         column_of = {shard: column for column, shard in enumerate(self.shards)}
-        for row in range(min(n_queries, 10)):
+        for row in range(min(n_queries, MOST_TOLD)):
             expected = ", ".join(
                 f"{self.shares[row, column_of[shard]]:.0%} in shard {shard}"
                 for shard in self.shards_of(row)
@@ -118,8 +121,8 @@ class QueryPlan:
                 )
                 line += f"; and got {given or 'none'}"
             lines.append(line)
-        if n_queries > 10:
-            lines.append(f"... and {n_queries - 10} more")
+        if n_queries > MOST_TOLD:
+            lines.append(f"... and {n_queries - MOST_TOLD} more")
         return "\n".join(lines)
 
 

@@ -25,6 +25,17 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_path_that_cannot_be_a_file_is_named_itself(tmp_path):
+    for path, error in (
+        (tmp_path, IsADirectoryError),
+        (tmp_path / "none" / "f", FileNotFoundError),
+    ):
+        with pytest.raises(error) as caught:
+            write_atomically(path, b"new")
+        assert caught.value.filename == str(path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_writer_in_the_middle_of_another_s_write_disturbs_neither(tmp_path, monkeypatch):
     """As two threads do, or two containers, in each of which the process has the same number."""
     path = tmp_path / "f"

@@ -187,6 +187,13 @@ def test_when_all_are_corrupt_that_is_what_is_raised():
     assert caught.value is first
 
 
+def test_what_shards_gave_to_many_queries_is_told_of_the_first():
+    plan = _plan({0: range(30)}, 30, 1, complete=True)
+    done = execute(plan, _request(n_queries=30, k=1), Port(), summaries=_summaries(5), timeout_s=T)
+    assert done.explain().count("and got 1 from shard 0") == 10
+    assert done.explain().endswith("... and 20 more")
+
+
 def test_what_each_shard_gave_is_told():
     port = Port(s1=ShardUnavailable("gone"))
     plan = _plan({0: [0, 1, 2], 1: [0], 2: [1, 2]}, 3, 3, complete=False)
